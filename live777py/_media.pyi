@@ -1,0 +1,278 @@
+"""The media engine: everything that happens per packet, in Rust, without the GIL.
+
+This file is the whole conversation between control and media. `live777py.media` is the only package that imports it.
+
+Commands return at once. Each carries a `request` number that the caller chose, and is answered by exactly one
+`Response` with that number. Responses and notifications leave through one ordered queue: `fileno()` becomes readable,
+`poll()` empties it. Transports, tracks and subscriptions are numbered by the caller; a number is never used twice.
+
+A malformed argument raises `ValueError` at the call; what only the media thread can know (an unknown id, an id in use)
+is the `error` of the response. After `close()` every command raises `EngineClosed`.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, final
+
+__version__: str
+
+class EngineClosed(RuntimeError): ...
+
+Kind = Literal["audio", "video"]
+SrtpProfile = Literal["AEAD_AES_128_GCM", "AEAD_AES_256_GCM", "AES128_CM_HMAC_SHA1_80"]
+ErrorCode = Literal["unknown_id", "id_in_use", "invalid_state", "invalid_argument", "limit_reached"]
+IceRole = Literal["lite", "controlling", "controlled"]
+
+@final
+class IceParameters:
+    """RFC 8445 credentials of both ends. A remote ufrag that is not known yet is None (it is learned by PATCH)."""
+
+    def __new__(
+        cls,
+        *,
+        role: IceRole,
+        local_ufrag: str,
+        local_pwd: str,
+        remote_ufrag: str | None = None,
+        remote_pwd: str | None = None,
+    ) -> IceParameters: ...
+
+@final
+class CodecParameters:
+    """One payload type of an m-section. `name` is the rtpmap encoding name in any case, `clock_rate` in Hz."""
+
+    def __new__(
+        cls,
+        *,
+        payload_type: int,
+        name: str,
+        clock_rate: int,
+        rtx_payload_type: int | None = None,
+        nack: bool = False,
+        pli: bool = False,
+        fir: bool = False,
+        transport_cc: bool = False,
+        remb: bool = False,
+    ) -> CodecParameters: ...
+
+@final
+class EncodingParameters:
+    """One encoding of a track: known by rid (RFC 8852), by SSRC, or (both None) by MID or payload type alone."""
+
+    def __new__(
+        cls, *, rid: str | None = None, ssrc: int | None = None, rtx_ssrc: int | None = None
+    ) -> EncodingParameters: ...
+
+@final
+class TrackParameters:
+    """What a publisher sends in one m-section. `extensions` maps header extension ids (1-255) to URIs."""
+
+    def __new__(
+        cls,
+        *,
+        kind: Kind,
+        mid: str | None,
+        codecs: Sequence[CodecParameters],
+        encodings: Sequence[EncodingParameters],
+        extensions: Sequence[tuple[int, str]] = (),
+        local_ssrc: int,
+    ) -> TrackParameters: ...
+
+@final
+class SubscriptionParameters:
+    """What a viewer gets in one m-section, as its answer says it: our SSRCs, its payload types and extension ids."""
+
+    def __new__(
+        cls,
+        *,
+        kind: Kind,
+        mid: str | None,
+        ssrc: int,
+        rtx_ssrc: int | None = None,
+        cname: str,
+        codecs: Sequence[CodecParameters],
+        extensions: Sequence[tuple[int, str]] = (),
+    ) -> SubscriptionParameters: ...
+
+@final
+class Response:
+    """The answer to the command that carried `request`. `value` is set by `stats` and `dump`."""
+
+    request: int
+    error: ErrorCode | None
+    message: str | None
+    value: Stats | str | None
+
+@final
+class IceConnected:
+    """The first nominated pair, or a later migration: `remote` is `ip:port`, `local` the socket's `ip:port`."""
+
+    transport: int
+    local: str
+    remote: str
+
+@final
+class IceLost:
+    """Consent expired: no authenticated packet for 30 s (RFC 7675). The transport still exists; close it."""
+
+    transport: int
+
+@final
+class Dtls:
+    """One DTLS datagram from an address that ICE authenticated."""
+
+    transport: int
+    data: bytes
+
+@final
+class TrackStarted:
+    """First media of an encoding, or a change of its payload type or picture size (0x0 while unknown)."""
+
+    track: int
+    rid: str | None
+    ssrc: int
+    payload_type: int
+    width: int
+    height: int
+
+@final
+class TrackSilent:
+    """No packet of the track for two seconds."""
+
+    track: int
+
+@final
+class LayerChanged:
+    """The subscription forwards another encoding from this key frame on."""
+
+    subscription: int
+    rid: str | None
+
+@final
+class Closed:
+    """The engine gave up on a worker (`reason` says why); every transport of it is gone."""
+
+    worker: int
+    reason: str
+
+Event = IceConnected | IceLost | Dtls | TrackStarted | TrackSilent | LayerChanged | Closed
+
+@final
+class TransportStats:
+    transport: int
+    worker: int
+    connected: bool
+    remote: str | None
+    packets_received: int
+    bytes_received: int
+    packets_sent: int
+    bytes_sent: int
+    srtp_rejected: int
+    """Datagrams that failed SRTP authentication or the replay check."""
+    datagrams_ignored: int
+    """Datagrams that no rule of the transport accepted (unparsable, unauthenticated, unknown SSRC)."""
+    rtt_ms: float | None
+
+@final
+class TrackStats:
+    track: int
+    transport: int
+    rid: str | None
+    ssrc: int
+    payload_type: int
+    packets: int
+    bytes: int
+    """RTP payload and header bytes of media packets, repaired ones included."""
+    lost: int
+    """Packets that never came, repair included."""
+    repaired: int
+    nacks_sent: int
+    plis_sent: int
+    key_frames: int
+    jitter_ms: float
+    width: int
+    height: int
+
+@final
+class SubscriptionStats:
+    subscription: int
+    transport: int
+    track: int | None
+    rid: str | None
+    packets: int
+    bytes: int
+    retransmitted: int
+    nacks_received: int
+    nacks_unanswered: int
+    plis_received: int
+    fraction_lost: float
+    """From the newest receiver report, 0.0-1.0."""
+    jitter_ms: float
+
+@final
+class WorkerStats:
+    worker: int
+    thread_cpu_seconds: float
+    datagrams_received: int
+    datagrams_sent: int
+    send_calls: int
+    send_errors: int
+    gso: bool
+    unknown_datagrams: int
+    relay_dropped: int
+    """Packets that a full queue between workers did not take."""
+
+@final
+class Stats:
+    workers: list[WorkerStats]
+    transports: list[TransportStats]
+    tracks: list[TrackStats]
+    subscriptions: list[SubscriptionStats]
+
+@final
+class Engine:
+    """The media threads. `addresses` are the UDP sockets of each worker: `sockets[worker] = ["ip:port", ...]`.
+
+    Raises `OSError` (with errno) when an address cannot be bound. Port 0 picks a free one; see `addresses()`.
+    """
+
+    def __new__(cls, *, sockets: Sequence[Sequence[str]]) -> Engine: ...
+    def addresses(self) -> list[list[str]]: ...
+    def fileno(self) -> int: ...
+    def poll(self) -> list[Response | Event]: ...
+    def close(self) -> None: ...
+
+    # A transport lives on one worker for good; its tracks and subscriptions follow it.
+    def open_transport(self, request: int, transport: int, *, worker: int, ice: IceParameters) -> None: ...
+    def close_transport(self, request: int, transport: int) -> None: ...
+    def add_remote_candidate(self, request: int, transport: int, *, address: str, priority: int) -> None: ...
+    def restart_ice(self, request: int, transport: int, *, ice: IceParameters) -> None: ...
+    def send_dtls(self, transport: int, data: bytes) -> None: ...
+    def install_keys(
+        self,
+        request: int,
+        transport: int,
+        *,
+        profile: SrtpProfile,
+        local_key: bytes,
+        local_salt: bytes,
+        remote_key: bytes,
+        remote_salt: bytes,
+    ) -> None: ...
+    def add_track(self, request: int, transport: int, track: int, *, parameters: TrackParameters) -> None: ...
+    def remove_track(self, request: int, track: int) -> None: ...
+    def subscribe(
+        self, request: int, transport: int, subscription: int, *, parameters: SubscriptionParameters
+    ) -> None: ...
+    def unsubscribe(self, request: int, subscription: int) -> None: ...
+
+    # The packets of a track leave through a subscription from its next key frame on; sequence numbers and timestamps
+    # continue those of the track attached before. `payload_types` maps the track's to the subscription's.
+    def attach(
+        self, request: int, subscription: int, track: int, *, payload_types: Sequence[tuple[int, int]]
+    ) -> None: ...
+    def detach(self, request: int, subscription: int) -> None: ...
+    def select_layer(self, request: int, subscription: int, *, rid: str | None) -> None: ...
+    def pause(self, request: int, subscription: int, *, paused: bool) -> None: ...
+    def request_key_frame(self, request: int, track: int) -> None: ...
+    def stats(self, request: int) -> None: ...
+    def dump(self, request: int) -> None: ...

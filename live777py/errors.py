@@ -1,0 +1,106 @@
+"""The error tree: who is at fault, and the HTTP status and title that say so.
+
+    Live777Error
+    +-- ClientError                 4xx: the request is at fault
+    |   +-- BadRequest              400  not understood
+    |   +-- Unauthorized            401  no or a bad credential
+    |   +-- Forbidden               403  a good credential without this right
+    |   +-- NotFound                404  no such stream or session
+    |   +-- Conflict                409  the stream's state forbids it
+    |   +-- PayloadTooLarge         413
+    |   +-- UnsupportedMediaType    415
+    |   +-- Unprocessable           422  understood, cannot be done (RFC 9725 section 4.2)
+    |   +-- TooManyRequests         429
+    +-- Unavailable                 503  a limit of ours; try again after `retry_after` seconds
+    +-- ConfigError                 never leaves the process: one line at start, exit code 2
+    +-- StartError                  never leaves the process: one line at start, exit code 1
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class Live777Error(Exception):
+    """`detail` is text for the person who sent the request; it never holds a secret."""
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class ClientError(Live777Error):
+    status = 400
+    title = "Bad request"
+
+
+class BadRequest(ClientError):
+    pass
+
+
+class Unauthorized(ClientError):
+    status = 401
+    title = "Unauthorized"
+
+
+class Forbidden(ClientError):
+    status = 403
+    title = "Forbidden"
+
+
+class NotFound(ClientError):
+    status = 404
+    title = "Not found"
+
+
+class Conflict(ClientError):
+    status = 409
+    title = "Conflict"
+
+    def __init__(self, detail: str, *, retry_after: int | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class PayloadTooLarge(ClientError):
+    status = 413
+    title = "Payload too large"
+
+
+class UnsupportedMediaType(ClientError):
+    status = 415
+    title = "Unsupported media type"
+
+
+class Unprocessable(ClientError):
+    status = 422
+    title = "Unprocessable content"
+
+
+class TooManyRequests(ClientError):
+    status = 429
+    title = "Too many requests"
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class Unavailable(Live777Error):
+    status = 503
+    title = "Service unavailable"
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class ConfigError(Live777Error):
+    pass
+
+
+class StartError(Live777Error):
+    pass

@@ -1,0 +1,2 @@
+//! Reference loops for `make bench`.
+fn main() {}
