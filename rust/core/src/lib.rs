@@ -1,1 +1,10 @@
 //! Sans-IO media plane.
+
+#![deny(unsafe_code)]
+
+pub mod command;
+pub mod egress;
+pub mod event;
+pub mod relay;
+pub mod stats;
+pub mod worker;

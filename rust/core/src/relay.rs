@@ -1,0 +1,46 @@
+//! What workers tell each other when the viewers of a track sit on another thread than its publisher.
+//!
+//! The origin *exports* a track to a route; the other worker *imports* it under the same [`TrackId`]. Packets travel as
+//! one shared burst of plaintext RTP, so that a further route costs a reference count. An imported track behaves like
+//! a local one: it has its own history, answers its own NACKs and merges the key frame requests of its viewers into
+//! one request that travels back.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::command::TrackId;
+use crate::egress::burst::PacketBuffer;
+
+/// One direction from this worker to another. The shell chooses the numbers (the index of the other worker will do).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteId(pub u32);
+
+/// One message between two workers. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum RelayMessage {
+    /// The packets of a track within one burst, in order of arrival.
+    Packets {
+        /// The exported track.
+        track: TrackId,
+        /// Plaintext RTP of all its encodings.
+        burst: Arc<PacketBuffer>,
+    },
+    /// Where the RTP clock of an encoding stands, from a sender report of the publisher.
+    Clock {
+        /// The exported track.
+        track: TrackId,
+        /// Index of the encoding in the track's parameters.
+        encoding: u8,
+        /// Sampling instant of `rtp_timestamp` on the clock that all workers share.
+        at: Instant,
+        /// RTP timestamp of the publisher at that instant.
+        rtp_timestamp: u32,
+    },
+    /// A viewer of the importing worker needs a key frame. Travels back to the origin.
+    KeyFrameRequest {
+        /// The imported track.
+        track: TrackId,
+        /// Index of the encoding in the track's parameters.
+        encoding: u8,
+    },
+}

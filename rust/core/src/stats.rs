@@ -1,0 +1,121 @@
+//! Counters of every object, as a snapshot (`live777py/_media.pyi` has the same nouns).
+
+use crate::command::{SubscriptionId, TrackId, TransportId};
+use crate::event::Path;
+
+/// Everything that a worker counts.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// The worker as a whole.
+    pub worker: WorkerStats,
+    /// One row per transport.
+    pub transports: Vec<TransportStats>,
+    /// One row per encoding of each track that is published on this worker; imported tracks are not listed.
+    pub tracks: Vec<TrackStats>,
+    /// One row per subscription.
+    pub subscriptions: Vec<SubscriptionStats>,
+}
+
+/// Counters of one worker. Monotonic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerStats {
+    /// Datagrams handed to `handle_datagram`.
+    pub datagrams_received: u64,
+    /// Datagrams handed to `Transmit`.
+    pub datagrams_sent: u64,
+    /// Calls of `Transmit::transmit`.
+    pub runs_sent: u64,
+    /// Datagrams that belong to no transport, or are of no known kind.
+    pub unknown_datagrams: u64,
+    /// Events dropped because control did not drain them.
+    pub events_dropped: u64,
+}
+
+/// Counters of one transport.
+#[derive(Clone, Copy, Debug)]
+pub struct TransportStats {
+    /// Which one.
+    pub transport: TransportId,
+    /// ICE has a selected pair and consent.
+    pub connected: bool,
+    /// The selected pair.
+    pub path: Option<Path>,
+    /// Authenticated RTP and RTCP packets.
+    pub packets_received: u64,
+    /// Their size on the wire, in bytes.
+    pub bytes_received: u64,
+    /// RTP and RTCP packets sent.
+    pub packets_sent: u64,
+    /// Their size on the wire, in bytes.
+    pub bytes_sent: u64,
+    /// Datagrams that failed SRTP authentication or the replay check.
+    pub srtp_rejected: u64,
+    /// Datagrams that no rule accepted; the sum of the reasons in `dump`.
+    pub datagrams_ignored: u64,
+    /// Round trip from receiver reports, in milliseconds.
+    pub rtt_ms: Option<f64>,
+}
+
+/// Counters of one encoding of a published track.
+#[derive(Clone, Debug)]
+pub struct TrackStats {
+    /// Which track.
+    pub track: TrackId,
+    /// Where it is published.
+    pub transport: TransportId,
+    /// Restriction identifier of the encoding.
+    pub rid: Option<String>,
+    /// SSRC of the newest packet, 0 before the first.
+    pub ssrc: u32,
+    /// Payload type of the newest packet, 0 before the first.
+    pub payload_type: u8,
+    /// Media packets, repaired ones included.
+    pub packets: u64,
+    /// Their RTP header and payload, in bytes.
+    pub bytes: u64,
+    /// Packets that never came, repair included.
+    pub lost: u64,
+    /// Packets that came by retransmission.
+    pub repaired: u64,
+    /// Generic NACK packets sent.
+    pub nacks_sent: u64,
+    /// PLI or FIR sent.
+    pub plis_sent: u64,
+    /// Key frames seen.
+    pub key_frames: u64,
+    /// Interarrival jitter (RFC 3550 section 6.4.1), in milliseconds.
+    pub jitter_ms: f64,
+    /// Picture width in pixels, 0 while unknown.
+    pub width: u16,
+    /// Picture height in pixels, 0 while unknown.
+    pub height: u16,
+}
+
+/// Counters of one subscription.
+#[derive(Clone, Debug)]
+pub struct SubscriptionStats {
+    /// Which one.
+    pub subscription: SubscriptionId,
+    /// Where it leaves.
+    pub transport: TransportId,
+    /// What it carries now.
+    pub track: Option<TrackId>,
+    /// Encoding that is forwarded now.
+    pub rid: Option<String>,
+    /// Media packets sent, without retransmissions.
+    pub packets: u64,
+    /// Their RTP header and payload, in bytes.
+    pub bytes: u64,
+    /// Retransmissions sent.
+    pub retransmitted: u64,
+    /// Sequence numbers asked for by NACK.
+    pub nacks_received: u64,
+    /// Those of them that the history could not answer.
+    pub nacks_unanswered: u64,
+    /// PLI and FIR received.
+    pub plis_received: u64,
+    /// From the newest receiver report, 0.0-1.0.
+    pub fraction_lost: f64,
+    /// From the newest receiver report, in milliseconds.
+    pub jitter_ms: f64,
+}
