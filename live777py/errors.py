@@ -1,19 +1,19 @@
 """The error tree: who is at fault, and the HTTP status and title that say so.
 
-    Live777Error
-    +-- ClientError                 4xx: the request is at fault
-    |   +-- BadRequest              400  not understood
-    |   +-- Unauthorized            401  no or a bad credential
-    |   +-- Forbidden               403  a good credential without this right
-    |   +-- NotFound                404  no such stream or session
-    |   +-- Conflict                409  the stream's state forbids it
-    |   +-- PayloadTooLarge         413
-    |   +-- UnsupportedMediaType    415
-    |   +-- Unprocessable           422  understood, cannot be done (RFC 9725 section 4.2)
-    |   +-- TooManyRequests         429
-    +-- Unavailable                 503  a limit of ours; try again after `retry_after` seconds
-    +-- ConfigError                 never leaves the process: one line at start, exit code 2
-    +-- StartError                  never leaves the process: one line at start, exit code 1
+Live777Error
++-- ClientError                 4xx: the request is at fault
+|   +-- BadRequest              400  not understood
+|   +-- Unauthorized            401  no or a bad credential
+|   +-- Forbidden               403  a good credential without this right
+|   +-- NotFound                404  no such stream or session
+|   +-- Conflict                409  the stream's state forbids it
+|   +-- PayloadTooLarge         413
+|   +-- UnsupportedMediaType    415
+|   +-- Unprocessable           422  understood, cannot be done (RFC 9725 section 4.2)
+|   +-- TooManyRequests         429
++-- Unavailable                 503  a limit of ours; try again after `retry_after` seconds
++-- ConfigError                 never leaves the process: one line at start, exit code 2
++-- StartError                  never leaves the process: one line at start, exit code 1
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Streams and sessions: who publishes, who plays, for how long, and who is told."""

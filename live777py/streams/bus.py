@@ -1,0 +1,83 @@
+"""One place where stream events go, and any number of readers, none of which can hold up the others or the sender."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from live777py.streams.events import StreamEvent
+
+DEFAULT_CAPACITY = 1024
+
+
+class EventBus:
+    """Hands each event to every open `Subscription`, in the order of `publish` calls. Used on one event loop."""
+
+    def __init__(self) -> None:
+        self._subscriptions: set[Subscription] = set()
+
+    def publish(self, event: StreamEvent) -> None:
+        for subscription in self._subscriptions:
+            subscription.offer(event)
+
+    def subscribe(self, *, capacity: int = DEFAULT_CAPACITY) -> Subscription:
+        """Events from now on. Use it as a context manager, or call `close`."""
+        subscription = Subscription(self, capacity)
+        self._subscriptions.add(subscription)
+        return subscription
+
+    def remove(self, subscription: Subscription) -> None:
+        self._subscriptions.discard(subscription)
+
+    def close(self) -> None:
+        """End every reader's iteration after what it has not read yet."""
+        for subscription in tuple(self._subscriptions):
+            subscription.close()
+
+
+class Subscription:
+    """An asynchronous iterator over events. A full one forgets its oldest event and counts it in `missed`.
+
+    A reader that keeps state must look at `missed` and, when it grew, read the views again.
+    """
+
+    def __init__(self, bus: EventBus, capacity: int) -> None:
+        self.missed = 0
+        self._bus = bus
+        self._events: deque[StreamEvent] = deque(maxlen=capacity)
+        self._ready = asyncio.Event()
+        self._closed = False
+
+    def offer(self, event: StreamEvent) -> None:
+        if len(self._events) == self._events.maxlen:
+            self.missed += 1
+        self._events.append(event)
+        self._ready.set()
+
+    def close(self) -> None:
+        self._closed = True
+        self._bus.remove(self)
+        self._ready.set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> StreamEvent:
+        while not self._events:
+            if self._closed:
+                raise StopAsyncIteration
+            self._ready.clear()
+            await self._ready.wait()
+        return self._events.popleft()

@@ -1,0 +1,97 @@
+"""What happens to streams, as values on the bus: metrics, SSE, hooks and the recorder read these and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from live777py.streams.views import SessionState
+
+DeleteReason = Literal[
+    "api-deleted", "publish-leave-timeout", "subscribe-leave-timeout", "orphaned", "reset", "failed", "shutdown"
+]
+"""`reset`: a provisioned stream went back to standby. `failed`: the request that made the stream was refused."""
+
+LeaveReason = Literal[
+    "api-deleted",
+    "stream-deleted",
+    "peer-closed",
+    "idle-timeout",
+    "setup-timeout",
+    "dtls-failed",
+    "codec-mismatch",
+    "engine-failed",
+    "shutdown",
+]
+"""`peer-closed`: DTLS close_notify. `idle-timeout`: consent expired. `setup-timeout`: no ICE and DTLS in time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamCreated:
+    stream: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamDeleted:
+    stream: str
+    reason: DeleteReason
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishStarted:
+    """The publisher's ICE and DTLS are done."""
+
+    stream: str
+    session: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishStopped:
+    """Follows exactly one `PublishStarted` of the same session."""
+
+    stream: str
+    session: str
+    reason: LeaveReason
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubscriberJoined:
+    """The viewer's ICE and DTLS are done."""
+
+    stream: str
+    session: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubscriberLeft:
+    """Follows exactly one `SubscriberJoined` of the same session."""
+
+    stream: str
+    session: str
+    reason: LeaveReason
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionStateChanged:
+    """Any step of any session, `new` and `closed` included."""
+
+    stream: str
+    session: str
+    state: SessionState
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatsSampled:
+    """New counters are in the views (every two seconds)."""
+
+
+StreamEvent = (
+    StreamCreated
+    | StreamDeleted
+    | PublishStarted
+    | PublishStopped
+    | SubscriberJoined
+    | SubscriberLeft
+    | SessionStateChanged
+    | StatsSampled
+)
