@@ -1,0 +1,1 @@
+"""One WebRTC session: SDP, negotiation, DTLS, the peer. Media is the engine's."""

@@ -1,0 +1,125 @@
+"""ICE candidates as SDP writes them (RFC 8839 section 5.1, TCP ones by RFC 6544); no I/O, no name is resolved."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from live777py import errors
+
+_MAX_PORT = 65535
+_MAX_PRIORITY = 2**32 - 1
+_UDP_HOST_TYPE_PREFERENCE = 126
+
+_FOUNDATION = re.compile(r"[A-Za-z0-9+/]{1,32}")
+_WORD = re.compile(r"[!-~]{1,256}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """One transport address of a peer.
+
+    `address` is an IP literal, or a name where the peer hides behind mDNS (RFC 9150 section 3.1) or a FQDN.
+    `attributes` are the extension attributes in their order, `tcptype` and `generation` among them.
+    """
+
+    foundation: str
+    component: int
+    transport: str
+    priority: int
+    address: str
+    port: int
+    type: str
+    related_address: str | None = None
+    related_port: int | None = None
+    attributes: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Candidate:
+        """Reads `candidate:...`, with or without a leading `a=` or prefix. Raises `errors.BadRequest`."""
+        words = text.removeprefix("a=").removeprefix("candidate:").split(" ")
+        # A name without a value at the end is what some agents write for an empty attribute.
+        if len(words) < 8 or words[6].lower() != "typ" or not all(_WORD.fullmatch(word) for word in words):
+            raise errors.BadRequest("malformed ICE candidate")
+        foundation, component, transport, priority, address, port, _, kind, *rest = words
+        if not _FOUNDATION.fullmatch(foundation):
+            raise errors.BadRequest("malformed ICE candidate: foundation")
+        pairs = [(rest[index], rest[index + 1]) for index in range(0, len(rest) - 1, 2)]
+        related_address: str | None = None
+        related_port: int | None = None
+        attributes: list[tuple[str, str]] = []
+        for name, value in pairs:
+            if name == "raddr" and related_address is None:
+                related_address = value
+            elif name == "rport" and related_port is None:
+                related_port = _number(value, _MAX_PORT)
+            else:
+                attributes.append((name, value))
+        return cls(
+            foundation=foundation,
+            component=_number(component, 256),
+            transport=transport.lower(),
+            priority=_number(priority, _MAX_PRIORITY),
+            address=address,
+            port=_number(port, _MAX_PORT),
+            type=kind.lower(),
+            related_address=related_address,
+            related_port=related_port,
+            attributes=tuple(attributes),
+        )
+
+    def __str__(self) -> str:
+        words = [
+            f"candidate:{self.foundation} {self.component} {self.transport} {self.priority} "
+            f"{self.address} {self.port} typ {self.type}"
+        ]
+        if self.related_address is not None:
+            words.append(f"raddr {self.related_address}")
+        if self.related_port is not None:
+            words.append(f"rport {self.related_port}")
+        words.extend(f"{name} {value}" for name, value in self.attributes)
+        return " ".join(words)
+
+    @property
+    def ip(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+        """The address as a number (an IPv6 zone id is local to the peer and dropped), None for a name."""
+        try:
+            return ipaddress.ip_address(self.address.partition("%")[0])
+        except ValueError:
+            return None
+
+    @property
+    def usable(self) -> bool:
+        """Whether a UDP socket of ours could ever send to it: RTP component, UDP, unicast IP literal, real port."""
+        ip = self.ip
+        return (
+            ip is not None
+            and self.component == 1
+            and self.transport == "udp"
+            and self.port != 0
+            and not (ip.is_unspecified or ip.is_multicast or ip == ipaddress.IPv4Address(_MAX_PRIORITY))
+        )
+
+
+def host_candidates(addresses: Sequence[tuple[str, int]]) -> tuple[Candidate, ...]:
+    """UDP host candidates of ours for `(ip, port)` in order of preference (RFC 8445 section 5.1.2.1)."""
+    return tuple(
+        Candidate(
+            foundation=str(index + 1),
+            component=1,
+            transport="udp",
+            priority=_UDP_HOST_TYPE_PREFERENCE << 24 | (_MAX_PORT - index) << 8 | 255,
+            address=address,
+            port=port,
+            type="host",
+        )
+        for index, (address, port) in enumerate(addresses)
+    )
+
+
+def _number(text: str, maximum: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 10) or int(text) > maximum:
+        raise errors.BadRequest("malformed ICE candidate: number")
+    return int(text)

@@ -1,0 +1,101 @@
+"""What a negotiation agrees on, as values: codecs, encodings, peers. How it is agreed on is in `publish` and `play`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from live777py.rtc.candidate import Candidate
+
+Kind = Literal["audio", "video"]
+DtlsRole = Literal["active", "passive"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CodecPolicy:
+    """Names that `[sdp]` allows, in any case; empty allows everything the gateway knows. RED rides on Opus."""
+
+    video: tuple[str, ...] = ()
+    audio: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Codec:
+    """One payload type of an m-section.
+
+    `name` is spelled as in `codecs.KNOWN` whatever the peer wrote, `clock_rate` is in Hz, `channels` is None where the
+    rtpmap does not say. `feedback` holds some of "nack", "nack pli", "ccm fir", "transport-cc", "goog-remb".
+    """
+
+    payload_type: int
+    name: str
+    clock_rate: int
+    channels: int | None = None
+    fmtp: str = ""
+    feedback: frozenset[str] = frozenset()
+    rtx_payload_type: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Encoding:
+    """One layer of a track. All None: it is known by MID or payload type alone."""
+
+    rid: str | None = None
+    ssrc: int | None = None
+    rtx_ssrc: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PublishedMedia:
+    """One accepted m-section of a publisher: one media codec (RED is followed by the Opus inside it), all layers.
+
+    `extensions` are (id, URI) as the publisher numbers them. `msid` is the attribute's value, where there is one.
+    """
+
+    kind: Kind
+    mid: str
+    codecs: tuple[Codec, ...]
+    encodings: tuple[Encoding, ...]
+    extensions: tuple[tuple[int, str], ...] = ()
+    msid: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlayedMedia:
+    """One answered m-section of a viewer: its payload types and extension ids, our SSRCs.
+
+    `codecs` starts with what the publisher sends and goes on with everything else both ends know, so that a later
+    publisher with another codec needs no renegotiation. `fmtp` is that of the answer. An inactive section stays silent.
+    """
+
+    kind: Kind
+    mid: str
+    codecs: tuple[Codec, ...]
+    extensions: tuple[tuple[int, str], ...]
+    ssrc: int
+    rtx_ssrc: int | None
+    cname: str
+    active: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RemotePeer:
+    """The peer's side of the transport. `fingerprints` are (hash, "AB:CD:..."), sha-256 first, at least one."""
+
+    ice_ufrag: str
+    ice_pwd: str
+    fingerprints: tuple[tuple[str, str], ...]
+    dtls_role_answer: DtlsRole
+    candidates: tuple[Candidate, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocalPeer:
+    """Our side of the transport. `candidates` are written in this order; `session_id` is that of the `o=` line."""
+
+    ice_ufrag: str
+    ice_pwd: str
+    fingerprint: tuple[str, str]
+    candidates: tuple[Candidate, ...]
+    ice_lite: bool
+    session_id: int
