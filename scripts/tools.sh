@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Makes sure that the programs of a purpose are there: `tools.sh run` (build and serve) or `tools.sh test` (browsers, media).
+# On Debian and Ubuntu as root it installs what is missing; elsewhere it says what to install, and stops.
+set -euo pipefail
+
+missing=()
+packages=()
+need() { # program, Debian package
+    command -v "$1" >/dev/null || { missing+=("$1"); packages+=("$2"); }
+}
+need_file() { # path, Debian package
+    [ -e "$1" ] || { missing+=("$1"); packages+=("$2"); }
+}
+
+case "${1:-run}" in
+run)
+    need cc gcc
+    need make make
+    command -v cargo >/dev/null || {
+        echo "cargo is missing: install a Rust toolchain (rust-version in rust/Cargo.toml), then try again" >&2
+        exit 1
+    }
+    command -v npm >/dev/null || {
+        echo "npm is missing: install Node.js 20 or newer, then try again" >&2
+        exit 1
+    }
+    ;;
+test)
+    need chromium chromium
+    need firefox-esr firefox-esr
+    need ip iproute2
+    need_file /usr/lib/python3/dist-packages/gi python3-gi
+    need_file /usr/share/doc/python3-gst-1.0 python3-gst-1.0
+    need_file /usr/share/doc/gir1.2-gst-plugins-bad-1.0 gir1.2-gst-plugins-bad-1.0
+    for plugin in nice plugins-good plugins-bad plugins-ugly; do
+        need_file "/usr/share/doc/gstreamer1.0-$plugin" "gstreamer1.0-$plugin"
+    done
+    ;;
+*)
+    echo "usage: $0 run|test" >&2
+    exit 2
+    ;;
+esac
+
+[ ${#missing[@]} -eq 0 ] && exit 0
+if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
+    echo "missing: ${missing[*]}" >&2
+    echo "install (Debian package names): ${packages[*]}" >&2
+    exit 1
+fi
+echo "installing ${packages[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null

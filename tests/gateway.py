@@ -1,0 +1,103 @@
+"""A gateway process of its own for a test: real config file, real ports on loopback, stopped at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+START_TIMEOUT = 20.0
+STOP_TIMEOUT = 10.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Gateway:
+    """`url` is `http://127.0.0.1:port`; `log` grows with what the process prints."""
+
+    url: str
+    process: asyncio.subprocess.Process
+    log: list[str]
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    async def get(self, path: str) -> Any:
+        async with aiohttp.ClientSession() as client, client.get(self.url + path) as response:
+            response.raise_for_status()
+            return await response.json()
+
+    async def stream(self, name: str) -> dict[str, Any] | None:
+        streams: list[dict[str, Any]] = await self.get("/api/streams/")
+        return next((stream for stream in streams if stream["id"] == name), None)
+
+    async def terminate(self) -> int:
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGTERM)
+        return await asyncio.wait_for(self.process.wait(), STOP_TIMEOUT)
+
+
+async def _read_lines(stream: asyncio.StreamReader, log: list[str], started: asyncio.Event) -> None:
+    async for line in stream:
+        log.append(line.decode(errors="replace").rstrip())
+        if "/whip/" in log[-1]:
+            started.set()
+
+
+@contextlib.asynccontextmanager
+async def running_gateway(
+    directory: Path, *, config: str = "", environment: dict[str, str] | None = None
+) -> AsyncIterator[Gateway]:
+    """The gateway with `config` appended to a minimal file, ready to answer."""
+    port = free_port()
+    path = directory / f"live777-{port}.toml"
+    path.write_text(f'[http]\nlisten = "127.0.0.1:{port}"\n{config}')
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "live777py", "-c", str(path)),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={
+            **os.environ,
+            "LIVE777_WEBRTC_ICE_UDP_ADDRS": "127.0.0.1:0",
+            "PYTHONUNBUFFERED": "1",
+            **(environment or {}),
+        },
+    )
+    log: list[str] = []
+    started = asyncio.Event()
+    assert process.stdout is not None
+    reader = asyncio.create_task(_read_lines(process.stdout, log, started))
+    ended = asyncio.create_task(process.wait())
+    waiting = asyncio.create_task(started.wait())
+    try:
+        await asyncio.wait({ended, waiting}, timeout=START_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+        assert started.is_set(), "the gateway did not start:\n" + "\n".join(log)
+        yield Gateway(url=f"http://127.0.0.1:{port}", process=process, log=log)
+    finally:
+        waiting.cancel()
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                await asyncio.wait_for(asyncio.shield(ended), STOP_TIMEOUT)
+            except TimeoutError:
+                process.kill()
+        await ended
+        await reader

@@ -1,0 +1,196 @@
+// The test's own WHIP and WHEP clients, run inside a browser page by `evaluate`. The picture that `publish` draws tells
+// who it is (four coloured quadrants) and when it is (a frame counter in black and white blocks), so that a viewer's
+// picture can be checked and not only counted.
+(() => {
+  const BITS = 16;
+  const QUADRANTS = ["#d02020", "#20a020", "#2020d0", "#d0d020"];
+  const state = { publisher: null, viewer: null, counters: [] };
+
+  function draw(context, width, height, count) {
+    const [w, h] = [width / 2, height / 2];
+    QUADRANTS.forEach((colour, index) => {
+      context.fillStyle = colour;
+      context.fillRect((index % 2) * w, Math.floor(index / 2) * h, w, h);
+    });
+    const block = Math.floor(width / BITS);
+    for (let bit = 0; bit < BITS; bit++) {
+      context.fillStyle = (count >> bit) & 1 ? "#fff" : "#000";
+      context.fillRect(bit * block, Math.floor(height / 2 - block), block, 2 * block);
+    }
+  }
+
+  function readCounter(data, width, height) {
+    const block = Math.floor(width / BITS);
+    let count = 0;
+    for (let bit = 0; bit < BITS; bit++) {
+      const x = bit * block + Math.floor(block / 2);
+      const at = (Math.floor(height / 2) * width + x) * 4;
+      if (data[at] + data[at + 1] + data[at + 2] > 384) count |= 1 << bit;
+    }
+    return count;
+  }
+
+  async function gathered(connection) {
+    while (connection.iceGatheringState !== "complete") {
+      await new Promise((resolve) =>
+        connection.addEventListener("icegatheringstatechange", resolve, { once: true }),
+      );
+    }
+  }
+
+  async function negotiate(connection, url) {
+    await connection.setLocalDescription(await connection.createOffer());
+    await gathered(connection);
+    const response = await fetch(url, {
+      method: "POST",
+      headers: { "Content-Type": "application/sdp" },
+      body: connection.localDescription.sdp,
+    });
+    const text = await response.text();
+    if (response.status !== 201) throw new Error(`${response.status} ${text}`);
+    await connection.setRemoteDescription({ type: "answer", sdp: text });
+    return new URL(response.headers.get("Location"), url).href;
+  }
+
+  async function connected(connection) {
+    while (connection.connectionState !== "connected") {
+      if (["failed", "closed"].includes(connection.connectionState)) {
+        throw new Error(`connection ${connection.connectionState}`);
+      }
+      await new Promise((resolve) =>
+        connection.addEventListener("connectionstatechange", resolve, { once: true }),
+      );
+    }
+  }
+
+  function prefer(transceiver, kind, name, profile) {
+    const { codecs } = RTCRtpSender.getCapabilities(kind);
+    const wanted = codecs.filter(
+      (codec) =>
+        codec.mimeType.toLowerCase() === `${kind}/${name}`.toLowerCase() &&
+        (!profile || (codec.sdpFmtpLine || "").includes(profile)),
+    );
+    if (wanted.length === 0) throw new Error(`this browser cannot send ${name}`);
+    const helpers = codecs.filter((codec) => /rtx$/i.test(codec.mimeType));
+    transceiver.setCodecPreferences([...wanted, ...helpers]);
+  }
+
+  async function publish({ url, video, profile, audio = true, width = 640, height = 360, fps = 30, bitrate }) {
+    const canvas = document.createElement("canvas");
+    Object.assign(canvas, { width, height });
+    const context = canvas.getContext("2d");
+    let count = 0;
+    draw(context, width, height, count);
+    setInterval(() => draw(context, width, height, ++count), 1000 / fps);
+    const stream = canvas.captureStream(fps);
+    if (audio) {
+      const sound = new AudioContext();
+      const tone = sound.createOscillator();
+      const out = sound.createMediaStreamDestination();
+      tone.connect(out);
+      tone.start();
+      await sound.resume();
+      stream.addTrack(out.stream.getAudioTracks()[0]);
+    }
+    const connection = new RTCPeerConnection();
+    for (const track of stream.getTracks()) {
+      const init = { direction: "sendonly", streams: [stream] };
+      if (track.kind === "video" && bitrate) init.sendEncodings = [{ maxBitrate: bitrate }];
+      const transceiver = connection.addTransceiver(track, init);
+      if (track.kind === "video" && video) prefer(transceiver, "video", video, profile);
+    }
+    state.publisher = { connection };
+    state.publisher.session = await negotiate(connection, url);
+    await connected(connection);
+    return state.publisher.session;
+  }
+
+  async function play({ url, kinds = ["audio", "video"] }) {
+    const connection = new RTCPeerConnection();
+    kinds.forEach((kind) => connection.addTransceiver(kind, { direction: "recvonly" }));
+    const element = document.createElement("video");
+    Object.assign(element, { autoplay: true, muted: true, playsInline: true });
+    document.body.append(element);
+    const stream = new MediaStream();
+    connection.ontrack = ({ track }) => {
+      stream.addTrack(track);
+      element.srcObject = stream;
+    };
+    const canvas = document.createElement("canvas");
+    state.counters = [];
+    const watch = () => {
+      if (element.videoWidth > 0) {
+        Object.assign(canvas, { width: element.videoWidth, height: element.videoHeight });
+        const context = canvas.getContext("2d", { willReadFrequently: true });
+        context.drawImage(element, 0, 0);
+        const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+        state.counters.push(readCounter(data, canvas.width, canvas.height));
+      }
+      element.requestVideoFrameCallback(watch);
+    };
+    element.requestVideoFrameCallback(watch);
+    state.viewer = { connection, element, canvas };
+    state.viewer.session = await negotiate(connection, url);
+    await connected(connection);
+    return state.viewer.session;
+  }
+
+  // The mean colour of each quadrant's outer corner, top left to bottom right: [[r, g, b], ...].
+  function quadrants() {
+    const { canvas } = state.viewer;
+    const context = canvas.getContext("2d");
+    const [w, h] = [canvas.width, canvas.height];
+    const side = Math.floor(h / 8);
+    return [[0, 0], [w - side, 0], [0, h - side], [w - side, h - side]].map(([x, y]) => {
+      const { data } = context.getImageData(x, y, side, side);
+      const sum = [0, 0, 0];
+      for (let at = 0; at < data.length; at += 4) for (let c = 0; c < 3; c++) sum[c] += data[at + c];
+      return sum.map((value) => Math.round(value / (side * side)));
+    });
+  }
+
+  // A 32 x 18 grey thumbnail of an element's present picture, row by row, 0-255.
+  function thumbnail(selector) {
+    const element = selector ? find(selector) : state.viewer.element;
+    const canvas = document.createElement("canvas");
+    Object.assign(canvas, { width: 32, height: 18 });
+    const context = canvas.getContext("2d");
+    context.imageSmoothingQuality = "high";
+    context.drawImage(element, 0, 0, 32, 18);
+    const { data } = context.getImageData(0, 0, 32, 18);
+    return Array.from({ length: 32 * 18 }, (_, i) =>
+      Math.round(0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2]),
+    );
+  }
+
+  function find(selector, root = document) {
+    const hit = root.querySelector(selector);
+    if (hit) return hit;
+    for (const element of root.querySelectorAll("*")) {
+      const inner = element.shadowRoot && find(selector, element.shadowRoot);
+      if (inner) return inner;
+    }
+    return null;
+  }
+
+  async function report(connection) {
+    const out = {};
+    for (const entry of (await connection.getStats()).values()) {
+      if (entry.type === "inbound-rtp" || entry.type === "outbound-rtp") out[`${entry.type} ${entry.kind}`] = { ...entry };
+      if (entry.type === "codec") (out.codecs ??= {})[entry.id] = entry.mimeType;
+    }
+    return out;
+  }
+
+  window.t = {
+    publish,
+    play,
+    quadrants,
+    thumbnail,
+    find,
+    counters: () => state.counters,
+    viewerStats: () => report(state.viewer.connection),
+    publisherStats: () => report(state.publisher.connection),
+    viewerState: () => state.viewer.connection.connectionState,
+  };
+})();

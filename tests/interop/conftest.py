@@ -1,0 +1,64 @@
+"""A gateway, browsers and the picture that they show one another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import aioice.ice
+import pytest
+
+from tests.gateway import Gateway, running_gateway
+from tests.interop.chromium import chromium_browser
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from playwright.async_api import Browser
+
+CLIENT = Path(__file__).with_name("client.js").read_text()
+
+
+class Page(Protocol):
+    """What a Playwright page and our Firefox page have in common."""
+
+    async def goto(self, url: str) -> Any: ...
+    async def evaluate(self, expression: str, arg: Any = None) -> Any: ...
+
+
+PageT = TypeVar("PageT", bound=Page)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.interop)
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
+    async with running_gateway(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def loopback_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aioice leaves 127.0.0.1 out of its host candidates."""
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda *_: ["127.0.0.1"])
+
+
+@pytest.fixture
+async def chromium() -> AsyncIterator[Browser]:
+    async with chromium_browser() as browser:
+        yield browser
+
+
+async def load_client(page: Page) -> None:
+    await page.evaluate(f"() => {{ {CLIENT} }}")
+
+
+async def with_client(page: PageT, gateway: Gateway) -> PageT:
+    """The page on the gateway's origin (no CORS is needed), with `client.js` as `t`."""
+    await page.goto(gateway.url + "/api/info")
+    await load_client(page)
+    return page
