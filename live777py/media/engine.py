@@ -1,0 +1,283 @@
+"""The asyncio owner of the native engine: commands become awaitables, its queue becomes calls of handlers.
+
+Everything here runs on the event loop that made the `MediaEngine`; the media threads are behind `native.Engine`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from live777py.errors import Live777Error, StartError, Unavailable
+from live777py.media import native
+from live777py.media.addresses import SocketAddress
+from live777py.media.placement import Placement
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Container, Sequence
+
+    from live777py._media import ErrorCode, SrtpProfile, Stats
+
+_logger = logging.getLogger(__name__)
+
+
+class EngineGone(Unavailable):
+    """The engine is closed, or the worker of this object has ended."""
+
+    def __init__(self, detail: str = "the media engine is closed") -> None:
+        super().__init__(detail, retry_after=5)
+
+
+class CommandRefused(Live777Error):
+    """The engine would not do it; `code` says why. Mostly a fault of ours: the ids are."""
+
+    def __init__(self, code: ErrorCode, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+
+
+class TransportHandler(Protocol):
+    """What a transport hears. Implemented by `rtc.peer.ServerPeer`. The methods return soon and do not raise."""
+
+    def ice_connected(self, local: str, remote: str) -> None: ...
+    def ice_lost(self) -> None: ...
+    def dtls_received(self, datagram: bytes) -> None: ...
+    def media_changed(self, event: native.TrackStarted | native.TrackSilent | native.LayerChanged) -> None: ...
+    def worker_closed(self, reason: str) -> None: ...
+
+
+@dataclass(slots=True)
+class _Transport:
+    worker: int
+    handler: TransportHandler
+    media: list[int]
+    """Ids of its tracks and subscriptions."""
+
+
+class MediaEngine:
+    """`sockets[worker]` are the addresses that `addresses.worker_sockets` gave.
+
+    The methods that return an awaitable send their command at once, in the order of the calls, whether awaited or not.
+    Awaiting gives the engine's answer, or raises `CommandRefused` or `EngineGone`; the call itself does not raise.
+    """
+
+    def __init__(self, sockets: Sequence[Sequence[str]]) -> None:
+        """Raises `StartError` if an address cannot be bound."""
+        try:
+            self._engine = native.Engine(sockets=sockets)
+        except OSError as error:
+            addresses = ", ".join(address for worker in sockets for address in worker)
+            raise StartError(f"UDP {addresses}: {error.strerror or error}") from error
+        self.addresses = tuple(
+            tuple(SocketAddress.parse(address) for address in worker) for worker in self._engine.addresses()
+        )
+        self.placement = Placement(len(self.addresses))
+        self._loop = asyncio.get_running_loop()
+        self._ids = itertools.count(1)
+        self._requests = itertools.count(1)
+        self._pending: dict[int, asyncio.Future[Any]] = {}
+        self._transports: dict[int, _Transport] = {}
+        self._owners: dict[int, _Transport] = {}
+        self._inbox: deque[object] = deque()
+        self._closed = False
+        self._dispatchers: dict[type, Callable[[Any], None]] = {
+            native.Response: self._on_response,
+            native.Dtls: self._on_dtls,
+            native.IceConnected: self._on_ice_connected,
+            native.IceLost: self._on_ice_lost,
+            native.TrackStarted: self._on_track_event,
+            native.TrackSilent: self._on_track_event,
+            native.LayerChanged: self._on_layer_changed,
+            native.Closed: self._on_worker_closed,
+        }
+        self._fd = self._engine.fileno()
+        self._loop.add_reader(self._fd, self._on_readable)
+
+    @property
+    def transports(self) -> int:
+        """How many transports are open."""
+        return len(self._transports)
+
+    def next_id(self) -> int:
+        """A number for a transport, track or subscription; none is used twice."""
+        return next(self._ids)
+
+    def close(self) -> None:
+        """End the media threads. Whatever waits or lives is told `EngineGone`; idempotent."""
+        if self._closed:
+            return
+        self._loop.remove_reader(self._fd)
+        self._inbox.extend(self._engine.poll())
+        self._closed = True
+        self._engine.close()
+        self._dispatch()
+        self._end_transports(range(len(self.addresses)), "the media engine is closed")
+        pending, self._pending = self._pending, {}
+        for future in pending.values():
+            _fail(future, EngineGone())
+
+    # Transports
+
+    def open_transport(
+        self, transport: int, handler: TransportHandler, *, worker: int, ice: native.IceParameters
+    ) -> Awaitable[None]:
+        """The handler hears of the transport from now until `close_transport` is called or its worker ends."""
+        self._transports[transport] = _Transport(worker, handler, [])
+        return self._command(self._engine.open_transport, transport, worker=worker, ice=ice)
+
+    def close_transport(self, transport: int) -> Awaitable[None]:
+        """Ends its tracks and subscriptions too. What `send_dtls` was given before leaves first."""
+        entry = self._transports.pop(transport, None)
+        if entry is None:
+            return self._answered()
+        for media in entry.media:
+            del self._owners[media]
+        return self._command(self._engine.close_transport, transport)
+
+    def send_dtls(self, transport: int, datagram: bytes) -> None:
+        """Best effort, as datagrams are: nothing happens on a transport that is gone."""
+        if transport in self._transports:
+            self._engine.send_dtls(transport, datagram)
+
+    def install_keys(
+        self,
+        transport: int,
+        *,
+        profile: SrtpProfile,
+        local_key: bytes,
+        local_salt: bytes,
+        remote_key: bytes,
+        remote_salt: bytes,
+    ) -> Awaitable[None]:
+        return self._command(
+            self._engine.install_keys,
+            transport,
+            profile=profile,
+            local_key=local_key,
+            local_salt=local_salt,
+            remote_key=remote_key,
+            remote_salt=remote_salt,
+        )
+
+    # Tracks and subscriptions
+
+    def add_track(self, transport: int, track: int, parameters: native.TrackParameters) -> Awaitable[None]:
+        self._own(transport, track)
+        return self._command(self._engine.add_track, transport, track, parameters=parameters)
+
+    def subscribe(
+        self, transport: int, subscription: int, parameters: native.SubscriptionParameters
+    ) -> Awaitable[None]:
+        self._own(transport, subscription)
+        return self._command(self._engine.subscribe, transport, subscription, parameters=parameters)
+
+    def attach(self, subscription: int, track: int, payload_types: Sequence[tuple[int, int]]) -> Awaitable[None]:
+        return self._command(self._engine.attach, subscription, track, payload_types=payload_types)
+
+    def detach(self, subscription: int) -> Awaitable[None]:
+        return self._command(self._engine.detach, subscription)
+
+    def request_key_frame(self, track: int) -> Awaitable[None]:
+        return self._command(self._engine.request_key_frame, track)
+
+    # The whole engine
+
+    def stats(self) -> Awaitable[Stats]:
+        return self._command(self._engine.stats)
+
+    def dump(self) -> Awaitable[str]:
+        """The state of every worker as text, for a person."""
+        return self._command(self._engine.dump)
+
+    def _command(self, send: Callable[..., None], *arguments: object, **options: object) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = self._loop.create_future()
+        request = next(self._requests)
+        try:
+            send(request, *arguments, **options)
+        except native.EngineClosed:
+            _fail(future, EngineGone())
+        except ValueError as error:
+            _fail(future, CommandRefused("invalid_argument", str(error)))
+        else:
+            self._pending[request] = future
+        return future
+
+    def _answered(self) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = self._loop.create_future()
+        future.set_result(None)
+        return future
+
+    def _own(self, transport: int, media: int) -> None:
+        entry = self._transports.get(transport)
+        if entry is not None:
+            entry.media.append(media)
+            self._owners[media] = entry
+
+    # The queue
+
+    def _on_readable(self) -> None:
+        self._inbox.extend(self._engine.poll())
+        self._dispatch()
+
+    def _dispatch(self) -> None:
+        """A handler that raises is reported by the loop and does not take the events behind it with it."""
+        try:
+            while self._inbox:
+                item = self._inbox.popleft()
+                self._dispatchers[type(item)](item)
+        finally:
+            if self._inbox:
+                self._loop.call_soon(self._dispatch)
+
+    def _on_response(self, response: native.Response) -> None:
+        future = self._pending.pop(response.request, None)
+        if future is None or future.done():
+            return
+        if response.error is None:
+            future.set_result(response.value)
+        else:
+            _fail(future, CommandRefused(response.error, response.message or ""))
+
+    def _on_dtls(self, event: native.Dtls) -> None:
+        if entry := self._transports.get(event.transport):
+            entry.handler.dtls_received(event.data)
+
+    def _on_ice_connected(self, event: native.IceConnected) -> None:
+        if entry := self._transports.get(event.transport):
+            entry.handler.ice_connected(event.local, event.remote)
+
+    def _on_ice_lost(self, event: native.IceLost) -> None:
+        if entry := self._transports.get(event.transport):
+            entry.handler.ice_lost()
+
+    def _on_track_event(self, event: native.TrackStarted | native.TrackSilent) -> None:
+        if entry := self._owners.get(event.track):
+            entry.handler.media_changed(event)
+
+    def _on_layer_changed(self, event: native.LayerChanged) -> None:
+        if entry := self._owners.get(event.subscription):
+            entry.handler.media_changed(event)
+
+    def _on_worker_closed(self, event: native.Closed) -> None:
+        _logger.error("media worker %d has ended: %s", event.worker, event.reason)
+        self.placement.remove_worker(event.worker)
+        self._end_transports((event.worker,), event.reason)
+
+    def _end_transports(self, workers: Container[int], reason: str) -> None:
+        ended = [transport for transport, entry in self._transports.items() if entry.worker in workers]
+        for transport in ended:
+            entry = self._transports.pop(transport)
+            for media in entry.media:
+                del self._owners[media]
+            entry.handler.worker_closed(reason)
+
+
+def _fail(future: asyncio.Future[Any], error: Live777Error) -> None:
+    """A command may be sent without being awaited, so its failure counts as seen."""
+    if not future.done():
+        future.set_exception(error)
+        future.exception()

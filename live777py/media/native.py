@@ -1,0 +1,41 @@
+"""The names of the native engine that the rest of the package uses, in one replaceable place (tests put a fake here)."""
+
+from __future__ import annotations
+
+from live777py._media import (
+    Closed,
+    CodecParameters,
+    Dtls,
+    EncodingParameters,
+    Engine,
+    EngineClosed,
+    IceConnected,
+    IceLost,
+    IceParameters,
+    LayerChanged,
+    Response,
+    Stats,
+    SubscriptionParameters,
+    TrackParameters,
+    TrackSilent,
+    TrackStarted,
+)
+
+__all__ = [
+    "Closed",
+    "CodecParameters",
+    "Dtls",
+    "EncodingParameters",
+    "Engine",
+    "EngineClosed",
+    "IceConnected",
+    "IceLost",
+    "IceParameters",
+    "LayerChanged",
+    "Response",
+    "Stats",
+    "SubscriptionParameters",
+    "TrackParameters",
+    "TrackSilent",
+    "TrackStarted",
+]
