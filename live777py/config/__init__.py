@@ -1,0 +1,34 @@
+"""The configuration: what there is to say (sections), how a file is read (reader), how it is printed (template)."""
+
+from live777py.config.reader import load, not_built, parse
+from live777py.config.sections import (
+    AuthConfig,
+    Config,
+    HttpConfig,
+    IceServerConfig,
+    LogConfig,
+    SdpConfig,
+    StrategyConfig,
+    StreamConfig,
+    WebrtcConfig,
+)
+from live777py.config.template import template
+from live777py.config.values import SocketAddress, UdpAddress
+
+__all__ = [
+    "AuthConfig",
+    "Config",
+    "HttpConfig",
+    "IceServerConfig",
+    "LogConfig",
+    "SdpConfig",
+    "SocketAddress",
+    "StrategyConfig",
+    "StreamConfig",
+    "UdpAddress",
+    "WebrtcConfig",
+    "load",
+    "not_built",
+    "parse",
+    "template",
+]

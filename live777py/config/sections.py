@@ -1,0 +1,330 @@
+"""Every key of the configuration file, once: its type, its default, its text, its environment variables.
+
+The template (`live777py config`), the reader and docs/configuration.md all follow from this file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from live777py.config import values
+from live777py.config.keys import Fallback, key, section
+
+_MAX_INT = 2**53
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpConfig:
+    listen: str = key(
+        "0.0.0.0:7777",
+        "Address and TCP port of the HTTP server. [::] listens on IPv4 too. Port 0 takes any free port.",
+        fallback=Fallback(name="PORT", pattern="0.0.0.0:{}"),
+        check=values.socket_address,
+    )
+    cors: bool = key(False, "Let pages of every other origin use the API, play and publish.")
+    rate_limit: int = key(
+        100,
+        "POST, PATCH and DELETE requests per second from one client address; ten seconds' worth may come at once.\n"
+        "Requests over loopback without a proxy header are not counted. 0 = no limit.",
+        check=values.between(0, 1_000_000),
+    )
+    trusted_proxies: tuple[str, ...] = key(
+        ("127.0.0.0/8", "::1/128"),
+        "Addresses or networks of reverse proxies whose X-Forwarded-For is believed.",
+        check=values.networks,
+    )
+
+    @property
+    def address(self) -> values.SocketAddress:
+        return values.parse_socket_address(self.listen)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IceServerConfig:
+    urls: tuple[str, ...] = key(
+        ..., "One or more stun:, turn: or turns: URLs.", example=("stun:stun.example.org:3478",), check=values.ice_urls
+    )
+    username: str = key("", "User name; needed with turn: and turns:.", check=values.printable)
+    credential: str = key("", "Password; needed with turn: and turns:.", secret=True, check=values.printable)
+
+
+def turn_has_credentials(servers: tuple[IceServerConfig, ...]) -> tuple[IceServerConfig, ...]:
+    for server in servers:
+        turn = any(url.lower().startswith("turn") for url in server.urls)
+        if turn and not (server.username and server.credential):
+            raise ValueError(f"username and credential beside {server.urls[0]}")
+    return servers
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthConfig:
+    secret: str = key(
+        "",
+        'Secret of JSON web tokens (HS256; claims "id", "exp", "mode"). Has no effect while tokens is empty.',
+        secret=True,
+    )
+    tokens: tuple[str, ...] = key(
+        (),
+        "Static tokens with every right. Authentication is on when there is at least one.",
+        secret=True,
+        check=values.tokens,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogConfig:
+    level: str = key(
+        "info",
+        "off, error, warn, info, debug or trace.",
+        fallback=Fallback(name="LOG_LEVEL"),
+        check=values.one_of_lower("off", "error", "warn", "info", "debug", "trace"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrategyConfig:
+    """What is done for a stream without being asked."""
+
+    each_stream_max_sub: int = key(
+        65535, "Viewers a stream takes; told to a cluster manager, not enforced here.", check=values.between(0, 65535)
+    )
+    cascade_push_close_sub: bool = key(
+        False, "Close a stream's viewers when it is pushed to another node.", built=False
+    )
+    auto_create_whip: bool = key(True, "A publisher may publish to a stream that does not exist yet.")
+    auto_create_whep: bool = key(True, "A viewer may wait on a stream that does not exist yet.")
+    auto_delete_whip: int = key(
+        -1,
+        "Milliseconds after which a stream without publisher is deleted; 0 = at once, -1 = never.",
+        check=values.between(-1, _MAX_INT),
+    )
+    auto_delete_whep: int = key(
+        -1,
+        "Milliseconds after which a stream without viewers is deleted, even while published; 0 = at once, -1 = never.",
+        check=values.between(-1, _MAX_INT),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SdpConfig:
+    video_codecs: tuple[str, ...] = key(
+        (),
+        "Video codecs that are negotiated: VP8, VP9, H264, H265, AV1. Empty = all.",
+        check=values.codecs(values.VIDEO_CODECS),
+    )
+    audio_codecs: tuple[str, ...] = key(
+        (),
+        "Audio codecs that are negotiated: OPUS, G722, PCMU, PCMA. Empty = all.",
+        check=values.codecs(values.AUDIO_CODECS),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebrtcConfig:
+    ice_udp_addrs: tuple[str, ...] = key(
+        ("auto",),
+        'Where media is received: "auto" (every routed local address), "auto:PORT", "IP", "IP:PORT" or "[IPv6]:PORT".\n'
+        "The port is 7777 unless given; 0 takes any free port. A further worker uses the next port.",
+        env=("LIVE777_WEBRTC_ICE_UDP_ADDRS", "LIVE777_WEBRTC_ICE_UDP_ADDR", "LIVETWO_WEBRTC_ICE_UDP_ADDR"),
+        check=values.udp_addresses,
+    )
+    ice_lite: bool = key(True, "Answer as an ICE-lite agent (RFC 8445): clients connect to the server's addresses.")
+    workers: int = key(1, "Media threads; each has its own UDP port.", check=values.between(1, 64))
+
+    @property
+    def udp_addresses(self) -> tuple[values.UdpAddress, ...]:
+        return tuple(values.parse_udp_address(entry) for entry in self.ice_udp_addrs)
+
+
+def ports_for_workers(webrtc: WebrtcConfig) -> WebrtcConfig:
+    last = max(address.port for address in webrtc.udp_addresses) + webrtc.workers - 1
+    if last > 65535:
+        raise ValueError(f"ports up to 65535; the last of {webrtc.workers} workers would need {last}")
+    return webrtc
+
+
+@dataclass(frozen=True, kw_only=True)
+class HookCommands:
+    """Programs, run without a shell as `PROGRAM event stream [reason]`."""
+
+    on_stream_created: tuple[str, ...] = key((), "Programs run when a stream is created.")
+    on_stream_deleted: tuple[str, ...] = key((), "Programs run when a stream is deleted.")
+    on_publish_started: tuple[str, ...] = key((), "Programs run when a publisher has connected.")
+    on_publish_stopped: tuple[str, ...] = key((), "Programs run when a publisher has gone.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HooksConfig(HookCommands):
+    timeout_ms: int = key(5000, "Milliseconds a program may take; 0 = no limit.", check=values.between(0, _MAX_INT))
+    on_error: Literal["stop", "continue"] = key("stop", "After a failure: stop or continue with the next program.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptureConfig:
+    backend: Literal["libcamera", "v4l2"] = key("v4l2", "libcamera or v4l2.")
+    device: str = key("", "Camera device.", example="/dev/video0")
+    width: int | None = key(None, "Pixels.", example=1280, check=values.between(1, 65535))
+    height: int | None = key(None, "Pixels.", example=720, check=values.between(1, 65535))
+    fps: int | None = key(None, "Frames per second.", example=30, check=values.between(1, 1000))
+    pixel_format: str | None = key(None, "Pixel format of the camera.", example="NV12")
+    prefer_dmabuf: bool | None = key(None, "Share buffers with the encoder.", example=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    backend: str | None = key(None, "Encoder.", example="x264")
+    codec: str | None = key(None, "Codec.", example="H264")
+    bitrate: int | None = key(None, "Bits per second.", example=2_000_000, check=values.between(1, _MAX_INT))
+    profile: str | None = key(None, "Codec profile.", example="baseline")
+    level: str | None = key(None, "Codec level.", example="3.1")
+    tier: str | None = key(None, "Codec tier.", example="main")
+    prefer_dmabuf: bool | None = key(None, "Share buffers with the camera.", example=True)
+    gop: int = key(60, "Frames between key frames.", check=values.between(1, 100_000))
+    adaptive_bitrate: bool = key(False, "Follow the viewers' bandwidth.")
+    min_bitrate: int | None = key(
+        None, "Lowest bits per second when adaptive.", example=300_000, check=values.between(1, _MAX_INT)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputConfig:
+    payload_type: int = key(96, "RTP payload type.", check=values.between(0, 127))
+    clock_rate: int = key(90000, "RTP clock rate in Hz.", check=values.between(1, 1_000_000))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceConfig:
+    url: str | None = key(
+        None,
+        "rtsp(s)://, whep(s):// or file:// URL, or an .sdp file. Not together with capture.",
+        example="rtsp://127.0.0.1:8554/cam1",
+        secret=True,
+    )
+    capture: CaptureConfig | None = section(lambda: None)
+    encoder: EncoderConfig | None = section(lambda: None)
+    output: OutputConfig | None = section(lambda: None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelConfig:
+    listen: str = key(
+        ..., "UDP address whose datagrams go to data channels.", example="127.0.0.1:9001", check=values.socket_address
+    )
+    target: str = key(
+        ..., "UDP address that gets what data channels say.", example="127.0.0.1:9002", check=values.socket_address
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetConfig:
+    url: str = key(
+        ...,
+        "whip(s)://[token@]host/whip/stream that the stream is pushed to.",
+        example="whips://token@example.org/whip/cam1",
+        secret=True,
+    )
+
+
+def distinct_urls(targets: tuple[TargetConfig, ...]) -> tuple[TargetConfig, ...]:
+    if len({target.url for target in targets}) != len(targets):
+        raise ValueError("each url once")
+    return targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamConfig:
+    """A provisioned stream: always listed, never deleted."""
+
+    on_demand: bool = key(False, "Run the sources only while somebody watches.", built=False)
+    on_demand_close_after_ms: int = key(
+        10000, "Milliseconds the sources run on after the last viewer.", built=False, check=values.between(0, _MAX_INT)
+    )
+    on_demand_start_timeout_ms: int = key(
+        10000, "Milliseconds the first viewer waits for the sources.", built=False, check=values.between(0, _MAX_INT)
+    )
+    sources: tuple[SourceConfig, ...] = section(tuple, "Where the stream comes from.", built=False)
+    targets: tuple[TargetConfig, ...] = section(
+        tuple, "Where the stream is pushed to.", built=False, check=distinct_urls
+    )
+    channel: ChannelConfig | None = section(lambda: None, "Data channels to and from UDP.", built=False)
+    strategy: StrategyConfig = section(StrategyConfig, "As [strategy]; what is not set here comes from there.")
+    hooks: HookCommands = section(HookCommands, "As [hooks]; run after those.", built=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Net4mqttConfig:
+    mqtt_url: str | None = key(
+        None,
+        "Broker; {alias} in it is replaced.",
+        example="mqtt://localhost:1883/net4mqtt?client_id={alias}",
+        secret=True,
+    )
+    alias: str | None = key(None, "Name of this node.", example="liveion-0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageConfig:
+    type: Literal["fs", "s3"] = key("fs", "fs (a directory) or s3.")
+    root: str | None = key(None, "Directory or key prefix; ./storage with fs, / with s3.", example="./storage")
+    bucket: str | None = key(None, "S3 bucket.", example="recordings")
+    region: str | None = key(None, "S3 region.", example="eu-central-1")
+    endpoint: str | None = key(None, "S3 endpoint URL.", example="https://s3.example.org")
+    access_key_id: str | None = key(None, "S3 key id.", example="id")
+    secret_access_key: str | None = key(None, "S3 key.", example="key", secret=True)
+    session_token: str | None = key(None, "S3 session token.", example="token", secret=True)
+    disable_config_load: bool = key(False, "Do not read S3 credentials from the environment.")
+    enable_virtual_host_style: bool = key(False, "Name the bucket in the host name.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadConfig:
+    enabled: bool = key(False, "Upload finished segments.")
+    liveman_url: str = key("", "Cluster manager that signs uploads.")
+    liveman_token: str = key("", "Its token.", secret=True)
+    queue_path: str = key("./recordings/upload_queue.jsonl", "File that keeps the queue.")
+    local_dir: str = key("./recordings", "Directory that holds segments until they are uploaded.")
+    presign_ttl_seconds: int = key(300, "Seconds a signature lasts.", check=values.between(1, _MAX_INT))
+    interval_ms: int = key(2000, "Milliseconds between looks at the queue.", check=values.between(1, _MAX_INT))
+    concurrency: int = key(2, "Uploads at a time.", check=values.between(1, 1000))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecorderConfig:
+    auto_streams: tuple[str, ...] = key((), 'Patterns of stream names that are recorded, such as "cam*".')
+    node_alias: str | None = key(None, "Name of this node in the index.", example="node-0")
+    index_path: str = key("./recordings/index.json", "Index of the recordings, one JSON object a line.")
+    max_recording_seconds: int = key(
+        86400, "Seconds after which a new recording is begun; 0 = never.", check=values.between(0, _MAX_INT)
+    )
+    storage: StorageConfig = section(StorageConfig, "Where recordings are kept.")
+    upload: UploadConfig = section(UploadConfig, "Uploads by way of a cluster manager.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RtspConfig:
+    listen: str = key("0.0.0.0:8554", "Address, or rtsp://user:password@address.", secret=True)
+    max_connections: int = key(100, "Connections at a time.", check=values.between(1, 1_000_000))
+    session_timeout: int = key(60, "Seconds.", check=values.between(1, _MAX_INT))
+    realm: str = key("live777", "Digest realm.", check=values.printable)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    http: HttpConfig = section(HttpConfig, "The HTTP server.")
+    ice_servers: tuple[IceServerConfig, ...] = section(
+        tuple,
+        "STUN and TURN servers that are told to clients (Link header). None by default: nobody is sent elsewhere.",
+        check=turn_has_credentials,
+    )
+    auth: AuthConfig = section(AuthConfig, "Who may do what.")
+    log: LogConfig = section(LogConfig, "Log lines go to the standard error output.")
+    strategy: StrategyConfig = section(StrategyConfig, "What is done for a stream without being asked.")
+    sdp: SdpConfig = section(SdpConfig, "Negotiation.")
+    webrtc: WebrtcConfig = section(WebrtcConfig, "Media.", check=ports_for_workers)
+    stream: Mapping[str, StreamConfig] = section(dict, "Streams that always exist.")
+    hooks: HooksConfig = section(
+        HooksConfig, "Programs run on events, without a shell: PROGRAM event stream [reason].", built=False
+    )
+    net4mqtt: Net4mqttConfig = section(Net4mqttConfig, "Reach this node by way of an MQTT broker.", built=False)
+    recorder: RecorderConfig = section(RecorderConfig, "Recordings.", built=False)
+    rtsp: RtspConfig = section(RtspConfig, "RTSP server.", built=False)

@@ -1,0 +1,150 @@
+"""The values that are more than a string: addresses, ICE server URLs, codec names. Checks raise ValueError("...")."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEFAULT_PORT = 7777
+
+VIDEO_CODECS = ("VP8", "VP9", "H264", "H265", "AV1")
+AUDIO_CODECS = ("OPUS", "G722", "PCMU", "PCMA")
+
+# RFC 7064 and RFC 7065: scheme ":" host [":" port] ["?transport=" name]
+_ICE_URL = re.compile(
+    r"(?:(?:stuns?):[^\s<>\"?,;]+|(?:turns?):[^\s<>\"?,;]+(?:\?transport=(?:udp|tcp))?)", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SocketAddress:
+    """An IP address and a port; `host` has no brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UdpAddress:
+    """One entry of `webrtc.ice_udp_addrs`. `host` is None for "auto": every routed local address. Port 0: any."""
+
+    host: str | None
+    port: int
+
+
+def parse_socket_address(text: str) -> SocketAddress:
+    """ "IP:PORT" or "[v6]:PORT"; raises ValueError."""
+    host, port = _split_port(text)
+    if port is None:
+        raise ValueError("IP:PORT")
+    return SocketAddress(host=str(ipaddress.ip_address(host)), port=port)
+
+
+def parse_udp_address(text: str) -> UdpAddress:
+    """ "auto", "auto:PORT", "IP", "IP:PORT" or "[v6]:PORT"; an unspecified address means auto. Raises ValueError."""
+    host, port = _split_port(text)
+    port = DEFAULT_PORT if port is None else port
+    if host.lower() == "auto":
+        return UdpAddress(host=None, port=port)
+    address = ipaddress.ip_address(host)
+    if address.is_multicast:
+        raise ValueError("a unicast address")
+    return UdpAddress(host=None if address.is_unspecified else str(address), port=port)
+
+
+def _split_port(text: str) -> tuple[str, int | None]:
+    if match := re.fullmatch(r"\[([^\[\]]+)\](?::(\d{1,5}))?", text):
+        host, digits = match.groups()
+        if ":" not in host:
+            raise ValueError("brackets around an IPv6 address only")
+    elif text.count(":") > 1:
+        host, digits = text, None
+    else:
+        host, colon, digits = text.partition(":")
+        if colon and not re.fullmatch(r"[0-9]{1,5}", digits):
+            raise ValueError("a port")
+    if not digits:
+        return host, None
+    if int(digits) > 65535:
+        raise ValueError("a port of at most 65535")
+    return host, int(digits)
+
+
+def socket_address(value: str) -> str:
+    try:
+        return str(parse_socket_address(value))
+    except ValueError:
+        raise ValueError('an address and a port, such as "0.0.0.0:7777" or "[::]:7777"') from None
+
+
+def udp_addresses(value: tuple[str, ...]) -> tuple[str, ...]:
+    for entry in value:
+        try:
+            parse_udp_address(entry)
+        except ValueError:
+            raise ValueError('a list of "auto", "auto:PORT", "IP", "IP:PORT" or "[IPv6]:PORT"') from None
+    if not value:
+        raise ValueError("at least one address")
+    return value
+
+
+def networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(str(ipaddress.ip_network(entry)) for entry in value)
+    except ValueError:
+        raise ValueError('a list of IP addresses or networks, such as "10.0.0.0/8"') from None
+
+
+def ice_urls(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value or not all(_ICE_URL.fullmatch(url) for url in value):
+        raise ValueError('a list of URLs such as "stun:host:port" or "turn:host:port?transport=udp"')
+    return value
+
+
+def printable(value: str) -> str:
+    """Values that travel in a header."""
+    if not value.isprintable():
+        raise ValueError("text without control characters")
+    return value
+
+
+def tokens(value: tuple[str, ...]) -> tuple[str, ...]:
+    if any(not token or token != token.strip() or not token.isprintable() for token in value):
+        raise ValueError("a list of tokens, none empty or with blanks around it")
+    return value
+
+
+def between(low: int, high: int) -> Callable[[int], int]:
+    def check(value: int) -> int:
+        if not low <= value <= high:
+            raise ValueError(f"an integer from {low} to {high}")
+        return value
+
+    return check
+
+
+def codecs(known: tuple[str, ...]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    def check(value: tuple[str, ...]) -> tuple[str, ...]:
+        names = tuple(name.upper() for name in value)
+        if not set(names) <= set(known):
+            raise ValueError(f"names out of {', '.join(known)}")
+        return names
+
+    return check
+
+
+def one_of_lower(*names: str) -> Callable[[Any], Any]:
+    def check(value: str) -> str:
+        if value.lower() not in names:
+            raise ValueError(f"one of {', '.join(names)}")
+        return value.lower()
+
+    return check
