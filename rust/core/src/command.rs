@@ -134,87 +134,41 @@ pub struct SubscriptionParameters {
 #[derive(Debug)]
 pub enum Command {
     /// Create a transport and be ready for its first check.
-    OpenTransport {
-        transport: TransportId,
-        ice: IceParameters,
-    },
+    OpenTransport { transport: TransportId, ice: IceParameters },
     /// Drop a transport with its tracks and subscriptions.
     CloseTransport { transport: TransportId },
     /// A candidate that the peer trickled. Ignored by a lite agent.
-    AddRemoteCandidate {
-        transport: TransportId,
-        address: SocketAddr,
-        priority: u32,
-    },
+    AddRemoteCandidate { transport: TransportId, address: SocketAddr, priority: u32 },
     /// New credentials; the selected pair is kept until the new ones have nominated one.
-    RestartIce {
-        transport: TransportId,
-        ice: IceParameters,
-    },
+    RestartIce { transport: TransportId, ice: IceParameters },
     /// Send one DTLS datagram on the selected pair.
-    SendDtls {
-        transport: TransportId,
-        data: Vec<u8>,
-    },
+    SendDtls { transport: TransportId, data: Vec<u8> },
     /// SRTP keys, once per transport.
-    InstallKeys {
-        transport: TransportId,
-        profile: Profile,
-        local: MasterKey,
-        remote: MasterKey,
-    },
+    InstallKeys { transport: TransportId, profile: Profile, local: MasterKey, remote: MasterKey },
     /// A publisher's m-section.
-    AddTrack {
-        transport: TransportId,
-        track: TrackId,
-        parameters: TrackParameters,
-    },
+    AddTrack { transport: TransportId, track: TrackId, parameters: TrackParameters },
     /// Forget a track; its subscriptions stay, detached.
     RemoveTrack { track: TrackId },
     /// A viewer's m-section.
-    Subscribe {
-        transport: TransportId,
-        subscription: SubscriptionId,
-        parameters: SubscriptionParameters,
-    },
+    Subscribe { transport: TransportId, subscription: SubscriptionId, parameters: SubscriptionParameters },
     /// Forget a subscription.
     Unsubscribe { subscription: SubscriptionId },
     /// Let a track flow through a subscription, from its next key frame on. (track's, subscription's) payload types.
-    Attach {
-        subscription: SubscriptionId,
-        track: TrackId,
-        payload_types: Vec<(u8, u8)>,
-    },
+    Attach { subscription: SubscriptionId, track: TrackId, payload_types: Vec<(u8, u8)> },
     /// Let nothing flow; the next `Attach` continues sequence numbers and timestamps.
     Detach { subscription: SubscriptionId },
     /// Forward this encoding; `None` is the best one.
-    SelectLayer {
-        subscription: SubscriptionId,
-        rid: Option<String>,
-    },
+    SelectLayer { subscription: SubscriptionId, rid: Option<String> },
     /// Hold or release a subscription.
-    Pause {
-        subscription: SubscriptionId,
-        paused: bool,
-    },
+    Pause { subscription: SubscriptionId, paused: bool },
     /// Ask the publisher for a key frame, within the rate limit.
     RequestKeyFrame { track: TrackId },
     /// Begin to hand the packets of a track to another worker (see `relay`).
-    Export {
-        track: TrackId,
-        route: crate::relay::RouteId,
-    },
+    Export { track: TrackId, route: crate::relay::RouteId },
     /// Stop handing them.
-    Unexport {
-        track: TrackId,
-        route: crate::relay::RouteId,
-    },
+    Unexport { track: TrackId, route: crate::relay::RouteId },
     /// A track of another worker: its packets come by `Worker::handle_relay`, key frame requests leave by `route`.
-    Import {
-        track: TrackId,
-        route: crate::relay::RouteId,
-        parameters: TrackParameters,
-    },
+    Import { track: TrackId, route: crate::relay::RouteId, parameters: TrackParameters },
     /// Counters of everything.
     Stats,
     /// The whole state as text, for a person.

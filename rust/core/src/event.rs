@@ -21,24 +21,11 @@ pub enum Event {
     /// Consent expired (RFC 7675). The transport still exists.
     IceLost { transport: TransportId },
     /// One DTLS datagram from an address that ICE authenticated.
-    Dtls {
-        transport: TransportId,
-        data: Vec<u8>,
-    },
+    Dtls { transport: TransportId, data: Vec<u8> },
     /// First media of an encoding, or a change of its payload type or picture size (0x0 while unknown).
-    TrackStarted {
-        track: TrackId,
-        rid: Option<String>,
-        ssrc: u32,
-        payload_type: u8,
-        width: u16,
-        height: u16,
-    },
+    TrackStarted { track: TrackId, rid: Option<String>, ssrc: u32, payload_type: u8, width: u16, height: u16 },
     /// No packet of the track for two seconds.
     TrackSilent { track: TrackId },
     /// The subscription forwards another encoding from this key frame on.
-    LayerChanged {
-        subscription: SubscriptionId,
-        rid: Option<String>,
-    },
+    LayerChanged { subscription: SubscriptionId, rid: Option<String> },
 }

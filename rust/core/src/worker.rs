@@ -47,11 +47,7 @@ pub struct Worker {
 impl Worker {
     /// An empty worker.
     pub fn new(config: WorkerConfig) -> Worker {
-        Worker {
-            config,
-            events: VecDeque::new(),
-            outbox: VecDeque::new(),
-        }
+        Worker { config, events: VecDeque::new(), outbox: VecDeque::new() }
     }
 
     /// Takes one received datagram, decrypts it in place and queues what it causes; nothing is sent before `flush`.

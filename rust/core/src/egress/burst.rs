@@ -1,7 +1,143 @@
 //! Plaintext RTP of one burst, shared by everything that forwards it.
 
-/// Packets of one burst in order of arrival.
+use std::time::Instant;
+
+/// Which encoding of a track a packet belongs to, and which life of it: a publisher that starts its encoding anew
+/// (other SSRC, sequence jump) begins a new generation that has nothing in common with the numbers before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// Index in the track's encodings.
+    pub encoding: u8,
+    /// Counts restarts, wrapping.
+    pub generation: u8,
+}
+
+/// Header extension elements that are copied to viewers under the viewer's own id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Carried {
+    /// RFC 6464.
+    AudioLevel,
+    /// AV1 RTP specification, appendix A.
+    DependencyDescriptor,
+    /// 3GPP TS 26.114 coordination of video orientation.
+    VideoOrientation,
+    /// libwebrtc's playout-delay.
+    PlayoutDelay,
+}
+
+impl Carried {
+    /// Number of kinds.
+    pub const COUNT: usize = 4;
+}
+
+/// Where a copied element lies in its packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Element {
+    /// What it is.
+    pub kind: Carried,
+    /// Offset from the packet's first byte.
+    pub offset: u16,
+    /// Length in bytes, 0 for an unused slot.
+    pub len: u8,
+}
+
+impl Element {
+    /// An unused slot.
+    pub const NONE: Element = Element { kind: Carried::AudioLevel, offset: 0, len: 0 };
+}
+
+/// Picture numbers of a VP8 payload descriptor (RFC 7741 section 4.2) and where they lie in the payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PictureNumbers {
+    /// Offset of the picture id from the first payload byte, 0 where there is none.
+    pub picture_id_offset: u8,
+    /// Whether the picture id has 15 bits, else 7.
+    pub long_picture_id: bool,
+    /// The picture id.
+    pub picture_id: u16,
+    /// Offset of TL0PICIDX, 0 where there is none.
+    pub tl0_offset: u8,
+    /// TL0PICIDX.
+    pub tl0: u8,
+}
+
+/// One packet of a burst.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet {
+    /// First byte in the buffer.
+    pub start: u32,
+    /// RTP header with CSRCs and extension, in bytes.
+    pub header_len: u16,
+    /// Payload without padding, in bytes; 0 is a padding-only packet.
+    pub payload_len: u16,
+    /// Encoding and generation.
+    pub source: Source,
+    /// RTP payload type of the publisher.
+    pub payload_type: u8,
+    /// RTP marker bit.
+    pub marker: bool,
+    /// First packet of a key frame.
+    pub key_frame: bool,
+    /// Extended sequence number.
+    pub sequence: u64,
+    /// RTP timestamp of the publisher.
+    pub timestamp: u32,
+    /// When it came.
+    pub arrival: Instant,
+    /// Elements to copy.
+    pub elements: [Element; Carried::COUNT],
+    /// VP8 only.
+    pub pictures: Option<PictureNumbers>,
+}
+
+/// Packets of one burst in order of arrival, each with its plaintext.
 #[derive(Debug, Default)]
 pub struct PacketBuffer {
     bytes: Vec<u8>,
+    packets: Vec<Packet>,
+}
+
+impl PacketBuffer {
+    /// Copies `plaintext` (a whole RTP packet) in; `packet.start` is set here. Returns its index.
+    pub fn push(&mut self, mut packet: Packet, plaintext: &[u8]) -> usize {
+        packet.start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(plaintext);
+        self.packets.push(packet);
+        self.packets.len() - 1
+    }
+
+    /// All packets.
+    pub fn packets(&self) -> &[Packet] {
+        &self.packets
+    }
+
+    /// The payload of one of this buffer's packets.
+    pub fn payload(&self, packet: &Packet) -> &[u8] {
+        let start = packet.start as usize + usize::from(packet.header_len);
+        &self.bytes[start..start + usize::from(packet.payload_len)]
+    }
+
+    /// Header and payload, without padding.
+    pub fn plaintext(&self, packet: &Packet) -> &[u8] {
+        let start = packet.start as usize;
+        &self.bytes[start..start + usize::from(packet.header_len) + usize::from(packet.payload_len)]
+    }
+
+    /// The data of a header extension element.
+    pub fn element(&self, packet: &Packet, element: &Element) -> &[u8] {
+        let start = packet.start as usize + usize::from(element.offset);
+        &self.bytes[start..start + usize::from(element.len)]
+    }
+
+    /// Empties the buffer and keeps its memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.packets.clear();
+    }
+
+    /// Whether there is no packet.
+    pub fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
 }
