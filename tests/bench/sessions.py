@@ -32,7 +32,8 @@ class Silence(VideoStreamTrack):
     """A video track that never has a frame."""
 
     async def recv(self) -> VideoFrame:
-        return await asyncio.get_running_loop().create_future()
+        frame: asyncio.Future[VideoFrame] = asyncio.get_running_loop().create_future()
+        return await frame
 
 
 async def _open(client: aiohttp.ClientSession, connection: RTCPeerConnection, url: str) -> float:
