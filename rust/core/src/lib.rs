@@ -6,5 +6,6 @@ pub mod command;
 pub mod egress;
 pub mod event;
 pub mod relay;
+pub mod srtp;
 pub mod stats;
 pub mod worker;
