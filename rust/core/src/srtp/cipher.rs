@@ -46,9 +46,8 @@ impl Cipher {
             Profile::AeadAes128Gcm => gcm(&aead::AES_128_GCM),
             Profile::AeadAes256Gcm => gcm(&aead::AES_256_GCM),
             Profile::AesCm128HmacSha1_80 => {
-                let key = UnboundCipherKey::new(&AES_128, keys.key())
-                    .and_then(EncryptingKey::ctr)
-                    .map_err(|_| InvalidKey)?;
+                let key =
+                    UnboundCipherKey::new(&AES_128, keys.key()).and_then(EncryptingKey::ctr).map_err(|_| InvalidKey)?;
                 let salt = keys.salt().try_into().map_err(|_| InvalidKey)?;
                 Ok(Self::CounterMode(Box::new(CounterMode { key, salt, mac: MacKey::new(keys.auth()) })))
             }
@@ -189,7 +188,9 @@ impl Gcm {
     }
 
     fn seal(&self, nonce: Nonce, aad: &[u8], payload: &mut [u8]) -> aead::Tag {
-        self.key.seal_in_place_separate_tag(nonce, Aad::from(aad), payload).expect("a datagram is shorter than GCM's limit")
+        self.key
+            .seal_in_place_separate_tag(nonce, Aad::from(aad), payload)
+            .expect("a datagram is shorter than GCM's limit")
     }
 
     fn open(&self, nonce: Nonce, aad: &[u8], payload: &mut [u8], tag: &[u8]) -> Result<(), SrtpError> {

@@ -94,7 +94,10 @@ impl Inbound {
 
 impl std::fmt::Debug for Inbound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inbound").field("profile", &self.profile).field("rtp_sources", &self.rtp_sources.entries.len()).finish()
+        f.debug_struct("Inbound")
+            .field("profile", &self.profile)
+            .field("rtp_sources", &self.rtp_sources.entries.len())
+            .finish()
     }
 }
 
