@@ -1,0 +1,251 @@
+/** `<whep-player>`: plays one WHEP stream and says what it is doing. */
+
+import { css, html, nothing, type PropertyValues, type TemplateResult } from "lit";
+import { bitrate, codecName } from "../lib/format";
+import type { Stats } from "../lib/stats";
+import { WhepClient } from "../lib/whep";
+import { MediaElement } from "./base";
+import * as icons from "./icons";
+import { tokens } from "./theme";
+
+export type PlayerState = "idle" | "connecting" | "waiting" | "playing" | "ended" | "error";
+
+/** Media that stood still for this long means that the publisher is away. */
+const STALL_MS = 3_000;
+
+export class WhepPlayer extends MediaElement<PlayerState> {
+  static override properties = {
+    ...MediaElement.properties,
+    autoplay: { type: Boolean },
+    muted: { type: Boolean },
+    lowlatency: { type: Boolean },
+    details: { type: Boolean, reflect: true },
+    media: { state: true },
+    silenced: { state: true },
+    picture: { state: true },
+  };
+  declare autoplay: boolean;
+  declare muted: boolean;
+  declare lowlatency: boolean;
+  /** The line of statistics is shown. */
+  declare details: boolean;
+  declare private media: MediaStream | null;
+  /** Muted by the browser's autoplay policy, not by the page. */
+  declare private silenced: boolean;
+  declare private picture: boolean;
+  #moved = 0;
+
+  static override styles = [tokens, css`
+    :host { display: block; position: relative; aspect-ratio: 16 / 9; overflow: hidden; background: #000; color: #fff; --focus: #fff; }
+    video { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; }
+    .over { position: absolute; inset: 0; display: grid; place-content: center; justify-items: center; gap: 12px; padding: 16px 16px 56px;
+      background: rgb(14 15 17 / 0.78); text-align: center; overflow-wrap: anywhere; }
+    .over.opaque { background: #0e0f11; }
+    .over p { margin: 0; max-width: 44ch; }
+    .over .sub { color: #b9bbc0; font-size: 13px; }
+    .over > svg { width: 28px; height: 28px; }
+    .alert { color: #ff8a75; }
+    button { display: inline-grid; place-items: center; min-width: 36px; height: 36px; padding: 0; border: 0; border-radius: 8px; background: none;
+      color: inherit; font: inherit; cursor: pointer; }
+    button:hover { background: rgb(255 255 255 / 0.16); }
+    button:focus-visible { outline-offset: -2px; }
+    .big { width: 68px; height: 68px; border-radius: 50%; background: rgb(255 255 255 / 0.14); font-size: 24px; }
+    .text, .unmute { padding: 0 16px; background: #fff; color: #111; font-weight: 600; }
+    .text:hover, .unmute:hover { background: #ddd; }
+    .unmute { position: absolute; top: 12px; left: 12px; grid-auto-flow: column; gap: 8px; }
+    .bar { position: absolute; inset: auto 0 0; display: flex; align-items: center; gap: 2px; padding: 20px 8px 6px;
+      background: linear-gradient(transparent, rgb(0 0 0 / 0.75)); transition: opacity 0.2s; }
+    .bar .space { flex: 1; }
+    :host([data-state="playing"]) .bar { opacity: 0; }
+    :host(:hover) .bar, :host(:focus-within) .bar { opacity: 1 !important; }
+    @media (hover: none) { .bar { opacity: 1 !important; } }
+    .live { display: inline-flex; align-items: center; gap: 6px; padding: 0 6px; font-size: 12px; font-weight: 600; letter-spacing: 0.04em; }
+    .live::before { content: ""; width: 8px; height: 8px; border-radius: 50%; background: #ff5a40; }
+    input { width: 84px; accent-color: #fff; }
+    output { position: absolute; inset: 12px 12px auto auto; max-width: calc(100% - 24px); padding: 6px 10px; border-radius: 6px;
+      background: rgb(0 0 0 / 0.7); font: 12px/1.5 ui-monospace, monospace; text-align: right; white-space: pre-line; pointer-events: none; }
+    .spin { width: 28px; height: 28px; border: 3px solid rgb(255 255 255 / 0.25); border-top-color: #fff; border-radius: 50%; animation: spin 1s linear infinite; }
+    @keyframes spin { to { transform: rotate(1turn); } }
+    @media (prefers-reduced-motion: reduce) { .spin { animation-duration: 4s; } }
+  `]; // prettier-ignore
+
+  constructor() {
+    super("idle", "in");
+    this.autoplay = this.muted = this.lowlatency = this.details = this.silenced = this.picture = false;
+    this.media = null;
+  }
+
+  get video(): HTMLVideoElement | null {
+    return this.renderRoot.querySelector("video");
+  }
+
+  /** Starts, or starts again. */
+  async play(): Promise<void> {
+    const url = this.endpoint("whep");
+    await this.halt();
+    this.picture = false;
+    this.#moved = 0;
+    if (!url) return this.#enter("error", "This player has neither src nor stream.");
+    const client = new WhepClient({
+      url,
+      token: this.authorization(),
+      reconnect: this.firstDelay(),
+      lowLatency: this.lowlatency,
+      onStream: (media) => this.client === client && (this.media = media),
+      onState: () => this.client === client && this.#follow(client),
+    });
+    this.run(client);
+  }
+
+  /** Ends the session. */
+  override async stop(): Promise<void> {
+    const stopped = this.halt();
+    this.media = null;
+    this.#enter("idle");
+    await stopped;
+  }
+
+  override firstUpdated(): void {
+    if (this.autoplay) void this.play();
+  }
+
+  override updated(changed: PropertyValues): void {
+    if (changed.has("media") && this.video) {
+      this.video.srcObject = this.media;
+      if (this.media) void this.#unblock(this.video);
+    }
+    const moved = changed.has("src") || changed.has("stream") || changed.has("token");
+    if (moved && this.client && [...changed.values()].some((value) => typeof value === "string")) void this.play();
+  }
+
+  #follow(client: WhepClient): void {
+    const { failure } = client;
+    if (client.state === "connecting" && this.#moved === 0 && this.state !== "waiting") this.#enter("connecting");
+    if (client.state === "connected") this.#enter("waiting");
+    if (client.state === "retrying" && failure) {
+      this.#moved = 0;
+      const absent = failure.status === 404 || failure.status === 409;
+      this.#enter(absent ? "waiting" : "connecting", absent ? "" : `${failure.message} Trying again.`);
+    }
+    if (client.state === "closed" && failure) this.#enter("ended", failure.message);
+    if (client.state === "failed" && failure) this.#enter("error", failure.message);
+    if (failure) this.fail(failure);
+  }
+
+  protected override onReading(stats: Stats, before: Stats | null): void {
+    if (stats.bytes > (before?.bytes ?? 0)) this.#moved = stats.at;
+    this.picture = stats.framesDecoded > 0;
+    if (this.client?.state !== "connected") return;
+    const flowing = this.#moved > 0 && stats.at - this.#moved < STALL_MS;
+    if (flowing !== (this.state === "playing")) this.#enter(flowing ? "playing" : "waiting");
+  }
+
+  #enter(state: PlayerState, message = ""): void {
+    this.message = message;
+    this.state = state;
+  }
+
+  /** Plays with sound if the browser allows it, else muted with an offer to unmute. */
+  async #unblock(video: HTMLVideoElement): Promise<void> {
+    try {
+      await video.play();
+    } catch (error) {
+      if (!(error instanceof DOMException && error.name === "NotAllowedError") || video.muted) return;
+      this.muted = this.silenced = true;
+      await this.updateComplete;
+      await video.play().catch(() => undefined);
+    }
+  }
+
+  #mute(muted: boolean): void {
+    this.muted = muted;
+    this.silenced = false;
+    if (!muted && this.video?.volume === 0) this.video.volume = 1;
+  }
+
+  async #fullscreen(): Promise<void> {
+    if (document.fullscreenElement) await document.exitFullscreen();
+    else if (this.requestFullscreen !== undefined) await this.requestFullscreen();
+    else (this.video as (HTMLVideoElement & { webkitEnterFullscreen?(): void }) | null)?.webkitEnterFullscreen?.();
+  }
+
+  async #pictureInPicture(): Promise<void> {
+    if (document.pictureInPictureElement) await document.exitPictureInPicture();
+    else await this.video?.requestPictureInPicture().catch(() => undefined);
+  }
+
+  #key(event: KeyboardEvent): void {
+    if (!this.controls || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "m") this.#mute(!this.muted);
+    if (event.key === "f") void this.#fullscreen();
+    if (event.key === "i") this.details = !this.details;
+  }
+
+  override render(): TemplateResult {
+    return html`
+      <video playsinline .muted=${this.muted} aria-label=${`Live video ${this.stream ?? ""}`}></video>
+      ${this.#overlay()}
+      <div @keydown=${this.#key}>
+        ${
+          this.state === "playing" && this.muted && (this.controls || this.silenced) && this.reading?.audioCodec
+            ? html`<button class="unmute" @click=${() => this.#mute(false)}>${icons.silent} Unmute</button>`
+            : nothing
+        }
+        ${this.details && this.reading ? html`<output>${describe(this.reading)}</output>` : nothing}
+        ${this.controls ? this.#bar() : nothing}
+      </div>
+    `;
+  }
+
+  #overlay(): TemplateResult | typeof nothing {
+    const again = html`<button class="text" @click=${() => this.play()}>Play again</button>`;
+    const say = (icon: unknown, title: string, more: unknown = nothing) => html`
+      <div class="over ${this.picture ? "" : "opaque"}" role="status">${icon}<p>${title}</p>${more}</div>
+    `; // prettier-ignore
+    const sub = this.message ? html`<p class="sub">${this.message}</p>` : nothing;
+    switch (this.state) {
+      case "idle":
+        return html`<div class="over opaque">
+          <button class="big" aria-label="Play" @click=${() => this.play()}>${icons.play}</button>
+        </div>`;
+      case "connecting":
+        return say(html`<span class="spin"></span>`, "Connecting…", sub);
+      case "waiting":
+        return say(icons.wave, "Waiting for the publisher", html`<p class="sub">Playback starts by itself.</p>`);
+      case "ended":
+        return say(icons.stop, "The stream has ended", again);
+      case "error":
+        return say(html`<span class="alert">${icons.alert}</span>`, this.message, again);
+      case "playing":
+        return this.picture || this.reading?.videoCodec ? nothing : say(icons.note, "Audio only");
+    }
+  }
+
+  #bar(): TemplateResult {
+    const button = (name: string, icon: TemplateResult, action: () => void, pressed?: boolean) => html`
+      <button title=${name} aria-label=${name} aria-pressed=${pressed ?? nothing} @click=${action}>${icon}</button>
+    `; // prettier-ignore
+    const running = !["idle", "ended", "error"].includes(this.state);
+    return html`<div class="bar">
+      ${running ? button("Stop", icons.stop, () => void this.stop()) : button("Play", icons.play, () => void this.play())}
+      ${button(this.muted ? "Unmute (m)" : "Mute (m)", this.muted ? icons.silent : icons.sound, () => this.#mute(!this.muted))}
+      <input type="range" min="0" max="1" step="0.05" value="1" aria-label="Volume" ?hidden=${this.muted}
+        @input=${(event: Event) => this.video && (this.video.volume = Number((event.target as HTMLInputElement).value))} />
+      ${this.state === "playing" ? html`<span class="live">LIVE</span>` : nothing}
+      <span class="space"></span>
+      ${button("Statistics (i)", icons.info, () => (this.details = !this.details), this.details)}
+      ${document.pictureInPictureEnabled ? button("Picture in picture", icons.inset, () => void this.#pictureInPicture()) : nothing}
+      ${button("Full screen (f)", icons.expand, () => void this.#fullscreen())}
+    </div>`; // prettier-ignore
+  }
+}
+
+function describe(stats: Stats): string {
+  const codecs = [stats.videoCodec, stats.audioCodec].filter(Boolean).map(codecName).join(" + ");
+  const picture = stats.width ? `${stats.width}×${stats.height} · ${stats.fps} fps · ` : "";
+  return [
+    `${picture}${codecs}`,
+    `${bitrate(stats.bitrate)} · buffer ${Math.round(stats.jitterBuffer)} ms · RTT ${Math.round(stats.roundTrip)} ms`,
+    `loss ${stats.loss.toFixed(1)} % · ${stats.framesDropped} dropped · ${stats.freezes} freezes`,
+  ].join("\n");
+}

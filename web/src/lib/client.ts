@@ -1,0 +1,148 @@
+/** The life of a WHIP or WHEP client: connect, notice the loss of the connection, try again with back-off. */
+
+import { GatewayError } from "./errors";
+import { Session } from "./session";
+
+export type ClientState = "idle" | "connecting" | "connected" | "retrying" | "closed" | "failed";
+
+export interface ClientOptions {
+  /** WHIP or WHEP endpoint. */
+  url: string;
+  token?: string;
+  /** First delay before a new attempt in ms, doubled up to 16 times; null gives up at the first failure. */
+  reconnect?: number | null;
+  /** Called after each change of `state`. */
+  onState?: () => void;
+}
+
+const CONNECT_TIMEOUT_MS = 15_000;
+const DISCONNECTED_GRACE_MS = 5_000;
+const RETRYABLE = new Set([0, 408, 409, 425, 429, 500, 502, 503, 504]);
+
+/** Milliseconds until the next attempt; `random` in [0, 1) spreads the clients of a restarted server. */
+export function backoff(attempt: number, first: number, retryAfter: number | null, random = Math.random()): number {
+  const delay = first * 2 ** Math.min(attempt, 4) * (0.8 + 0.4 * random);
+  return Math.round(Math.max(delay, (retryAfter ?? 0) * 1000));
+}
+
+export abstract class Client {
+  state: ClientState = "idle";
+  /** Why the client is retrying, closed or failed. */
+  failure: GatewayError | null = null;
+  peer: RTCPeerConnection | null = null;
+  #run: AbortController | null = null;
+  #done: Promise<void> = Promise.resolve();
+
+  constructor(protected readonly options: ClientOptions) {}
+
+  /** Adds the transceivers of a new attempt. */
+  protected abstract prepare(peer: RTCPeerConnection): void;
+
+  protected retryable(error: GatewayError): boolean {
+    return RETRYABLE.has(error.status);
+  }
+
+  start(): void {
+    if (this.#run) return;
+    this.#run = new AbortController();
+    this.#done = this.#loop(this.#run.signal);
+  }
+
+  /** Ends the session; resolves when the server was told. */
+  async stop(): Promise<void> {
+    this.#run?.abort();
+    this.#run = null;
+    await this.#done;
+    if (!this.#run) this.#enter("idle");
+  }
+
+  async #loop(signal: AbortSignal): Promise<void> {
+    let attempt = 0;
+    while (!signal.aborted) {
+      this.#enter("connecting");
+      let connected = false;
+      const error = await this.#attempt(signal, () => {
+        connected = true;
+        this.#enter("connected");
+      });
+      if (signal.aborted || error === null) return;
+      const first = this.options.reconnect ?? null;
+      if (first === null || !this.retryable(error)) {
+        this.#run = null;
+        return this.#enter(connected ? "closed" : "failed", error);
+      }
+      attempt = connected ? 0 : attempt + 1;
+      this.#enter("retrying", error);
+      await pause(backoff(attempt, first, error.retryAfter), signal);
+    }
+  }
+
+  /** One session from offer to end; returns why it ended, or null if it was stopped. */
+  async #attempt(signal: AbortSignal, onConnected: () => void): Promise<GatewayError | null> {
+    const peer = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+    this.peer = peer;
+    let session: Session | null = null;
+    try {
+      this.prepare(peer);
+      session = await Session.open(peer, this.options.url, this.options.token ?? "");
+      if (signal.aborted) return null;
+      return await ended(peer, signal, onConnected);
+    } catch (error) {
+      return error instanceof GatewayError ? error : new GatewayError(String(error), 422);
+    } finally {
+      if (this.peer === peer) this.peer = null;
+      await session?.close();
+      peer.close();
+    }
+  }
+
+  #enter(state: ClientState, failure: GatewayError | null = null): void {
+    this.state = state;
+    this.failure = failure;
+    this.options.onState?.();
+  }
+}
+
+/** Waits for the end of a peer connection that has its answer: closed by the other side, lost, or never up. */
+function ended(peer: RTCPeerConnection, signal: AbortSignal, onConnected: () => void): Promise<GatewayError | null> {
+  return new Promise((resolve) => {
+    const watch = new AbortController();
+    const finish = (error: GatewayError | null) => {
+      clearTimeout(timer);
+      watch.abort();
+      resolve(error);
+    };
+    const lost = () => finish(new GatewayError("The connection was lost."));
+    const unreachable = () => finish(new GatewayError("No media path to the gateway: is its UDP port reachable?"));
+    let timer = setTimeout(unreachable, CONNECT_TIMEOUT_MS);
+    let connected = false;
+    const onPeer = () => {
+      const state = peer.connectionState;
+      if (state === "failed") return connected ? lost() : unreachable();
+      if (state === "closed") return lost();
+      if (state === "disconnected") timer = setTimeout(lost, DISCONNECTED_GRACE_MS);
+      if (state === "connected") {
+        clearTimeout(timer);
+        if (!connected) onConnected();
+        connected = true;
+      }
+    };
+    peer.addEventListener("connectionstatechange", onPeer, { signal: watch.signal });
+    const transport = peer.getReceivers().find((receiver) => receiver.transport)?.transport;
+    const onTransport = () => {
+      if (transport?.state === "closed") finish(new GatewayError("The gateway ended the session."));
+    };
+    transport?.addEventListener("statechange", onTransport, { signal: watch.signal });
+    signal.addEventListener("abort", () => finish(null), { signal: watch.signal });
+    onPeer();
+    onTransport();
+    if (signal.aborted) finish(null);
+  });
+}
+
+function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+  });
+}

@@ -1,0 +1,27 @@
+/** Numbers as people read them. */
+
+/** bit/s with three significant digits: 950 kbit/s, 2.35 Mbit/s. */
+export function bitrate(bits: number): string {
+  if (bits < 1_000_000) return `${Math.round(bits / 1000)} kbit/s`;
+  return `${(bits / 1_000_000).toPrecision(3)} Mbit/s`;
+}
+
+/** Milliseconds as 0:07, 12:03, 3:12:03 or 2 d 3:12. */
+export function duration(milliseconds: number): string {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+  const [days, hours, minutes] = [
+    Math.floor(seconds / 86400),
+    Math.floor(seconds / 3600) % 24,
+    Math.floor(seconds / 60) % 60,
+  ];
+  const two = (value: number) => String(value).padStart(2, "0");
+  if (days > 0) return `${days} d ${hours}:${two(minutes)}`;
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
+}
+
+const CODECS: Record<string, string> = { opus: "Opus", red: "RED", pcmu: "PCMU", pcma: "PCMA" };
+
+/** A codec as it is written: h264 is H264, opus is Opus. */
+export function codecName(name: string): string {
+  return CODECS[name.toLowerCase()] ?? name.toUpperCase();
+}

@@ -1,0 +1,88 @@
+/** One WHIP or WHEP session: offer by POST, trickle by PATCH, end by DELETE (RFC 9725, draft-ietf-wish-whep-04). */
+
+import { GatewayError, request } from "./errors";
+import { iceServers } from "./link";
+import { type Candidate, trickleFragment, withStereo } from "./sdp";
+
+const NO_TRICKLE = new Set([405, 501]);
+
+export class Session {
+  #candidates: Candidate[] = [];
+  #gathered = false;
+  #trickling = false;
+  #closed = false;
+
+  private constructor(
+    private readonly url: URL,
+    private readonly token: string,
+    private readonly etag: string | null,
+    private readonly offer: string,
+  ) {}
+
+  /**
+   * Posts the peer's offer and applies the answer. The local description is set after the answer came, so that the
+   * ice-servers of its `Link` headers take part in gathering.
+   */
+  static async open(peer: RTCPeerConnection, endpoint: string, token: string): Promise<Session> {
+    const { sdp = "" } = await peer.createOffer();
+    const offer = withStereo(sdp);
+    const response = await request(endpoint, token, {
+      method: "POST",
+      headers: { "Content-Type": "application/sdp" },
+      body: offer,
+    });
+    const location = response.headers.get("Location");
+    if (!location) {
+      throw new GatewayError(
+        "The answer has no Location header; across origins, CORS must expose it.",
+        response.status,
+      );
+    }
+    const url = new URL(location, response.url);
+    const session = new Session(url, token, response.headers.get("ETag"), offer);
+    try {
+      const servers = iceServers(response.headers.get("Link"));
+      if (servers.length > 0) peer.setConfiguration({ ...peer.getConfiguration(), iceServers: servers });
+      peer.addEventListener("icecandidate", ({ candidate }) => session.#gather(candidate));
+      await peer.setLocalDescription({ type: "offer", sdp: offer });
+      await peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
+    } catch (error) {
+      await session.close();
+      if (error instanceof GatewayError) throw error;
+      throw new GatewayError(`The browser refused the answer: ${error instanceof Error ? error.message : error}`, 422);
+    }
+    return session;
+  }
+
+  /** Ends the session on the server. Never throws: a server that is gone has ended it too. Survives the page's unload. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    const options = { method: "DELETE", keepalive: true, signal: AbortSignal.timeout(3_000) };
+    await request(this.url, this.token, options).catch(() => undefined);
+  }
+
+  #gather(candidate: RTCIceCandidate | null): void {
+    if (!candidate?.candidate) this.#gathered = true;
+    else if (!candidate.sdpMLineIndex) this.#candidates.push(candidate);
+    if (!this.#trickling) void this.#trickle();
+  }
+
+  async #trickle(): Promise<void> {
+    this.#trickling = true;
+    while (!this.#closed && (this.#candidates.length > 0 || this.#gathered)) {
+      const end = this.#gathered;
+      const body = trickleFragment(this.offer, this.#candidates.splice(0), end);
+      const headers = new Headers({ "Content-Type": "application/trickle-ice-sdpfrag" });
+      if (this.etag) headers.set("If-Match", this.etag);
+      try {
+        await request(this.url, this.token, { method: "PATCH", headers, body });
+      } catch (error) {
+        if (!(error instanceof GatewayError && NO_TRICKLE.has(error.status))) console.debug("trickle:", error);
+        return;
+      }
+      if (end) return;
+    }
+    this.#trickling = false;
+  }
+}

@@ -1,0 +1,32 @@
+/** WHEP: plays one stream of a gateway. */
+
+import { Client, type ClientOptions } from "./client";
+import type { GatewayError } from "./errors";
+
+export interface WhepOptions extends ClientOptions {
+  /** Keeps the jitter buffer as small as the network allows. */
+  lowLatency?: boolean;
+  /** Called with the media of each attempt. */
+  onStream?: (stream: MediaStream) => void;
+}
+
+export class WhepClient extends Client {
+  constructor(protected override readonly options: WhepOptions) {
+    super(options);
+  }
+
+  protected override prepare(peer: RTCPeerConnection): void {
+    const stream = new MediaStream();
+    for (const kind of ["video", "audio"]) {
+      const { receiver } = peer.addTransceiver(kind, { direction: "recvonly" });
+      if (this.options.lowLatency) receiver.jitterBufferTarget = 0;
+      stream.addTrack(receiver.track);
+    }
+    this.options.onStream?.(stream);
+  }
+
+  /** A stream that does not exist yet may be published later. */
+  protected override retryable(error: GatewayError): boolean {
+    return error.status === 404 || super.retryable(error);
+  }
+}
