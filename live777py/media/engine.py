@@ -18,7 +18,7 @@ from live777py.media.addresses import SocketAddress
 from live777py.media.placement import Placement
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Container, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from live777py._media import ErrorCode, SrtpProfile, Stats
 
@@ -61,7 +61,7 @@ class _Transport:
 class MediaEngine:
     """`sockets[worker]` are the addresses that `addresses.worker_sockets` gave.
 
-    The methods that return an awaitable send their command at once, in the order of the calls, whether awaited or not.
+    The methods that return a future send their command at once, in the order of the calls, whether awaited or not.
     Awaiting gives the engine's answer, or raises `CommandRefused` or `EngineGone`; the call itself does not raise.
     """
 
@@ -124,12 +124,12 @@ class MediaEngine:
 
     def open_transport(
         self, transport: int, handler: TransportHandler, *, worker: int, ice: native.IceParameters
-    ) -> Awaitable[None]:
+    ) -> asyncio.Future[None]:
         """The handler hears of the transport from now until `close_transport` is called or its worker ends."""
         self._transports[transport] = _Transport(worker, handler, [])
         return self._command(self._engine.open_transport, transport, worker=worker, ice=ice)
 
-    def close_transport(self, transport: int) -> Awaitable[None]:
+    def close_transport(self, transport: int) -> asyncio.Future[None]:
         """Ends its tracks and subscriptions too. What `send_dtls` was given before leaves first."""
         entry = self._transports.pop(transport, None)
         if entry is None:
@@ -152,7 +152,7 @@ class MediaEngine:
         local_salt: bytes,
         remote_key: bytes,
         remote_salt: bytes,
-    ) -> Awaitable[None]:
+    ) -> asyncio.Future[None]:
         return self._command(
             self._engine.install_keys,
             transport,
@@ -165,31 +165,31 @@ class MediaEngine:
 
     # Tracks and subscriptions
 
-    def add_track(self, transport: int, track: int, parameters: native.TrackParameters) -> Awaitable[None]:
+    def add_track(self, transport: int, track: int, parameters: native.TrackParameters) -> asyncio.Future[None]:
         self._own(transport, track)
         return self._command(self._engine.add_track, transport, track, parameters=parameters)
 
     def subscribe(
         self, transport: int, subscription: int, parameters: native.SubscriptionParameters
-    ) -> Awaitable[None]:
+    ) -> asyncio.Future[None]:
         self._own(transport, subscription)
         return self._command(self._engine.subscribe, transport, subscription, parameters=parameters)
 
-    def attach(self, subscription: int, track: int, payload_types: Sequence[tuple[int, int]]) -> Awaitable[None]:
+    def attach(self, subscription: int, track: int, payload_types: Sequence[tuple[int, int]]) -> asyncio.Future[None]:
         return self._command(self._engine.attach, subscription, track, payload_types=payload_types)
 
-    def detach(self, subscription: int) -> Awaitable[None]:
+    def detach(self, subscription: int) -> asyncio.Future[None]:
         return self._command(self._engine.detach, subscription)
 
-    def request_key_frame(self, track: int) -> Awaitable[None]:
+    def request_key_frame(self, track: int) -> asyncio.Future[None]:
         return self._command(self._engine.request_key_frame, track)
 
     # The whole engine
 
-    def stats(self) -> Awaitable[Stats]:
+    def stats(self) -> asyncio.Future[Stats]:
         return self._command(self._engine.stats)
 
-    def dump(self) -> Awaitable[str]:
+    def dump(self) -> asyncio.Future[str]:
         """The state of every worker as text, for a person."""
         return self._command(self._engine.dump)
 

@@ -1,4 +1,4 @@
-"""Which worker a new session goes to. A stream stays on one worker while it has room: packets that cross workers cost more."""
+"""Which worker a new session goes to. A stream keeps to one while it has room: packets that cross workers cost more."""
 
 from __future__ import annotations
 

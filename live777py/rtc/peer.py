@@ -1,0 +1,238 @@
+"""One transport as the server side of WHIP or WHEP: from the answer to the end, whoever ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+
+from live777py.errors import Unprocessable
+from live777py.media import native
+from live777py.media.engine import CommandRefused, EngineGone
+from live777py.rtc.dtls import DtlsError, DtlsTransport
+from live777py.rtc.negotiation import LocalPeer
+from live777py.rtc.tracks import random_ssrc, subscription_parameters, track_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from live777py.media.engine import MediaEngine
+    from live777py.rtc.certificate import Certificate
+    from live777py.rtc.negotiation import Candidate, PlayedMedia, PublishedMedia, RemotePeer
+    from live777py.rtc.sdpfrag import Fragment
+
+PeerState = Literal["new", "connecting", "connected", "disconnected", "failed", "closed"]
+
+SETUP_TIMEOUT: Final = 15.0
+"""Seconds from `open` to the keys; a peer that is not there by then is closed."""
+
+MAX_REMOTE_CANDIDATES: Final = 256
+"""What a peer may trickle in all. A lite agent has no use for them and keeps none (RFC 8445 section 2.5)."""
+
+_logger = logging.getLogger(__name__)
+
+
+class PeerOwner(Protocol):
+    """Implemented by `streams.live.LiveSession`."""
+
+    def peer_state_changed(self, state: PeerState) -> None:
+        """`connecting`, `connected` or `failed`."""
+
+    def peer_closed(self, reason: str) -> None:
+        """Called exactly once, with the reason of the first `close`."""
+
+
+class ServerPeer:
+    """`open`, then `local` for the answer; `close` is idempotent and the only way to the end.
+
+    It closes itself, and tells the owner, with one of these reasons: `setup-timeout`, `dtls-failed`, `peer-closed`
+    (DTLS close_notify), `idle-timeout` (consent expired, RFC 7675), `engine-failed`.
+    """
+
+    def __init__(
+        self,
+        engine: MediaEngine,
+        certificate: Certificate,
+        *,
+        owner: PeerOwner,
+        remote: RemotePeer,
+        label: str,
+    ) -> None:
+        self.transport = engine.next_id()
+        self.label = label
+        self.worker = -1
+        self.state: PeerState = "new"
+        self.tracks: tuple[tuple[PublishedMedia, int], ...] = ()
+        self.subscriptions: tuple[tuple[PlayedMedia, int], ...] = ()
+        self._engine = engine
+        self._certificate = certificate
+        self._owner = owner
+        self._remote = remote
+        self._ufrag = secrets.token_hex(8)
+        self._pwd = secrets.token_hex(16)
+        self._dtls: DtlsTransport | None = None
+        self._handshake: asyncio.Task[None] | None = None
+        self._setup_timer: asyncio.TimerHandle | None = None
+        self._undo = ExitStack()
+        self._released: asyncio.Future[None] | None = None
+        self._candidates_seen = 0
+
+    async def open(
+        self, group: str, *, publish: Sequence[PublishedMedia] = (), play: Sequence[PlayedMedia] = ()
+    ) -> None:
+        """Make the transport with its tracks or subscriptions, on a worker that it shares with others of `group`.
+
+        Raises `Unavailable` or `Unprocessable`; then, or when cancelled, the caller closes the peer.
+        """
+        engine = self._engine
+        load = len(publish) + len(play)
+        worker = engine.placement.take(group, load)
+        if worker is None:
+            raise EngineGone("no media worker is left")
+        self.worker = worker
+        self._undo.callback(engine.placement.give_back, group, worker, load)
+        ice = native.IceParameters(
+            role="lite",
+            local_ufrag=self._ufrag,
+            local_pwd=self._pwd,
+            remote_ufrag=self._remote.ice_ufrag,
+            remote_pwd=self._remote.ice_pwd,
+        )
+        commands = [engine.open_transport(self.transport, self, worker=worker, ice=ice)]
+        self._undo.callback(self._release_transport)
+        self.tracks = tuple((media, engine.next_id()) for media in publish)
+        self.subscriptions = tuple((media, engine.next_id()) for media in play)
+        try:
+            for published, track in self.tracks:
+                parameters = track_parameters(published, local_ssrc=random_ssrc())
+                commands.append(engine.add_track(self.transport, track, parameters))
+            for played, subscription in self.subscriptions:
+                commands.append(engine.subscribe(self.transport, subscription, subscription_parameters(played)))
+            await asyncio.gather(*commands)
+        except ValueError as error:
+            raise Unprocessable(f"the media engine cannot carry this: {error}") from error
+        except CommandRefused as error:
+            if error.code == "invalid_argument":
+                raise Unprocessable(f"the media engine cannot carry this: {error.detail}") from error
+            raise
+        if self.state == "closed":
+            raise EngineGone("the media worker has ended")
+        self._setup_timer = asyncio.get_running_loop().call_later(SETUP_TIMEOUT, self.close, "setup-timeout")
+        self._undo.callback(self._setup_timer.cancel)
+
+    def local(self, candidates: tuple[Candidate, ...], *, ice_lite: bool) -> LocalPeer:
+        """Our side, for the answer."""
+        return LocalPeer(
+            ice_ufrag=self._ufrag,
+            ice_pwd=self._pwd,
+            fingerprint=self._certificate.fingerprint,
+            candidates=candidates,
+            ice_lite=ice_lite,
+            session_id=secrets.randbits(62),
+        )
+
+    def trickle(self, fragment: Fragment) -> None:
+        """Raises `Unprocessable` for an ICE restart or too many candidates; whatever they are, they do no harm."""
+        if fragment.ice_ufrag is not None and fragment.ice_ufrag != self._remote.ice_ufrag:
+            raise Unprocessable("ICE restarts are not supported; make a new session")
+        self._candidates_seen += len(fragment.candidates)
+        if self._candidates_seen > MAX_REMOTE_CANDIDATES:
+            raise Unprocessable(f"more than {MAX_REMOTE_CANDIDATES} candidates")
+
+    def close(self, reason: str) -> None:
+        """Undo everything in reverse and tell the owner, before it returns."""
+        if self.state == "closed":
+            return
+        self.state = "closed"
+        self._undo.close()
+        _logger.debug("%s: closed: %s", self.label, reason)
+        self._owner.peer_closed(reason)
+
+    async def wait_closed(self) -> None:
+        """Until the engine has let go of the transport, close_notify sent."""
+        if self._released is not None:
+            await asyncio.wait([self._released])
+
+    # What the engine tells (media.engine.TransportHandler)
+
+    def ice_connected(self, local: str, remote: str) -> None:
+        _logger.debug("%s: ICE connected on %s, peer %s", self.label, local, remote)
+        self._start_dtls()
+
+    def ice_lost(self) -> None:
+        self._fail("idle-timeout")
+
+    def dtls_received(self, datagram: bytes) -> None:
+        # A client may send its ClientHello on a pair that it has not nominated yet; a server never speaks first.
+        if self._dtls is None and self._remote.dtls_role_answer == "passive":
+            self._start_dtls()
+        if self._dtls is not None:
+            self._dtls.datagram_received(datagram)
+
+    def media_changed(self, event: native.TrackStarted | native.TrackSilent | native.LayerChanged) -> None:
+        _logger.debug("%s: %r", self.label, event)
+
+    def worker_closed(self, reason: str) -> None:
+        _logger.warning("%s: the media worker has ended: %s", self.label, reason)
+        self._fail("engine-failed")
+
+    def _start_dtls(self) -> None:
+        if self._dtls is not None or self.state == "closed":
+            return
+        self._dtls = DtlsTransport(
+            self._certificate,
+            role="server" if self._remote.dtls_role_answer == "passive" else "client",
+            send=partial(self._engine.send_dtls, self.transport),
+            on_closed=partial(self.close, "peer-closed"),
+        )
+        self._undo.callback(self._stop_dtls)
+        self._handshake = asyncio.create_task(self._secure(self._dtls), name=f"dtls {self.label}")
+        self._set_state("connecting")
+
+    async def _secure(self, dtls: DtlsTransport) -> None:
+        try:
+            keys = await dtls.connect(self._remote.fingerprints)
+            await self._engine.install_keys(
+                self.transport,
+                profile=keys.profile.engine_profile,
+                local_key=keys.local_key,
+                local_salt=keys.local_salt,
+                remote_key=keys.remote_key,
+                remote_salt=keys.remote_salt,
+            )
+        except DtlsError as error:
+            _logger.info("%s: DTLS failed: %s", self.label, error)
+            self._handshake = None
+            self._fail("dtls-failed")
+        except (CommandRefused, EngineGone) as error:
+            _logger.warning("%s: keys were not installed: %s", self.label, error.detail)
+            self._handshake = None
+            self._fail("engine-failed")
+        else:
+            self._handshake = None
+            if self._setup_timer is not None:
+                self._setup_timer.cancel()
+            self._set_state("connected")
+
+    def _set_state(self, state: PeerState) -> None:
+        self.state = state
+        self._owner.peer_state_changed(state)
+
+    def _fail(self, reason: str) -> None:
+        if self.state != "closed":
+            self._set_state("failed")
+            self.close(reason)
+
+    def _stop_dtls(self) -> None:
+        if self._handshake is not None:
+            self._handshake.cancel()
+            self._handshake = None
+        if self._dtls is not None:
+            self._dtls.shutdown()
+            self._dtls = None
+
+    def _release_transport(self) -> None:
+        self._released = self._engine.close_transport(self.transport)

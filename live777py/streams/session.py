@@ -1,0 +1,70 @@
+"""One publisher or viewer of a stream: its states, its times and its counters. No I/O; `now` is unix milliseconds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+from live777py.streams.stats import Meter
+from live777py.streams.views import SessionView
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from live777py.streams.views import SessionState
+
+Role = Literal["publish", "subscribe"]
+
+LISTED_AFTER_CLOSE_MS: Final = 30_000
+
+# Any state may become `closed`; a state that may follow none of the others is where a session begins.
+TRANSITIONS: Final[Mapping[SessionState, frozenset[SessionState]]] = {
+    "new": frozenset({"connecting", "failed", "closed"}),
+    "connecting": frozenset({"connected", "failed", "closed"}),
+    "connected": frozenset({"disconnected", "failed", "closed"}),
+    "disconnected": frozenset({"connected", "failed", "closed"}),
+    "failed": frozenset({"closed"}),
+    "closed": frozenset(),
+}
+
+
+class IllegalTransition(AssertionError):
+    """A fault of ours: the table above does not know this step."""
+
+
+class Session:
+    """`leave_at` is 0 until the session is closed. `established` tells whether it was ever connected."""
+
+    __slots__ = ("created_at", "established", "id", "leave_at", "meter", "role", "state")
+
+    def __init__(self, session_id: str, role: Role, now: int) -> None:
+        self.id = session_id
+        self.role = role
+        self.created_at = now
+        self.leave_at = 0
+        self.state: SessionState = "new"
+        self.established = False
+        self.meter = Meter(now)
+
+    def enter(self, state: SessionState, now: int) -> None:
+        if state not in TRANSITIONS[self.state]:
+            raise IllegalTransition(f"{self.role} session: {self.state} -> {state}")
+        self.state = state
+        if state == "connected":
+            self.established = True
+        elif state == "closed":
+            self.leave_at = now
+            self.meter.stop()
+
+    def listed(self, now: int) -> bool:
+        return self.state != "closed" or now - self.leave_at < LISTED_AFTER_CLOSE_MS
+
+    def view(self) -> SessionView:
+        return SessionView(
+            id=self.id,
+            created_at=self.created_at,
+            leave_at=self.leave_at,
+            state=self.state,
+            cascade=None,
+            has_data_channel=False,
+            stats=self.meter.view(),
+        )
