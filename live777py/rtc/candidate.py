@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from live777py import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _MAX_PORT = 65535
 _MAX_PRIORITY = 2**32 - 1
@@ -40,17 +43,15 @@ class Candidate:
     def parse(cls, text: str) -> Candidate:
         """Reads `candidate:...`, with or without a leading `a=` or prefix. Raises `errors.BadRequest`."""
         words = text.removeprefix("a=").removeprefix("candidate:").split(" ")
-        # A name without a value at the end is what some agents write for an empty attribute.
         if len(words) < 8 or words[6].lower() != "typ" or not all(_WORD.fullmatch(word) for word in words):
             raise errors.BadRequest("malformed ICE candidate")
         foundation, component, transport, priority, address, port, _, kind, *rest = words
         if not _FOUNDATION.fullmatch(foundation):
             raise errors.BadRequest("malformed ICE candidate: foundation")
-        pairs = [(rest[index], rest[index + 1]) for index in range(0, len(rest) - 1, 2)]
         related_address: str | None = None
         related_port: int | None = None
         attributes: list[tuple[str, str]] = []
-        for name, value in pairs:
+        for name, value in zip(rest[::2], rest[1::2], strict=False):
             if name == "raddr" and related_address is None:
                 related_address = value
             elif name == "rport" and related_port is None:
@@ -71,10 +72,8 @@ class Candidate:
         )
 
     def __str__(self) -> str:
-        words = [
-            f"candidate:{self.foundation} {self.component} {self.transport} {self.priority} "
-            f"{self.address} {self.port} typ {self.type}"
-        ]
+        endpoint = f"{self.address} {self.port} typ {self.type}"
+        words = [f"candidate:{self.foundation} {self.component} {self.transport} {self.priority} {endpoint}"]
         if self.related_address is not None:
             words.append(f"raddr {self.related_address}")
         if self.related_port is not None:

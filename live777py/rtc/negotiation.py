@@ -1,4 +1,4 @@
-"""Offer and answer, as the rest of the gateway uses them. `docs/negotiation.md` says what is answered to whom and why."""
+"""Offer and answer as the rest of the gateway uses them; `docs/negotiation.md` says who is answered what, and why."""
 
 from live777py.rtc.candidate import Candidate, host_candidates
 from live777py.rtc.parameters import (

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from live777py.rtc.candidate import Candidate
+if TYPE_CHECKING:
+    from live777py.rtc.candidate import Candidate
 
 Kind = Literal["audio", "video"]
 DtlsRole = Literal["active", "passive"]

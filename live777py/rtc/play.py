@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from live777py.rtc.parameters import CodecPolicy, LocalPeer, PlayedMedia, PublishedMedia, RemotePeer
+from live777py import errors
+from live777py.rtc import codecs
+from live777py.rtc.answer import AnswerSection, codec_lines, extension_lines, payload_types, write_answer
+from live777py.rtc.offer import (
+    FORWARDED_EXTENSIONS,
+    TRANSPORT_CC,
+    Extensions,
+    Offer,
+    offered_codecs,
+    opus_inside,
+    read_offer,
+    require_distinct_payload_types,
+)
+from live777py.rtc.parameters import Codec, CodecPolicy, LocalPeer, PlayedMedia, PublishedMedia, RemotePeer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlayPlan:
+    """What a viewer will get, and how it is told so."""
+
     remote: RemotePeer
     media: tuple[PlayedMedia, ...]
+    _offer: Offer = field(repr=False)
+    _accepted: Mapping[int, AnswerSection] = field(repr=False)
 
     def answer(self, local: LocalPeer) -> str:
-        raise NotImplementedError
+        return write_answer(self._offer, self._accepted, local)
 
 
 def plan_play(
@@ -25,8 +45,106 @@ def plan_play(
     new_ssrc: Callable[[], int],
     cname: str,
 ) -> PlayPlan:
-    raise NotImplementedError
+    """Gives the first receiving section of each kind what the publisher has of it; `published` is None without one.
+
+    `new_ssrc` returns SSRCs that are free on the viewer's transport. `cname` is a token of at most 58 characters; it
+    also names the viewer's one MediaStream (draft-ietf-wish-whep-04 section 4.6.2).
+
+    Raises `errors.BadRequest` for what is no SDP and `errors.Unprocessable` where nothing could be played, or where a
+    kind that both sides have shares no codec; nothing else, whatever the text.
+    """
+    read = read_offer(offer)
+    media: list[PlayedMedia] = []
+    accepted: dict[int, AnswerSection] = {}
+    for section in read.sections:
+        receives = section.direction in ("recvonly", "sendrecv")
+        taken = any(other.kind == section.kind and other.active for other in media)
+        track = next((track for track in published or () if track.kind == section.kind), None)
+        extensions = read.extmaps(section, FORWARDED_EXTENSIONS, unused="sendonly")
+        with_transport_cc = any(extmap.uri == TRANSPORT_CC for extmap in extensions)
+        offered = offered_codecs(section, policy, with_transport_cc=with_transport_cc)
+        active = receives and not taken and (published is None or track is not None)
+        if active and track is not None:
+            offered = _for_track(track, offered)
+        elif active:
+            offered = tuple(replace(codec, fmtp=codecs.fmtp_for_unknown_publisher(codec)) for codec in offered)
+        if not offered:
+            continue
+        played = PlayedMedia(
+            kind=section.kind,
+            mid=section.mid,
+            codecs=offered,
+            extensions=tuple((extmap.id, extmap.uri) for extmap in extensions),
+            ssrc=new_ssrc(),
+            rtx_ssrc=new_ssrc() if any(codec.rtx_payload_type is not None for codec in offered) else None,
+            cname=cname,
+            active=active,
+        )
+        media.append(played)
+        accepted[section.index] = _answer(played, extensions)
+    if not any(section.active for section in media):
+        raise errors.Unprocessable("the offer receives nothing that the stream can send")
+    require_distinct_payload_types(section.codecs for section in media if section.active)
+    return PlayPlan(remote=read.remote, media=tuple(media), _offer=read, _accepted=accepted)
 
 
 def payload_map(track: PublishedMedia, played: PlayedMedia) -> tuple[tuple[int, int], ...] | None:
-    raise NotImplementedError
+    """(the track's payload type, the viewer's) for each codec of the track, retransmissions left out.
+
+    None where the viewer cannot play it: another kind, no common codec, or a section that is inactive.
+    """
+    if track.kind != played.kind or not played.active:
+        return None
+    matched = _match(track, played.codecs)
+    if matched is None:
+        return None
+    return tuple((sent.payload_type, theirs.payload_type) for sent, theirs in zip(track.codecs, matched, strict=True))
+
+
+def _match(track: PublishedMedia, offered: tuple[Codec, ...]) -> tuple[Codec, ...] | None:
+    """The viewer's codec for each of the track's, in the track's order."""
+    primary = codecs.best(track.codecs[0], offered)
+    if primary is None:
+        return None
+    if primary.name != "red":
+        return (primary,)
+    inside = opus_inside(primary, offered)
+    return None if inside is None else (primary, inside)
+
+
+def _for_track(track: PublishedMedia, offered: tuple[Codec, ...]) -> tuple[Codec, ...]:
+    """The viewer's codecs with those of the track in front, described as the publisher sends them."""
+    matched = _match(track, offered)
+    if matched is None:
+        theirs = ", ".join(dict.fromkeys(codec.name for codec in offered)) or "none that is known and allowed"
+        raise errors.Unprocessable(f"the publisher sends {track.codecs[0].name}; the offer has {theirs}")
+    described = tuple(
+        replace(theirs, fmtp=codecs.fmtp_for_viewer(sent, theirs))
+        for sent, theirs in zip(track.codecs, matched, strict=True)
+    )
+    return (*described, *(codec for codec in offered if codec not in matched))
+
+
+def _answer(played: PlayedMedia, extensions: Extensions) -> AnswerSection:
+    return AnswerSection(
+        payload_types=payload_types(played.codecs),
+        attributes=(
+            *extension_lines(extensions),
+            "a=sendonly" if played.active else "a=inactive",
+            *codec_lines(played.codecs),
+            *(_source_lines(played) if played.active else ()),
+        ),
+    )
+
+
+def _source_lines(played: PlayedMedia) -> Iterator[str]:
+    """RFC 8830 and RFC 5576, both: some players read the stream from the one, some from the other."""
+    msid = f"{played.cname} {played.kind}"
+    yield f"a=msid:{msid}"
+    ssrcs = [played.ssrc]
+    if played.rtx_ssrc is not None:
+        ssrcs.append(played.rtx_ssrc)
+        yield f"a=ssrc-group:FID {played.ssrc} {played.rtx_ssrc}"
+    for ssrc in ssrcs:
+        yield f"a=ssrc:{ssrc} cname:{played.cname}"
+        yield f"a=ssrc:{ssrc} msid:{msid}"

@@ -2,19 +2,172 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from live777py.rtc.parameters import CodecPolicy, LocalPeer, PublishedMedia, RemotePeer
+from live777py import errors
+from live777py.rtc import codecs
+from live777py.rtc.answer import AnswerSection, codec_lines, extension_lines, payload_types, write_answer
+from live777py.rtc.offer import (
+    FORWARDED_EXTENSIONS,
+    LAYER_EXTENSIONS,
+    RID,
+    TRANSPORT_CC,
+    Extensions,
+    Offer,
+    is_token,
+    offered_codecs,
+    opus_inside,
+    read_offer,
+    require_distinct_payload_types,
+    require_unique,
+)
+from live777py.rtc.parameters import Codec, CodecPolicy, Encoding, LocalPeer, PublishedMedia, RemotePeer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from live777py.rtc import sdp
+
+_WANTED_EXTENSIONS = FORWARDED_EXTENSIONS | LAYER_EXTENSIONS
+_MAX_LAYERS = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PublishPlan:
+    """What a publisher will send, and how it is told so."""
+
     remote: RemotePeer
     media: tuple[PublishedMedia, ...]
+    _offer: Offer = field(repr=False)
+    _accepted: Mapping[int, AnswerSection] = field(repr=False)
 
     def answer(self, local: LocalPeer) -> str:
-        raise NotImplementedError
+        return write_answer(self._offer, self._accepted, local)
 
 
 def plan_publish(offer: str, policy: CodecPolicy) -> PublishPlan:
-    raise NotImplementedError
+    """Takes one audio and one video section at most, all of the offer's layers, one codec each.
+
+    A section whose codecs are all unknown fails the whole offer (RFC 9725 section 4.4.3). Raises `errors.BadRequest`
+    for what is no SDP and `errors.Unprocessable` for what cannot be received; nothing else, whatever the text.
+    """
+    read = read_offer(offer)
+    sending = [section for section in read.sections if section.direction in ("sendonly", "sendrecv")]
+    if not sending:
+        raise errors.Unprocessable("the offer sends nothing: no section is sendonly or sendrecv")
+    require_unique(
+        (section.kind for section in sending), "only one section of a kind can be published (RFC 9725 section 4.4.2)"
+    )
+    media: list[PublishedMedia] = []
+    accepted: dict[int, AnswerSection] = {}
+    for section in read.sections:
+        extensions = read.extmaps(section, _WANTED_EXTENSIONS, unused="recvonly")
+        offered = offered_codecs(section, policy, with_transport_cc=_has(extensions, TRANSPORT_CC))
+        if section not in sending:
+            if offered:
+                accepted[section.index] = _answer(offered[:1], (), ("a=inactive",))
+            continue
+        if not offered:
+            raise errors.Unprocessable(f"no codec of the {section.kind} section is known and allowed")
+        chosen = _chosen(offered)
+        layers = _Layers.of(section.media, payload_types(chosen))
+        if len(layers.rids) > 1 and not _has(extensions, RID):
+            raise errors.Unprocessable("simulcast without the rtp-stream-id header extension (RFC 8853 section 5.3)")
+        media.append(
+            PublishedMedia(
+                kind=section.kind,
+                mid=section.mid,
+                codecs=chosen,
+                encodings=layers.encodings(section.media),
+                extensions=tuple((extmap.id, extmap.uri) for extmap in extensions),
+                msid=section.media.msid,
+            )
+        )
+        accepted[section.index] = _answer(chosen, extensions, ("a=recvonly", *layers.lines()))
+    _require_one_meaning(media)
+    return PublishPlan(remote=read.remote, media=tuple(media), _offer=read, _accepted=accepted)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Layers:
+    """The simulcast streams of a section (RFC 8853), every alternative of each counted as a layer."""
+
+    rids: tuple[sdp.Rid, ...]
+    streams: sdp.SimulcastStreams
+
+    @classmethod
+    def of(cls, media: sdp.MediaSection, accepted: tuple[int, ...]) -> _Layers:
+        usable = {rid.id: kept for rid in media.rids if (kept := _restricted(rid, accepted)) is not None}
+        if len(usable) > _MAX_LAYERS:
+            raise errors.Unprocessable(f"more than {_MAX_LAYERS} simulcast layers")
+        streams = (tuple(choice for choice in stream if choice.rid in usable) for stream in media.simulcast_send)
+        return cls(rids=tuple(usable.values()), streams=tuple(stream for stream in streams if stream))
+
+    def encodings(self, media: sdp.MediaSection) -> tuple[Encoding, ...]:
+        """By rid where there are any: an SSRC beside them belongs to no particular one."""
+        if self.rids:
+            return tuple(Encoding(rid=rid.id) for rid in self.rids)
+        repaired = {pair[0]: pair[1] for semantics, pair in media.ssrc_groups if semantics == "FID" and len(pair) == 2}
+        layers = next((ssrcs for semantics, ssrcs in media.ssrc_groups if semantics == "SIM"), ())
+        first = next(iter(repaired), next(iter(media.ssrcs), None))
+        known = layers[:_MAX_LAYERS] or (() if first is None else (first,))
+        if not known:
+            return (Encoding(),)
+        return tuple(Encoding(ssrc=ssrc, rtx_ssrc=repaired.get(ssrc)) for ssrc in dict.fromkeys(known))
+
+    def lines(self) -> Iterator[str]:
+        for rid in self.rids:
+            restrictions = ";".join(f"{name}={value}" if value else name for name, value in rid.restrictions)
+            yield f"a=rid:{rid.id} recv {restrictions}".rstrip()
+        if self.streams:
+            yield "a=simulcast:recv " + ";".join(",".join(choice.rid for choice in stream) for stream in self.streams)
+
+
+def _restricted(rid: sdp.Rid, accepted: tuple[int, ...]) -> sdp.Rid | None:
+    """A layer as it is answered: `pt=` keeps what is accepted (RFC 8851 section 6.3); None if nothing is left of it."""
+    if rid.direction != "send" or not is_token(rid.id):
+        return None
+    restrictions = []
+    for name, value in rid.restrictions:
+        if not is_token(name) or not value.isascii():
+            return None
+        if name == "pt":
+            left = [word for word in value.split(",") if word in map(str, accepted)]
+            if not left:
+                return None
+            restrictions.append((name, ",".join(left)))
+        else:
+            restrictions.append((name, value))
+    return rid._replace(restrictions=tuple(restrictions))
+
+
+def _chosen(offered: tuple[Codec, ...]) -> tuple[Codec, ...]:
+    """The publisher's first choice, so that the one codec the answer names is the one that comes."""
+    first = offered[0]
+    inside = opus_inside(first, offered) if first.name == "red" else None
+    return (first,) if inside is None else (first, inside)
+
+
+def _answer(chosen: tuple[Codec, ...], extensions: Extensions, lines: tuple[str, ...]) -> AnswerSection:
+    answered = [replace(codec, fmtp=codecs.fmtp_for_publisher(codec)) for codec in chosen]
+    return AnswerSection(
+        payload_types=payload_types(chosen),
+        attributes=(*extension_lines(extensions), *lines, *codec_lines(answered)),
+    )
+
+
+def _require_one_meaning(media: list[PublishedMedia]) -> None:
+    """What a packet is told apart by must be unambiguous on the one transport (RFC 9143 sections 9.1 and 9.2)."""
+    require_distinct_payload_types(section.codecs for section in media)
+    encodings = [encoding for section in media for encoding in section.encodings]
+    require_unique(
+        (str(ssrc) for encoding in encodings for ssrc in (encoding.ssrc, encoding.rtx_ssrc) if ssrc is not None),
+        "an SSRC is used twice in the bundle",
+    )
+    meanings = {pair for section in media for pair in section.extensions}
+    require_unique((str(number) for number, _ in meanings), "a header extension id stands for two extensions")
+
+
+def _has(extensions: Extensions, uri: str) -> bool:
+    return any(extmap.uri == uri for extmap in extensions)

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from live777py import errors
+from live777py.rtc import sdp
 from live777py.rtc.candidate import Candidate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_CANDIDATES = 256
+"""Of one fragment; a browser with ten interfaces sends some sixty."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fragment:
-    """`candidates` are (mid, candidate); the mid is None where the fragment names none. A bundle has one transport."""
+    """`candidates` are (mid, candidate); the mid is None where the fragment names none. A bundle has one transport.
+
+    Whether `ice_ufrag` starts a restart is for the caller to see: it does when the session knows another one.
+    """
 
     ice_ufrag: str | None
     ice_pwd: str | None
@@ -18,5 +30,37 @@ class Fragment:
 
 
 def parse_fragment(text: str) -> Fragment:
-    """Raises `errors.BadRequest`, and nothing else, for any text."""
-    raise NotImplementedError
+    """Reads the three shapes that clients send: credentials before or after the pseudo m-line, or no m-line at all.
+
+    An empty candidate, as Firefox ends its list with, is the end of candidates (RFC 8838 section 14). Raises
+    `errors.BadRequest`, and nothing else, for any text.
+    """
+    try:
+        header, media = sdp.read_sections(text)
+    except errors.Unprocessable as error:
+        raise errors.BadRequest(error.detail) from None
+    sections: tuple[sdp.Section, ...] = (sdp.Section(header), *media)
+    candidates: list[tuple[str | None, Candidate]] = []
+    ended = False
+    for section in sections:
+        mid = section.attribute("mid")
+        for value in section.attributes("candidate"):
+            if value.strip():
+                candidates.append((mid, Candidate.parse(value.strip())))
+            else:
+                ended = True
+        ended = ended or section.end_of_candidates
+    if len(candidates) > MAX_CANDIDATES:
+        raise errors.BadRequest(f"more than {MAX_CANDIDATES} candidates")
+    ufrag = _one("ufrag", (section.ice_ufrag for section in sections))
+    pwd = _one("password", (section.ice_pwd for section in sections))
+    if ufrag is None and pwd is None and not candidates and not ended:
+        raise errors.BadRequest("the fragment has neither credentials nor candidates")
+    return Fragment(ice_ufrag=ufrag, ice_pwd=pwd, candidates=tuple(candidates), end_of_candidates=ended)
+
+
+def _one(what: str, values: Iterable[str | None]) -> str | None:
+    found = {value for value in values if value is not None}
+    if len(found) > 1:
+        raise errors.BadRequest(f"the fragment has more than one ICE {what}")
+    return found.pop() if found else None
