@@ -1,7 +1,44 @@
-//! `live777py._media`.
+//! `live777py._media`: the shell around the media plane. UDP sockets, one thread per worker, and the Python classes of
+//! `live777py/_media.pyi`; no idea of its own.
+//!
+//! A command goes `engine` -> `switchboard` (which worker?) -> `queue` -> `thread` -> [`live777_media::worker::Worker`];
+//! its response and every event come back through one [`queue::Output`] that `Engine.poll` empties.
+
+#![deny(unsafe_code)]
+
+mod engine;
+mod error;
+mod events;
+mod os;
+mod params;
+mod queue;
+mod routes;
+mod snapshot;
+mod socket;
+mod stats;
+mod switchboard;
+mod thread;
+
 use pyo3::prelude::*;
 
-#[pymodule]
-fn _media(_m: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+#[pymodule(gil_used = false)]
+mod _media {
+    #[pymodule_export]
+    use crate::engine::Engine;
+    #[pymodule_export]
+    use crate::error::EngineClosed;
+    #[pymodule_export]
+    use crate::events::{Closed, Dtls, IceConnected, IceLost, LayerChanged, Response, TrackSilent, TrackStarted};
+    #[pymodule_export]
+    use crate::params::{
+        CodecParameters, EncodingParameters, IceParameters, SubscriptionParameters, TrackParameters,
+    };
+    #[pymodule_export]
+    use crate::stats::{Stats, SubscriptionStats, TrackStats, TransportStats, WorkerStats};
+
+    use super::*;
+
+    #[pymodule_export]
+    #[expect(non_upper_case_globals, reason = "Python's name")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
 }

@@ -1,0 +1,303 @@
+//! `Engine`: the calls of Python, checked, numbered and routed to the media threads.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use live777_media::command::{Command, SubscriptionId, TrackId, TransportId};
+use live777_media::srtp::{MasterKey, Profile};
+use live777_media::worker::{Worker, WorkerConfig};
+use pyo3::prelude::*;
+
+use crate::error::{Number, closed, invalid, system};
+use crate::events;
+use crate::params::{IceParameters, SubscriptionParameters, TrackParameters, check_payload_type};
+use crate::queue::{Output, lock};
+use crate::socket::UdpSocket;
+use crate::switchboard::Switchboard;
+use crate::thread;
+
+/// Sockets that one worker can tell apart (`Path::socket` is a byte).
+const SOCKET_LIMIT: usize = 256;
+const WORKER_LIMIT: usize = 256;
+
+/// What fits into one UDP datagram.
+const DATAGRAM_LIMIT: usize = 65_507;
+
+/// The media threads. `addresses` are the UDP sockets of each worker: `sockets[worker] = ["ip:port", ...]`.
+///
+/// Raises `OSError` (with errno) when an address cannot be bound. Port 0 picks a free one; see `addresses()`.
+#[pyclass(frozen, module = "live777py._media")]
+pub struct Engine {
+    addresses: Vec<Vec<SocketAddr>>,
+    output: Arc<Output>,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    board: Arc<Switchboard>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Lets every worker finish what is queued, and waits until its thread has ended.
+    fn stop(self) {
+        for mailbox in &self.board.mailboxes {
+            mailbox.close();
+        }
+        for thread in self.threads {
+            thread.join().expect("a media thread catches its panics");
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // The threads never wait for the GIL, which the dropping thread may hold.
+        if let Some(running) = lock(&self.running).take() {
+            running.stop();
+        }
+    }
+}
+
+impl Engine {
+    fn board(&self) -> PyResult<Arc<Switchboard>> {
+        lock(&self.running).as_ref().map(|running| Arc::clone(&running.board)).ok_or_else(closed)
+    }
+
+    fn submit(&self, request: Number<u64>, command: Command) -> PyResult<()> {
+        self.board()?.submit(Some(request.0), |routes| routes.plan(command));
+        Ok(())
+    }
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    #[pyo3(signature = (*, sockets))]
+    fn new(py: Python<'_>, sockets: Vec<Vec<String>>) -> PyResult<Self> {
+        let wanted = parse_sockets(&sockets)?;
+        let bound = bind(&wanted).map_err(|(address, error)| system(py, &error, Some(address)))?;
+        let addresses = bound.iter().map(|worker| worker.iter().map(UdpSocket::local).collect()).collect();
+        let running = start(bound).map_err(|error| system(py, &error, None))?;
+        Ok(Self { addresses, output: Arc::clone(&running.board.output), running: Mutex::new(Some(running)) })
+    }
+
+    fn addresses(&self) -> Vec<Vec<String>> {
+        self.addresses.iter().map(|worker| worker.iter().map(SocketAddr::to_string).collect()).collect()
+    }
+
+    fn fileno(&self) -> RawFd {
+        self.output.as_raw_fd()
+    }
+
+    fn poll(&self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
+        let notifications = self.output.drain();
+        notifications.into_iter().map(|notification| events::into_object(py, notification, &self.addresses)).collect()
+    }
+
+    fn close(&self, py: Python<'_>) {
+        if let Some(running) = lock(&self.running).take() {
+            py.detach(|| running.stop());
+        }
+    }
+
+    fn __repr__(&self) -> String {
+        let state = if lock(&self.running).is_some() { "running" } else { "closed" };
+        format!("<Engine {state} {:?}>", self.addresses)
+    }
+
+    #[pyo3(signature = (request, transport, *, worker, ice))]
+    fn open_transport(
+        &self,
+        request: Number<u64>,
+        transport: Number<u64>,
+        worker: Number<usize>,
+        ice: &Bound<'_, IceParameters>,
+    ) -> PyResult<()> {
+        let transport = TransportId(transport.0);
+        let command = Command::OpenTransport { transport, ice: ice.get().0.clone() };
+        self.board()?.submit(Some(request.0), |routes| routes.open(worker.0, transport, command));
+        Ok(())
+    }
+
+    fn close_transport(&self, request: Number<u64>, transport: Number<u64>) -> PyResult<()> {
+        self.submit(request, Command::CloseTransport { transport: TransportId(transport.0) })
+    }
+
+    #[pyo3(signature = (request, transport, *, address, priority))]
+    fn add_remote_candidate(
+        &self,
+        request: Number<u64>,
+        transport: Number<u64>,
+        address: &str,
+        priority: Number<u32>,
+    ) -> PyResult<()> {
+        let address = parse_address("address", address)?;
+        let transport = TransportId(transport.0);
+        self.submit(request, Command::AddRemoteCandidate { transport, address, priority: priority.0 })
+    }
+
+    #[pyo3(signature = (request, transport, *, ice))]
+    fn restart_ice(
+        &self,
+        request: Number<u64>,
+        transport: Number<u64>,
+        ice: &Bound<'_, IceParameters>,
+    ) -> PyResult<()> {
+        self.submit(request, Command::RestartIce { transport: TransportId(transport.0), ice: ice.get().0.clone() })
+    }
+
+    fn send_dtls(&self, transport: Number<u64>, data: &[u8]) -> PyResult<()> {
+        if data.len() > DATAGRAM_LIMIT {
+            return Err(invalid("data", format_args!("{} bytes do not fit into a datagram", data.len())));
+        }
+        let command = Command::SendDtls { transport: TransportId(transport.0), data: data.to_vec() };
+        self.board()?.submit(None, |routes| routes.plan(command));
+        Ok(())
+    }
+
+    #[pyo3(signature = (request, transport, *, profile, local_key, local_salt, remote_key, remote_salt))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+    fn install_keys(
+        &self,
+        request: Number<u64>,
+        transport: Number<u64>,
+        profile: &str,
+        local_key: &[u8],
+        local_salt: &[u8],
+        remote_key: &[u8],
+        remote_salt: &[u8],
+    ) -> PyResult<()> {
+        let profile = Profile::from_name(profile).ok_or_else(|| invalid("profile", "not a profile we know"))?;
+        let local = parse_key("local_key", profile, local_key, local_salt)?;
+        let remote = parse_key("remote_key", profile, remote_key, remote_salt)?;
+        self.submit(request, Command::InstallKeys { transport: TransportId(transport.0), profile, local, remote })
+    }
+
+    #[pyo3(signature = (request, transport, track, *, parameters))]
+    fn add_track(
+        &self,
+        request: Number<u64>,
+        transport: Number<u64>,
+        track: Number<u64>,
+        parameters: &Bound<'_, TrackParameters>,
+    ) -> PyResult<()> {
+        let (transport, track) = (TransportId(transport.0), TrackId(track.0));
+        self.submit(request, Command::AddTrack { transport, track, parameters: parameters.get().0.clone() })
+    }
+
+    fn remove_track(&self, request: Number<u64>, track: Number<u64>) -> PyResult<()> {
+        self.submit(request, Command::RemoveTrack { track: TrackId(track.0) })
+    }
+
+    #[pyo3(signature = (request, transport, subscription, *, parameters))]
+    fn subscribe(
+        &self,
+        request: Number<u64>,
+        transport: Number<u64>,
+        subscription: Number<u64>,
+        parameters: &Bound<'_, SubscriptionParameters>,
+    ) -> PyResult<()> {
+        let (transport, subscription) = (TransportId(transport.0), SubscriptionId(subscription.0));
+        self.submit(request, Command::Subscribe { transport, subscription, parameters: parameters.get().0.clone() })
+    }
+
+    fn unsubscribe(&self, request: Number<u64>, subscription: Number<u64>) -> PyResult<()> {
+        self.submit(request, Command::Unsubscribe { subscription: SubscriptionId(subscription.0) })
+    }
+
+    #[pyo3(signature = (request, subscription, track, *, payload_types))]
+    fn attach(
+        &self,
+        request: Number<u64>,
+        subscription: Number<u64>,
+        track: Number<u64>,
+        payload_types: Vec<(Number<u8>, Number<u8>)>,
+    ) -> PyResult<()> {
+        let payload_types = payload_types
+            .into_iter()
+            .map(|(theirs, ours)| {
+                Ok((check_payload_type("payload_types", theirs.0)?, check_payload_type("payload_types", ours.0)?))
+            })
+            .collect::<PyResult<_>>()?;
+        let (subscription, track) = (SubscriptionId(subscription.0), TrackId(track.0));
+        self.submit(request, Command::Attach { subscription, track, payload_types })
+    }
+
+    fn detach(&self, request: Number<u64>, subscription: Number<u64>) -> PyResult<()> {
+        self.submit(request, Command::Detach { subscription: SubscriptionId(subscription.0) })
+    }
+
+    #[pyo3(signature = (request, subscription, *, rid))]
+    fn select_layer(&self, request: Number<u64>, subscription: Number<u64>, rid: Option<String>) -> PyResult<()> {
+        self.submit(request, Command::SelectLayer { subscription: SubscriptionId(subscription.0), rid })
+    }
+
+    #[pyo3(signature = (request, subscription, *, paused))]
+    fn pause(&self, request: Number<u64>, subscription: Number<u64>, paused: bool) -> PyResult<()> {
+        self.submit(request, Command::Pause { subscription: SubscriptionId(subscription.0), paused })
+    }
+
+    fn request_key_frame(&self, request: Number<u64>, track: Number<u64>) -> PyResult<()> {
+        self.submit(request, Command::RequestKeyFrame { track: TrackId(track.0) })
+    }
+
+    fn stats(&self, request: Number<u64>) -> PyResult<()> {
+        self.board()?.report(request.0, false);
+        Ok(())
+    }
+
+    fn dump(&self, request: Number<u64>) -> PyResult<()> {
+        self.board()?.report(request.0, true);
+        Ok(())
+    }
+}
+
+fn parse_address(argument: &str, text: &str) -> PyResult<SocketAddr> {
+    text.parse().map_err(|_| invalid(argument, format_args!("{text:?} is not ip:port")))
+}
+
+fn parse_sockets(sockets: &[Vec<String>]) -> PyResult<Vec<Vec<SocketAddr>>> {
+    if sockets.is_empty() || sockets.len() > WORKER_LIMIT {
+        return Err(invalid("sockets", format_args!("expected 1 to {WORKER_LIMIT} workers")));
+    }
+    if sockets.iter().any(|worker| worker.is_empty() || worker.len() > SOCKET_LIMIT) {
+        return Err(invalid("sockets", format_args!("expected 1 to {SOCKET_LIMIT} addresses for each worker")));
+    }
+    sockets.iter().map(|worker| worker.iter().map(|text| parse_address("sockets", text)).collect()).collect()
+}
+
+fn parse_key(argument: &str, profile: Profile, key: &[u8], salt: &[u8]) -> PyResult<MasterKey> {
+    let master = MasterKey::new(key, salt);
+    if master.fits(profile) { Ok(master) } else { Err(invalid(argument, "wrong length of key or salt for the profile")) }
+}
+
+/// All sockets or none: what was bound before a failure is closed again.
+fn bind(wanted: &[Vec<SocketAddr>]) -> Result<Vec<Vec<UdpSocket>>, (SocketAddr, std::io::Error)> {
+    let bind_one = |&address: &SocketAddr| UdpSocket::bind(address).map_err(|error| (address, error));
+    wanted.iter().map(|worker| worker.iter().map(bind_one).collect()).collect()
+}
+
+fn start(bound: Vec<Vec<UdpSocket>>) -> std::io::Result<Running> {
+    let board = Arc::new(Switchboard::new(bound.len())?);
+    let epoch = Instant::now();
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let epoch_unix_micros = u64::try_from(unix.as_micros()).unwrap_or(u64::MAX);
+    let random = RandomState::new();
+    let mut running = Running { board: Arc::clone(&board), threads: Vec::with_capacity(bound.len()) };
+    for (index, sockets) in bound.into_iter().enumerate() {
+        let worker = Worker::new(WorkerConfig { seed: random.hash_one(index), epoch, epoch_unix_micros });
+        match thread::spawn(index, sockets, worker, Arc::clone(&board)) {
+            Ok(thread) => running.threads.push(thread),
+            Err(error) => {
+                running.stop();
+                return Err(error);
+            }
+        }
+    }
+    Ok(running)
+}

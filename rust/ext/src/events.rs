@@ -1,0 +1,127 @@
+//! The classes of what `Engine.poll` returns: the response, and one per event.
+
+use std::net::SocketAddr;
+
+use live777_media::command::CommandError;
+use live777_media::event::Event;
+use pyo3::IntoPyObjectExt;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::error::describe;
+use crate::queue::{Notification, Value};
+use crate::stats::Stats;
+
+/// The answer to the command that carried `request`. `value` is set by `stats` and `dump`.
+#[pyclass(frozen, get_all, module = "live777py._media")]
+pub struct Response {
+    request: u64,
+    error: Option<&'static str>,
+    message: Option<&'static str>,
+    value: Option<Py<PyAny>>,
+}
+
+#[pymethods]
+impl Response {
+    fn __repr__(&self) -> String {
+        let Self { request, error, .. } = self;
+        match error {
+            Some(error) => format!("Response(request={request}, error={error:?})"),
+            None => format!("Response(request={request})"),
+        }
+    }
+}
+
+impl Response {
+    fn new(py: Python<'_>, request: u64, result: Result<Value, CommandError>) -> PyResult<Self> {
+        let (error, message) = result.as_ref().err().copied().map(describe).unzip();
+        let value = match result {
+            Ok(Value::Stats(snapshots)) => Some(Stats::new(py, snapshots)?.into_py_any(py)?),
+            Ok(Value::Dump(text)) => Some(text.into_py_any(py)?),
+            Ok(Value::Nothing) | Err(_) => None,
+        };
+        Ok(Self { request, error, message, value })
+    }
+}
+
+/// Declares an event class and its repr, which is its fields.
+macro_rules! event {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* }) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        #[pyclass(frozen, get_all, module = "live777py._media")]
+        pub struct $name { $($field: $type),* }
+
+        #[pymethods]
+        impl $name {
+            fn __repr__(&self) -> String {
+                let fields = [$(format!(concat!(stringify!($field), "={:?}"), self.$field)),*];
+                format!(concat!(stringify!($name), "({})"), fields.join(", "))
+            }
+        }
+    };
+}
+
+event! {
+    /// The first nominated pair, or a later migration: `remote` is `ip:port`, `local` the socket's `ip:port`.
+    IceConnected { transport: u64, local: String, remote: String }
+}
+event! {
+    /// Consent expired: no authenticated packet for 30 s (RFC 7675). The transport still exists; close it.
+    IceLost { transport: u64 }
+}
+event! {
+    /// First media of an encoding, or a change of its payload type or picture size (0x0 while unknown).
+    TrackStarted { track: u64, rid: Option<String>, ssrc: u32, payload_type: u8, width: u16, height: u16 }
+}
+event! {
+    /// No packet of the track for two seconds.
+    TrackSilent { track: u64 }
+}
+event! {
+    /// The subscription forwards another encoding from this key frame on.
+    LayerChanged { subscription: u64, rid: Option<String> }
+}
+event! {
+    /// The engine gave up on a worker (`reason` says why); every transport of it is gone.
+    Closed { worker: usize, reason: String }
+}
+
+/// One DTLS datagram from an address that ICE authenticated.
+#[pyclass(frozen, get_all, module = "live777py._media")]
+pub struct Dtls {
+    transport: u64,
+    data: Py<PyBytes>,
+}
+
+#[pymethods]
+impl Dtls {
+    fn __repr__(&self, py: Python<'_>) -> String {
+        format!("Dtls(transport={}, data=<{} bytes>)", self.transport, self.data.as_bytes(py).len())
+    }
+}
+
+/// Builds the Python object of a notification. `sockets[worker]` are the bound addresses.
+pub fn into_object(py: Python<'_>, notification: Notification, sockets: &[Vec<SocketAddr>]) -> PyResult<Py<PyAny>> {
+    match notification {
+        Notification::Response { request, result } => Response::new(py, request, result)?.into_py_any(py),
+        Notification::Closed { worker, reason } => Closed { worker, reason }.into_py_any(py),
+        Notification::Event { worker, event } => match event {
+            Event::IceConnected { transport, path } => {
+                let local = sockets[worker][usize::from(path.socket)].to_string();
+                IceConnected { transport: transport.0, local, remote: path.remote.to_string() }.into_py_any(py)
+            }
+            Event::IceLost { transport } => IceLost { transport: transport.0 }.into_py_any(py),
+            Event::Dtls { transport, data } => {
+                Dtls { transport: transport.0, data: PyBytes::new(py, &data).unbind() }.into_py_any(py)
+            }
+            Event::TrackStarted { track, rid, ssrc, payload_type, width, height } => {
+                TrackStarted { track: track.0, rid, ssrc, payload_type, width, height }.into_py_any(py)
+            }
+            Event::TrackSilent { track } => TrackSilent { track: track.0 }.into_py_any(py),
+            Event::LayerChanged { subscription, rid } => {
+                LayerChanged { subscription: subscription.0, rid }.into_py_any(py)
+            }
+        },
+    }
+}

@@ -1,0 +1,130 @@
+//! The few system calls that std does not offer: waiting on several descriptors, eventfd, the thread's clock and signals.
+
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+/// Wakes whoever polls its descriptor. It stays readable until [`EventFd::clear`].
+pub struct EventFd(OwnedFd);
+
+impl EventFd {
+    /// Non-blocking, closed on exec, not readable.
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: eventfd takes no pointer.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel has just given us this descriptor and nobody else knows it.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Becomes readable. The only failure, a counter that is full, leaves it readable too.
+    pub fn signal(&self) {
+        let one = 1_u64.to_ne_bytes();
+        // SAFETY: `one` is eight readable bytes.
+        unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+    }
+
+    /// Becomes unreadable; harmless if it was.
+    pub fn clear(&self) {
+        let mut counter = [0_u8; 8];
+        // SAFETY: `counter` is eight writable bytes.
+        unsafe { libc::read(self.0.as_raw_fd(), counter.as_mut_ptr().cast(), counter.len()) };
+    }
+}
+
+impl AsRawFd for EventFd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// Descriptors to wait on, all for reading.
+pub struct Poller(Vec<libc::pollfd>);
+
+impl Poller {
+    pub fn new(descriptors: impl IntoIterator<Item = RawFd>) -> Self {
+        Self(descriptors.into_iter().map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect())
+    }
+
+    /// Waits until one is readable or `timeout` has passed (`None`: for ever). A signal ends the wait early.
+    ///
+    /// # Errors
+    /// What ppoll(2) says, EINTR excepted.
+    pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let timeout = timeout.map(|timeout| libc::timespec {
+            tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
+        });
+        let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        // SAFETY: the vector lives through the call and its length is passed; `timeout` is null or points at a local.
+        let ready = unsafe {
+            libc::ppoll(self.0.as_mut_ptr(), self.0.len() as libc::nfds_t, timeout, std::ptr::null())
+        };
+        if ready >= 0 {
+            return Ok(());
+        }
+        for descriptor in &mut self.0 {
+            descriptor.revents = 0;
+        }
+        match io::Error::last_os_error() {
+            error if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            error => Err(error),
+        }
+    }
+
+    /// Whether the last wait found something to read (or an error to collect) at this position.
+    pub fn is_ready(&self, position: usize) -> bool {
+        self.0[position].revents != 0
+    }
+}
+
+/// CPU time that the calling thread has used, kernel included.
+pub fn thread_cpu_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a writable timespec.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// Leaves every signal to the threads of Python, whose handlers must run there.
+pub fn block_signals() {
+    // SAFETY: sigfillset initialises the set it is given, pthread_sigmask only reads it.
+    unsafe {
+        let mut signals = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigfillset(&raw mut signals);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const signals, std::ptr::null_mut());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_eventfd_is_readable_between_signal_and_clear() {
+        let event = EventFd::new().expect("a descriptor is free");
+        let mut poller = Poller::new([event.as_raw_fd()]);
+        let readable = |poller: &mut Poller| {
+            poller.wait(Some(Duration::ZERO)).expect("ppoll works");
+            poller.is_ready(0)
+        };
+        assert!(!readable(&mut poller));
+        event.signal();
+        event.signal();
+        assert!(readable(&mut poller));
+        event.clear();
+        event.clear();
+        assert!(!readable(&mut poller));
+    }
+
+    #[test]
+    fn thread_time_grows_with_work() {
+        let start = thread_cpu_time();
+        while thread_cpu_time() == start {}
+        assert!(thread_cpu_time() > start);
+    }
+}

@@ -1,0 +1,246 @@
+//! Which worker has what: the part of a command that concerns more than one media thread.
+//!
+//! A transport lives on one worker, its tracks and subscriptions with it. When a subscription is attached to a track of
+//! another worker, the origin exports the track and the subscription's worker imports it; the last subscription there
+//! that lets go undoes both.
+
+use std::collections::HashMap;
+
+use live777_media::command::{Command, CommandError, SubscriptionId, TrackId, TrackParameters, TransportId};
+use live777_media::relay::RouteId;
+
+/// One command for one worker.
+#[derive(Debug)]
+pub struct Step {
+    pub worker: usize,
+    pub command: Command,
+    /// It is what the caller asked for, so its result is the caller's answer; the others prepare it or clean up.
+    pub asked: bool,
+}
+
+#[derive(Debug)]
+struct Transport {
+    worker: usize,
+    tracks: Vec<TrackId>,
+    subscriptions: Vec<SubscriptionId>,
+}
+
+#[derive(Debug)]
+struct Track {
+    worker: usize,
+    transport: TransportId,
+    parameters: TrackParameters,
+    /// How many subscriptions of each other worker it flows through.
+    importers: HashMap<usize, usize>,
+}
+
+#[derive(Debug)]
+struct Subscription {
+    worker: usize,
+    transport: TransportId,
+    track: Option<TrackId>,
+}
+
+#[derive(Debug)]
+pub struct Routes {
+    alive: Vec<bool>,
+    transports: HashMap<TransportId, Transport>,
+    tracks: HashMap<TrackId, Track>,
+    subscriptions: HashMap<SubscriptionId, Subscription>,
+}
+
+/// The number under which workers address each other.
+fn route_to(worker: usize) -> RouteId {
+    RouteId(u32::try_from(worker).expect("there are fewer workers than ports"))
+}
+
+/// What takes back a command that its worker refused, so that nothing is left of it here.
+pub fn inverse(command: &Command) -> Option<Command> {
+    match *command {
+        Command::OpenTransport { transport, .. } => Some(Command::CloseTransport { transport }),
+        Command::AddTrack { track, .. } => Some(Command::RemoveTrack { track }),
+        Command::Subscribe { subscription, .. } => Some(Command::Unsubscribe { subscription }),
+        Command::Attach { subscription, .. } => Some(Command::Detach { subscription }),
+        _ => None,
+    }
+}
+
+impl Routes {
+    pub fn new(workers: usize) -> Self {
+        Self {
+            alive: vec![true; workers],
+            transports: HashMap::new(),
+            tracks: HashMap::new(),
+            subscriptions: HashMap::new(),
+        }
+    }
+
+    pub fn worker_of(&self, transport: TransportId) -> Option<usize> {
+        self.transports.get(&transport).map(|found| found.worker)
+    }
+
+    /// The steps of creating a transport on a worker.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a worker that never was, `InvalidState` for one that has ended, `IdInUse`.
+    pub fn open(&mut self, worker: usize, transport: TransportId, command: Command) -> Result<Vec<Step>, CommandError> {
+        match self.alive.get(worker) {
+            None => return Err(CommandError::InvalidArgument),
+            Some(false) => return Err(CommandError::InvalidState),
+            Some(true) => {}
+        }
+        if self.transports.contains_key(&transport) {
+            return Err(CommandError::IdInUse);
+        }
+        self.transports.insert(transport, Transport { worker, tracks: Vec::new(), subscriptions: Vec::new() });
+        Ok(vec![Step { worker, command, asked: true }])
+    }
+
+    /// The steps of every command but `OpenTransport`, `Stats` and `Dump`, in the order in which they must be queued.
+    ///
+    /// # Errors
+    /// `UnknownId` and `IdInUse`; commands that workers exchange among themselves are an `InvalidArgument`.
+    pub fn plan(&mut self, command: Command) -> Result<Vec<Step>, CommandError> {
+        let unknown = CommandError::UnknownId;
+        let asked = |worker, command| vec![Step { worker, command, asked: true }];
+        match command {
+            Command::AddRemoteCandidate { transport, .. }
+            | Command::RestartIce { transport, .. }
+            | Command::SendDtls { transport, .. }
+            | Command::InstallKeys { transport, .. } => Ok(asked(self.worker_of(transport).ok_or(unknown)?, command)),
+            Command::SelectLayer { subscription, .. } | Command::Pause { subscription, .. } => {
+                Ok(asked(self.subscriptions.get(&subscription).ok_or(unknown)?.worker, command))
+            }
+            Command::RequestKeyFrame { track } => Ok(asked(self.tracks.get(&track).ok_or(unknown)?.worker, command)),
+            Command::AddTrack { transport, track, ref parameters } => {
+                let home = self.transports.get_mut(&transport).ok_or(unknown)?;
+                if self.tracks.contains_key(&track) {
+                    return Err(CommandError::IdInUse);
+                }
+                home.tracks.push(track);
+                let worker = home.worker;
+                let parameters = parameters.clone();
+                self.tracks.insert(track, Track { worker, transport, parameters, importers: HashMap::new() });
+                Ok(asked(worker, command))
+            }
+            Command::Subscribe { transport, subscription, .. } => {
+                let home = self.transports.get_mut(&transport).ok_or(unknown)?;
+                if self.subscriptions.contains_key(&subscription) {
+                    return Err(CommandError::IdInUse);
+                }
+                home.subscriptions.push(subscription);
+                let worker = home.worker;
+                self.subscriptions.insert(subscription, Subscription { worker, transport, track: None });
+                Ok(asked(worker, command))
+            }
+            Command::Attach { subscription, track, .. } => self.attach(subscription, track, command),
+            Command::Detach { subscription } => {
+                let found = self.subscriptions.get_mut(&subscription).ok_or(unknown)?;
+                let (worker, track) = (found.worker, found.track.take());
+                let mut steps = asked(worker, command);
+                self.release(worker, track, &mut steps);
+                Ok(steps)
+            }
+            Command::Unsubscribe { subscription } => {
+                let found = self.subscriptions.remove(&subscription).ok_or(unknown)?;
+                if let Some(home) = self.transports.get_mut(&found.transport) {
+                    home.subscriptions.retain(|&other| other != subscription);
+                }
+                let mut steps = asked(found.worker, command);
+                self.release(found.worker, found.track, &mut steps);
+                Ok(steps)
+            }
+            Command::RemoveTrack { track } => {
+                let found = self.tracks.get(&track).ok_or(unknown)?;
+                let mut steps = asked(found.worker, command);
+                if let Some(home) = self.transports.get_mut(&found.transport) {
+                    home.tracks.retain(|&other| other != track);
+                }
+                self.remove_imports(track, &mut steps);
+                Ok(steps)
+            }
+            Command::CloseTransport { transport } => {
+                let found = self.transports.remove(&transport).ok_or(unknown)?;
+                let mut steps = asked(found.worker, command);
+                self.abandon(found, &mut steps);
+                Ok(steps)
+            }
+            Command::OpenTransport { .. }
+            | Command::Export { .. }
+            | Command::Unexport { .. }
+            | Command::Import { .. }
+            | Command::Stats
+            | Command::Dump => Err(CommandError::InvalidArgument),
+        }
+    }
+
+    /// Forgets a worker that has ended with all it had. The steps tell the others.
+    pub fn bury(&mut self, worker: usize) -> Vec<Step> {
+        self.alive[worker] = false;
+        let lost: Vec<TransportId> =
+            self.transports.iter().filter(|(_, found)| found.worker == worker).map(|(&id, _)| id).collect();
+        let mut steps = Vec::new();
+        for transport in lost {
+            if let Some(found) = self.transports.remove(&transport) {
+                self.abandon(found, &mut steps);
+            }
+        }
+        steps.retain(|step| step.worker != worker);
+        steps
+    }
+
+    fn attach(&mut self, subscription: SubscriptionId, track: TrackId, command: Command) -> Result<Vec<Step>, CommandError> {
+        let found = self.subscriptions.get_mut(&subscription).ok_or(CommandError::UnknownId)?;
+        let origin = self.tracks.get_mut(&track).ok_or(CommandError::UnknownId)?;
+        let worker = found.worker;
+        let before = found.track.replace(track);
+        let mut steps = Vec::new();
+        if origin.worker != worker {
+            let flows = origin.importers.entry(worker).or_default();
+            if *flows == 0 {
+                let parameters = origin.parameters.clone();
+                let import = Command::Import { track, route: route_to(origin.worker), parameters };
+                steps.push(Step { worker, command: import, asked: false });
+                let export = Command::Export { track, route: route_to(worker) };
+                steps.push(Step { worker: origin.worker, command: export, asked: false });
+            }
+            *flows += 1;
+        }
+        steps.push(Step { worker, command, asked: true });
+        self.release(worker, before, &mut steps);
+        Ok(steps)
+    }
+
+    /// One subscription of `worker` has let go of `track` (which may be gone by now).
+    fn release(&mut self, worker: usize, track: Option<TrackId>, steps: &mut Vec<Step>) {
+        let Some(track) = track else { return };
+        let Some(origin) = self.tracks.get_mut(&track) else { return };
+        let Some(flows) = origin.importers.get_mut(&worker) else { return };
+        *flows -= 1;
+        if *flows == 0 {
+            origin.importers.remove(&worker);
+            let unexport = Command::Unexport { track, route: route_to(worker) };
+            steps.push(Step { worker: origin.worker, command: unexport, asked: false });
+            steps.push(Step { worker, command: Command::RemoveTrack { track }, asked: false });
+        }
+    }
+
+    /// The track is gone from its own worker: the copies on others go too.
+    fn remove_imports(&mut self, track: TrackId, steps: &mut Vec<Step>) {
+        let Some(gone) = self.tracks.remove(&track) else { return };
+        for worker in gone.importers.into_keys() {
+            steps.push(Step { worker, command: Command::RemoveTrack { track }, asked: false });
+        }
+    }
+
+    fn abandon(&mut self, transport: Transport, steps: &mut Vec<Step>) {
+        for track in transport.tracks {
+            self.remove_imports(track, steps);
+        }
+        for subscription in transport.subscriptions {
+            if let Some(found) = self.subscriptions.remove(&subscription) {
+                self.release(transport.worker, found.track, steps);
+            }
+        }
+    }
+}

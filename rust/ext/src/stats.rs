@@ -1,0 +1,206 @@
+//! The classes of the answer to `stats`.
+
+use live777_media::stats as media;
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+use crate::snapshot::Snapshot;
+
+/// Declares a row class: read-only attributes, and a repr that lists them.
+macro_rules! row {
+    ($name:ident { $($field:ident: $type:ty),* $(,)? }) => {
+        #[derive(Debug)]
+        #[pyclass(frozen, get_all, module = "live777py._media")]
+        pub struct $name { $($field: $type),* }
+
+        #[pymethods]
+        impl $name {
+            fn __repr__(&self) -> String {
+                let fields = [$(format!(concat!(stringify!($field), "={:?}"), self.$field)),*];
+                format!(concat!(stringify!($name), "({})"), fields.join(", "))
+            }
+        }
+    };
+}
+
+row!(TransportStats {
+    transport: u64,
+    worker: usize,
+    connected: bool,
+    remote: Option<String>,
+    packets_received: u64,
+    bytes_received: u64,
+    packets_sent: u64,
+    bytes_sent: u64,
+    srtp_rejected: u64,
+    datagrams_ignored: u64,
+    rtt_ms: Option<f64>,
+});
+
+row!(TrackStats {
+    track: u64,
+    transport: u64,
+    rid: Option<String>,
+    ssrc: u32,
+    payload_type: u8,
+    packets: u64,
+    bytes: u64,
+    lost: u64,
+    repaired: u64,
+    nacks_sent: u64,
+    plis_sent: u64,
+    key_frames: u64,
+    jitter_ms: f64,
+    width: u16,
+    height: u16,
+});
+
+row!(SubscriptionStats {
+    subscription: u64,
+    transport: u64,
+    track: Option<u64>,
+    rid: Option<String>,
+    packets: u64,
+    bytes: u64,
+    retransmitted: u64,
+    nacks_received: u64,
+    nacks_unanswered: u64,
+    plis_received: u64,
+    fraction_lost: f64,
+    jitter_ms: f64,
+});
+
+row!(WorkerStats {
+    worker: usize,
+    thread_cpu_seconds: f64,
+    datagrams_received: u64,
+    datagrams_sent: u64,
+    send_calls: u64,
+    send_errors: u64,
+    gso: bool,
+    unknown_datagrams: u64,
+    relay_dropped: u64,
+});
+
+impl TransportStats {
+    fn new(worker: usize, row: media::TransportStats) -> Self {
+        Self {
+            transport: row.transport.0,
+            worker,
+            connected: row.connected,
+            remote: row.path.map(|path| path.remote.to_string()),
+            packets_received: row.packets_received,
+            bytes_received: row.bytes_received,
+            packets_sent: row.packets_sent,
+            bytes_sent: row.bytes_sent,
+            srtp_rejected: row.srtp_rejected,
+            datagrams_ignored: row.datagrams_ignored,
+            rtt_ms: row.rtt_ms,
+        }
+    }
+}
+
+impl From<media::TrackStats> for TrackStats {
+    fn from(row: media::TrackStats) -> Self {
+        Self {
+            track: row.track.0,
+            transport: row.transport.0,
+            rid: row.rid,
+            ssrc: row.ssrc,
+            payload_type: row.payload_type,
+            packets: row.packets,
+            bytes: row.bytes,
+            lost: row.lost,
+            repaired: row.repaired,
+            nacks_sent: row.nacks_sent,
+            plis_sent: row.plis_sent,
+            key_frames: row.key_frames,
+            jitter_ms: row.jitter_ms,
+            width: row.width,
+            height: row.height,
+        }
+    }
+}
+
+impl From<media::SubscriptionStats> for SubscriptionStats {
+    fn from(row: media::SubscriptionStats) -> Self {
+        Self {
+            subscription: row.subscription.0,
+            transport: row.transport.0,
+            track: row.track.map(|track| track.0),
+            rid: row.rid,
+            packets: row.packets,
+            bytes: row.bytes,
+            retransmitted: row.retransmitted,
+            nacks_received: row.nacks_received,
+            nacks_unanswered: row.nacks_unanswered,
+            plis_received: row.plis_received,
+            fraction_lost: row.fraction_lost,
+            jitter_ms: row.jitter_ms,
+        }
+    }
+}
+
+impl WorkerStats {
+    fn new(snapshot: &Snapshot) -> Self {
+        Self {
+            worker: snapshot.worker,
+            thread_cpu_seconds: snapshot.thread_cpu.as_secs_f64(),
+            datagrams_received: snapshot.stats.worker.datagrams_received,
+            datagrams_sent: snapshot.sent.datagrams,
+            send_calls: snapshot.sent.calls,
+            send_errors: snapshot.sent.errors,
+            gso: snapshot.gso,
+            unknown_datagrams: snapshot.stats.worker.unknown_datagrams,
+            relay_dropped: snapshot.relay_dropped,
+        }
+    }
+}
+
+/// Counters of the whole engine.
+#[pyclass(frozen, get_all, module = "live777py._media")]
+pub struct Stats {
+    workers: Py<PyList>,
+    transports: Py<PyList>,
+    tracks: Py<PyList>,
+    subscriptions: Py<PyList>,
+}
+
+#[pymethods]
+impl Stats {
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let count = |list: &Py<PyList>| list.bind(py).len();
+        format!(
+            "Stats(workers=<{}>, transports=<{}>, tracks=<{}>, subscriptions=<{}>)",
+            count(&self.workers),
+            count(&self.transports),
+            count(&self.tracks),
+            count(&self.subscriptions)
+        )
+    }
+}
+
+impl Stats {
+    pub fn new(py: Python<'_>, snapshots: Vec<Snapshot>) -> PyResult<Self> {
+        let [workers, transports, tracks, subscriptions] = std::array::from_fn(|_| PyList::empty(py));
+        for snapshot in snapshots {
+            let worker = snapshot.worker;
+            workers.append(WorkerStats::new(&snapshot))?;
+            for row in snapshot.stats.transports {
+                transports.append(TransportStats::new(worker, row))?;
+            }
+            for row in snapshot.stats.tracks {
+                tracks.append(TrackStats::from(row))?;
+            }
+            for row in snapshot.stats.subscriptions {
+                subscriptions.append(SubscriptionStats::from(row))?;
+            }
+        }
+        Ok(Self {
+            workers: workers.unbind(),
+            transports: transports.unbind(),
+            tracks: tracks.unbind(),
+            subscriptions: subscriptions.unbind(),
+        })
+    }
+}

@@ -1,0 +1,207 @@
+//! One media thread: waits for its sockets and its mailbox, feeds the worker, sends what the worker gives.
+
+use std::any::Any;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use live777_media::event::Path;
+use live777_media::relay::RelayMessage;
+use live777_media::worker::{Reply, Transmit, Worker};
+
+use crate::os::{Poller, block_signals, thread_cpu_time};
+use crate::queue::{Notification, Order, Value};
+use crate::routes::inverse;
+use crate::snapshot::{Gathering, Snapshot};
+use crate::socket::{RECEIVE_BUFFER, Sent, UdpSocket};
+use crate::switchboard::Switchboard;
+
+/// Datagrams that are taken from one socket before their consequences are sent.
+const BURST_LIMIT: usize = 256;
+
+/// Starts the thread of a worker. It ends when its mailbox is closed, or by a fault, which Python is told.
+///
+/// # Errors
+/// What the system says when no thread can be made.
+pub fn spawn(
+    index: usize,
+    sockets: Vec<UdpSocket>,
+    worker: Worker,
+    board: Arc<Switchboard>,
+) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(format!("media-{index}")).spawn(move || {
+        block_signals();
+        let outlives = Arc::clone(&board);
+        guard(index, &outlives, || MediaThread::new(index, sockets, worker, board).run());
+    })
+}
+
+/// Runs the body of a worker; if it fails or panics, only this worker is lost.
+fn guard(index: usize, board: &Switchboard, body: impl FnOnce() -> io::Result<()>) {
+    let reason = match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(panic) => panic_message(panic.as_ref()),
+    };
+    board.bury(index, reason);
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("panic: {}", text.unwrap_or("no message"))
+}
+
+/// The worker's way out: its sockets and what they have counted.
+struct Outlet {
+    sockets: Vec<UdpSocket>,
+    sent: Sent,
+}
+
+impl Transmit for Outlet {
+    fn transmit(&mut self, path: Path, datagrams: &[u8], segment: usize) {
+        let Some(socket) = self.sockets.get_mut(usize::from(path.socket)) else { return };
+        self.sent += socket.send(path.remote, datagrams, segment);
+    }
+}
+
+struct MediaThread {
+    index: usize,
+    worker: Worker,
+    outlet: Outlet,
+    board: Arc<Switchboard>,
+    buffer: Box<[u8]>,
+    /// What this burst has for each other worker.
+    relays: Vec<Vec<RelayMessage>>,
+    relay_dropped: u64,
+}
+
+impl MediaThread {
+    fn new(index: usize, sockets: Vec<UdpSocket>, worker: Worker, board: Arc<Switchboard>) -> Self {
+        Self {
+            index,
+            worker,
+            outlet: Outlet { sockets, sent: Sent::default() },
+            buffer: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
+            relays: board.mailboxes.iter().map(|_| Vec::new()).collect(),
+            relay_dropped: 0,
+            board,
+        }
+    }
+
+    fn run(mut self) -> io::Result<()> {
+        let board = Arc::clone(&self.board);
+        let mailbox = &board.mailboxes[self.index];
+        let sockets = self.outlet.sockets.len();
+        let descriptors = self.outlet.sockets.iter().map(AsRawFd::as_raw_fd);
+        let mut poller = Poller::new(descriptors.chain([mailbox.as_raw_fd()]));
+        loop {
+            let due = self.worker.poll_timeout();
+            poller.wait(due.map(|due| due.saturating_duration_since(Instant::now())))?;
+            let now = Instant::now();
+            for socket in 0..sockets {
+                if poller.is_ready(socket) {
+                    self.receive(socket, now);
+                }
+            }
+            let mut closed = false;
+            if poller.is_ready(sockets) {
+                let mail = mailbox.take();
+                closed = mail.closed;
+                for order in mail.orders {
+                    self.execute(order, now);
+                }
+                for message in mail.relayed {
+                    self.worker.handle_relay(now, message);
+                }
+            }
+            self.worker.flush(now, &mut self.outlet);
+            if self.worker.poll_timeout().is_some_and(|due| due <= now) {
+                self.worker.handle_timeout(now, &mut self.outlet);
+            }
+            self.relay();
+            self.notify();
+            if closed {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes what a socket has, up to one burst.
+    fn receive(&mut self, socket: usize, now: Instant) {
+        let index = u8::try_from(socket).expect("Engine::new allows 256 sockets");
+        let mut taken = 0;
+        while taken < BURST_LIMIT {
+            taken += 1;
+            match self.outlet.sockets[socket].receive(&mut self.buffer) {
+                Ok(Some(run)) if run.length > 0 => {
+                    let path = Path { socket: index, remote: run.remote };
+                    for datagram in self.buffer[..run.length].chunks_mut(run.segment) {
+                        self.worker.handle_datagram(now, path, datagram);
+                    }
+                    taken += run.length / run.segment;
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // An ICMP error of an earlier send, or a signal: the next read goes on behind it.
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn execute(&mut self, order: Order, now: Instant) {
+        match order {
+            Order::Report(gathering) => self.report(&gathering, now),
+            Order::Command { command, ticket } => {
+                let undo = inverse(&command);
+                let result = self.worker.command(now, command);
+                if let (Err(_), Some(undo)) = (&result, undo) {
+                    self.board.take_back(undo);
+                }
+                if let Some(ticket) = ticket {
+                    ticket.answer(result.map(|_| Value::Nothing));
+                }
+            }
+        }
+    }
+
+    fn report(&mut self, gathering: &Gathering, now: Instant) {
+        use live777_media::command::Command;
+        let Ok(Reply::Stats(stats)) = self.worker.command(now, Command::Stats) else { return };
+        let dump = match gathering.wants_text().then(|| self.worker.command(now, Command::Dump)) {
+            Some(Ok(Reply::Dump(text))) => text,
+            _ => String::new(),
+        };
+        gathering.add(Snapshot {
+            worker: self.index,
+            sockets: self.outlet.sockets.iter().map(UdpSocket::local).collect(),
+            thread_cpu: thread_cpu_time(),
+            sent: self.outlet.sent,
+            gso: self.outlet.sockets.iter().all(UdpSocket::uses_gso),
+            relay_dropped: self.relay_dropped,
+            stats,
+            dump,
+        });
+    }
+
+    fn relay(&mut self) {
+        while let Some((route, message)) = self.worker.poll_relay() {
+            self.relays[route.0 as usize].push(message);
+        }
+        for (mailbox, messages) in self.board.mailboxes.iter().zip(&mut self.relays) {
+            if !messages.is_empty() {
+                self.relay_dropped += mailbox.relay(messages.drain(..));
+            }
+        }
+    }
+
+    fn notify(&mut self) {
+        let Some(first) = self.worker.poll_event() else { return };
+        let worker = self.index;
+        let rest = std::iter::from_fn(|| self.worker.poll_event());
+        let events = std::iter::once(first).chain(rest).map(|event| Notification::Event { worker, event });
+        self.board.output.push(events);
+    }
+}
