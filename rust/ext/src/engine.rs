@@ -273,7 +273,11 @@ fn parse_sockets(sockets: &[Vec<String>]) -> PyResult<Vec<Vec<SocketAddr>>> {
 
 fn parse_key(argument: &str, profile: Profile, key: &[u8], salt: &[u8]) -> PyResult<MasterKey> {
     let master = MasterKey::new(key, salt);
-    if master.fits(profile) { Ok(master) } else { Err(invalid(argument, "wrong length of key or salt for the profile")) }
+    if master.fits(profile) {
+        Ok(master)
+    } else {
+        Err(invalid(argument, "wrong length of key or salt for the profile"))
+    }
 }
 
 /// All sockets or none: what was bound before a failure is closed again.

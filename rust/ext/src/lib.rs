@@ -6,6 +6,7 @@
 
 #![deny(unsafe_code)]
 
+mod aliases;
 mod engine;
 mod error;
 mod events;
@@ -19,10 +20,10 @@ mod stats;
 mod switchboard;
 mod thread;
 
-use pyo3::prelude::*;
-
-#[pymodule(gil_used = false)]
+#[pyo3::pymodule(gil_used = false)]
 mod _media {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use crate::engine::Engine;
     #[pymodule_export]
@@ -30,15 +31,18 @@ mod _media {
     #[pymodule_export]
     use crate::events::{Closed, Dtls, IceConnected, IceLost, LayerChanged, Response, TrackSilent, TrackStarted};
     #[pymodule_export]
-    use crate::params::{
-        CodecParameters, EncodingParameters, IceParameters, SubscriptionParameters, TrackParameters,
-    };
+    use crate::params::{CodecParameters, EncodingParameters, IceParameters, SubscriptionParameters, TrackParameters};
     #[pymodule_export]
     use crate::stats::{Stats, SubscriptionStats, TrackStats, TransportStats, WorkerStats};
-
-    use super::*;
 
     #[pymodule_export]
     #[expect(non_upper_case_globals, reason = "Python's name")]
     const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    /// The stub names what there is to import, hence no `__all__`.
+    #[pymodule_init]
+    fn complete(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.delattr("__all__")?;
+        crate::aliases::add(module)
+    }
 }

@@ -61,9 +61,8 @@ impl Poller {
         });
         let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         // SAFETY: the vector lives through the call and its length is passed; `timeout` is null or points at a local.
-        let ready = unsafe {
-            libc::ppoll(self.0.as_mut_ptr(), self.0.len() as libc::nfds_t, timeout, std::ptr::null())
-        };
+        let ready =
+            unsafe { libc::ppoll(self.0.as_mut_ptr(), self.0.len() as libc::nfds_t, timeout, std::ptr::null()) };
         if ready >= 0 {
             return Ok(());
         }

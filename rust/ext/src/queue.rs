@@ -221,7 +221,7 @@ impl AsRawFd for Mailbox {
 
 fn packets_of(message: &RelayMessage) -> usize {
     match message {
-        RelayMessage::Packets { burst, .. } => burst.len().max(1),
+        RelayMessage::Packets { burst, .. } => burst.packets().len().max(1),
         RelayMessage::Clock { .. } | RelayMessage::KeyFrameRequest { .. } => 1,
     }
 }

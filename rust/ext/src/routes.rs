@@ -189,7 +189,12 @@ impl Routes {
         steps
     }
 
-    fn attach(&mut self, subscription: SubscriptionId, track: TrackId, command: Command) -> Result<Vec<Step>, CommandError> {
+    fn attach(
+        &mut self,
+        subscription: SubscriptionId,
+        track: TrackId,
+        command: Command,
+    ) -> Result<Vec<Step>, CommandError> {
         let found = self.subscriptions.get_mut(&subscription).ok_or(CommandError::UnknownId)?;
         let origin = self.tracks.get_mut(&track).ok_or(CommandError::UnknownId)?;
         let worker = found.worker;

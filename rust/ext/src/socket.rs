@@ -78,7 +78,8 @@ impl UdpSocket {
         let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
         // A kernel without GRO delivers datagrams one by one, which is all that is lost.
         let _ = set_option(&socket, libc::UDP_GRO, 1);
-        let offload = if set_option(&socket, libc::UDP_SEGMENT, 0).is_ok() { Offload::Probed } else { Offload::Refused };
+        let offload =
+            if set_option(&socket, libc::UDP_SEGMENT, 0).is_ok() { Offload::Probed } else { Offload::Refused };
         Ok(Self { socket, local, offload })
     }
 
@@ -167,15 +168,17 @@ impl AsRawFd for UdpSocket {
 
 /// Errors by which a kernel or a device says that it cannot segment (or not this size), the datagrams being unsent.
 fn is_refusal(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EIO | libc::ENOPROTOOPT | libc::EOPNOTSUPP | libc::EMSGSIZE))
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EINVAL | libc::EIO | libc::ENOPROTOOPT | libc::EOPNOTSUPP | libc::EMSGSIZE)
+    )
 }
 
 fn set_option(socket: &Socket, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
     let length = libc::socklen_t::try_from(size_of::<libc::c_int>()).expect("an int has four bytes");
     // SAFETY: the value pointed at is an int and its size is passed.
-    let result = unsafe {
-        libc::setsockopt(socket.as_raw_fd(), libc::SOL_UDP, option, (&raw const value).cast(), length)
-    };
+    let result =
+        unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_UDP, option, (&raw const value).cast(), length) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

@@ -28,11 +28,7 @@ impl Switchboard {
     }
 
     /// Queues what `plan` makes of a command. What the routes refuse is answered here and reaches no worker.
-    pub fn submit(
-        &self,
-        request: Option<u64>,
-        plan: impl FnOnce(&mut Routes) -> Result<Vec<Step>, CommandError>,
-    ) {
+    pub fn submit(&self, request: Option<u64>, plan: impl FnOnce(&mut Routes) -> Result<Vec<Step>, CommandError>) {
         let ticket = request.map(|request| Ticket::new(request, Arc::clone(&self.output)));
         let mut routes = lock(&self.routes);
         match plan(&mut routes) {
