@@ -1,5 +1,6 @@
 """The configuration: what there is to say (sections), how a file is read (reader), how it is printed (template)."""
 
+from live777py.config.advice import warnings
 from live777py.config.reader import load, not_built, parse
 from live777py.config.sections import (
     AuthConfig,
@@ -31,4 +32,5 @@ __all__ = [
     "not_built",
     "parse",
     "template",
+    "warnings",
 ]

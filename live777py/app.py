@@ -1,0 +1,132 @@
+"""The composition root: media engine, streams, HTTP door; started in this order, ended in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import signal
+import socket
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from live777py import __version__
+from live777py.config import warnings
+from live777py.errors import StartError
+from live777py.http.access_log import LOGGER as ACCESS_LOGGER
+from live777py.http.access_log import AccessLogger
+from live777py.http.door import build_door
+from live777py.http.keys import CONFIG, ENGINE_STATS, METRICS, PAGES, STREAMS
+from live777py.media.addresses import worker_sockets
+from live777py.media.engine import MediaEngine
+from live777py.streams.manager import StreamManager, StreamSettings
+from live777py.streams.strategy import Strategy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from live777py.config import Config, SocketAddress, StrategyConfig
+
+_logger = logging.getLogger(__name__)
+
+REQUEST_GRACE: Final = 1.0
+"""Seconds that requests in flight are given at the end."""
+STREAMS_GRACE: Final = 3.0
+"""Seconds for the goodbyes to all peers."""
+
+_BACKLOG: Final = 1024
+
+
+def build_app(config: Config) -> web.Application:
+    app = build_door(config)
+    app.cleanup_ctx.extend((_media_and_streams, _event_loop_lag))
+    return app
+
+
+async def serve(config: Config) -> None:
+    """Run until SIGTERM or SIGINT. Raises StartError or ConfigError if it cannot begin."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    for warning in warnings(config):
+        _logger.warning("%s", warning)
+    app = build_app(config)
+    runner = web.AppRunner(app, access_log_class=AccessLogger, access_log=ACCESS_LOGGER, shutdown_timeout=REQUEST_GRACE)
+    listener = listen(config.http.address)
+    try:
+        await runner.setup()
+        await web.SockSite(runner, listener, backlog=_BACKLOG).start()
+        for line in announcement(listener.getsockname()[:2], pages=(app[PAGES] / "index.html").is_file()):
+            print(line, flush=True)  # noqa: T201 (what the user is to read, wherever the log goes)
+        await stopping.wait()
+        _logger.info("stopping")
+    finally:
+        await runner.cleanup()
+        listener.close()
+
+
+def listen(address: SocketAddress) -> socket.socket:
+    """A TCP socket that accepts; [::] accepts IPv4 too. Raises StartError."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise StartError(f"cannot listen on TCP {address}: {error.strerror}") from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if address.host == "::" else 1)
+        listener.bind((address.host, address.port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise StartError(f"cannot listen on TCP {address}: {error.strerror}") from None
+    listener.setblocking(False)
+    return listener
+
+
+def announcement(bound: tuple[str, int], *, pages: bool) -> Iterator[str]:
+    host, port = bound
+    if host in {"0.0.0.0", "::"}:
+        host = "127.0.0.1"
+    origin = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    yield f"live777py {__version__}: web page {origin}/" + ("" if pages else " (not built: make web)")
+    yield f"Publish with OBS or FFmpeg by WHIP: {origin}/whip/demo"
+
+
+async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
+    config = app[CONFIG]
+    engine = MediaEngine(worker_sockets(config.webrtc.ice_udp_addrs, config.webrtc.workers))
+    try:
+        manager = app[STREAMS] = StreamManager(engine, _settings(config))
+        app[ENGINE_STATS] = engine.stats
+        await manager.start()
+        yield
+        try:
+            async with asyncio.timeout(STREAMS_GRACE):
+                await manager.stop()
+        except TimeoutError:
+            _logger.error("sessions did not end within %.0f s", STREAMS_GRACE)  # noqa: TRY400 (nothing to trace)
+    finally:
+        engine.close()
+
+
+async def _event_loop_lag(app: web.Application) -> AsyncIterator[None]:
+    async with app[METRICS].watch_event_loop():
+        yield
+
+
+def _settings(config: Config) -> StreamSettings:
+    return StreamSettings(
+        strategy=_strategy(config.strategy),
+        provisioned={name: _strategy(stream.strategy) for name, stream in config.stream.items()},
+        video_codecs=config.sdp.video_codecs,
+        audio_codecs=config.sdp.audio_codecs,
+        ice_lite=config.webrtc.ice_lite,
+    )
+
+
+def _strategy(config: StrategyConfig) -> Strategy:
+    return Strategy(**dataclasses.asdict(config))

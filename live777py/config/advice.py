@@ -1,0 +1,23 @@
+"""What a configuration says without effect, or with an effect that one might not think of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from live777py.config.reader import not_built
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from live777py.config.sections import Config
+
+
+def warnings(config: Config) -> Iterator[str]:
+    """Lines for the log at start."""
+    if names := not_built(config):
+        yield f"not built in this version, without effect: {', '.join(names)}"
+    if config.auth.secret and not config.auth.tokens:
+        yield "auth.secret is set and auth.tokens is empty: authentication is OFF, everybody may do everything"
+    for server in config.ice_servers:
+        if any(char in value for char in ",;" for value in (server.username, server.credential)):
+            yield f"ice_servers: OBS cannot read a user name or credential with , or ; ({server.urls[0]})"

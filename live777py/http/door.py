@@ -1,0 +1,56 @@
+"""The whole door: an aiohttp application with every resource. Who owns the streams behind it is set by the caller."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from live777py.http import cors, info, session, streams, whep, whip
+from live777py.http import web as pages
+from live777py.http.auth import Authenticator, SessionOwners
+from live777py.http.client import ClientResolver
+from live777py.http.keys import (
+    AUTHENTICATOR,
+    CLIENTS,
+    CONFIG,
+    MEDIA_TOTALS,
+    METRICS,
+    OWNERS,
+    PAGES,
+    RATE_LIMITER,
+)
+from live777py.http.limits import MAX_BODY, RateLimiter
+from live777py.http.problems import problems
+from live777py.metrics import Accumulator, Metrics
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from live777py.config import Config
+
+RESOURCES: Final = (whip.RESOURCE, whep.RESOURCE, session.RESOURCE, *streams.RESOURCES, *info.RESOURCES)
+
+
+def build_door(config: Config, *, web_pages: Path = pages.BUILT_PAGES) -> web.Application:
+    """The caller sets `keys.STREAMS`, and `keys.ENGINE_STATS` if there is an engine, before the first request."""
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[problems])
+    app[CONFIG] = config
+    app[METRICS] = Metrics()
+    app[MEDIA_TOTALS] = Accumulator()
+    app[AUTHENTICATOR] = Authenticator(config.auth)
+    app[OWNERS] = SessionOwners()
+    app[RATE_LIMITER] = RateLimiter(config.http.rate_limit)
+    app[CLIENTS] = ClientResolver(config.http.trusted_proxies)
+    app[PAGES] = web_pages
+    for resource in RESOURCES:
+        resource.register(app.router)
+    pages.register(app.router)
+    app.on_response_prepare.append(_count)
+    if config.http.cors:
+        app.on_response_prepare.append(cors.add_cors_headers)
+    return app
+
+
+async def _count(request: web.Request, response: web.StreamResponse) -> None:
+    request.app[METRICS].count_request(request.method, response.status)

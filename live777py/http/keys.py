@@ -1,0 +1,36 @@
+"""What handlers find in the application and in the request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from live777py.config import Config
+from live777py.http.auth import Authenticator, Principal, SessionOwners
+from live777py.http.client import ClientAddress, ClientResolver
+from live777py.http.limits import RateLimiter
+from live777py.metrics import Accumulator, Metrics
+from live777py.streams.manager import StreamManager
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from live777py.media.native import Stats
+
+CONFIG: Final = web.AppKey("config", Config)
+STREAMS: Final = web.AppKey("streams", StreamManager)
+ENGINE_STATS: Final[web.AppKey[Callable[[], Awaitable[Stats]]]] = web.AppKey("engine_stats")
+METRICS: Final = web.AppKey("metrics", Metrics)
+MEDIA_TOTALS: Final = web.AppKey("media_totals", Accumulator)
+AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)
+OWNERS: Final = web.AppKey("owners", SessionOwners)
+RATE_LIMITER: Final = web.AppKey("rate_limiter", RateLimiter)
+CLIENTS: Final = web.AppKey("clients", ClientResolver)
+PAGES: Final = web.AppKey("pages", Path)
+
+STREAM: Final = web.RequestKey("stream", str)
+"""The validated name of the stream in the path."""
+PRINCIPAL: Final = web.RequestKey("principal", Principal)
+CLIENT: Final = web.RequestKey("client", ClientAddress)

@@ -1,0 +1,64 @@
+"""The messages of WHIP and WHEP: bodies that are read, and the answer that a new session gets."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from aiohttp import web
+
+from live777py.errors import BadRequest, UnsupportedMediaType
+from live777py.http.limits import BODY_TIMEOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from live777py.config import IceServerConfig
+    from live777py.streams.manager import Answer
+
+SDP: Final = "application/sdp"
+SDP_FRAGMENT: Final = "application/trickle-ice-sdpfrag"
+
+
+async def read_body(request: web.Request, media_type: str) -> str:
+    """Raises UnsupportedMediaType, BadRequest, and aiohttp's 408 and 413."""
+    # RFC 9110 section 8.3.1: the type is case-insensitive and may have parameters.
+    given = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if given != media_type:
+        raise UnsupportedMediaType(f"the body must be {media_type}")
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            body = await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadRequest("the body is not UTF-8 text") from None
+
+
+def session_created(stream: str, answer: Answer, ice_servers: Sequence[IceServerConfig]) -> web.Response:
+    """201 (RFC 9725 section 4.2), with Content-Length: FFmpeg does not read a chunked answer."""
+    response = web.Response(status=201, body=answer.sdp.encode(), content_type=SDP)
+    response.headers["Location"] = f"/session/{quote(stream, safe='')}/{quote(answer.session, safe='')}"
+    response.headers["Accept-Patch"] = SDP_FRAGMENT
+    for link in ice_links(ice_servers):
+        response.headers.add("Link", link)
+    return response
+
+
+def ice_links(servers: Sequence[IceServerConfig]) -> Iterator[str]:
+    """One Link value for each URL (RFC 9725 section 4.6)."""
+    for server in servers:
+        for url in server.urls:
+            link = f'<{url}>; rel="ice-server"'
+            if server.username:
+                link += f"; username={_quoted(server.username)}; credential={_quoted(server.credential)}"
+                link += '; credential-type="password"'
+            yield link
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,73 @@
+"""Errors become application/problem+json (RFC 9457). What is our fault is logged and says nothing to the client."""
+
+from __future__ import annotations
+
+import http
+import json
+import logging
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from live777py.errors import ClientError, Conflict, Live777Error, TooManyRequests, Unauthorized, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiohttp.typedefs import Handler
+
+_logger = logging.getLogger(__name__)
+
+
+def problem(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return web.Response(
+        status=status,
+        body=json.dumps(body, ensure_ascii=False).encode(),
+        content_type="application/problem+json",
+        headers=headers,
+    )
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Live777Error as error:
+        if isinstance(error, ClientError | Unavailable):
+            return problem(error.status, error.title, error.detail, _headers(error))
+        _logger.exception("%s %s failed", request.method, request.rel_url.raw_path)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return _from_http(error)
+    except web.RequestPayloadError:
+        return problem(400, "Bad request", "the body is not readable")
+    except ConnectionResetError:
+        # The client left while it sent its body: nobody reads an answer, and nothing is wrong here.
+        raise
+    except Exception:
+        _logger.exception("%s %s failed", request.method, request.rel_url.raw_path)
+    return problem(500, "Internal error", "the server failed; its log says why")
+
+
+def _headers(error: Live777Error) -> dict[str, str]:
+    if isinstance(error, Unauthorized):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, TooManyRequests | Unavailable | Conflict) and error.retry_after is not None:
+        return {"Retry-After": str(error.retry_after)}
+    return {}
+
+
+_DETAILS = {
+    404: "nothing is at this address",
+    405: "this method is not for this address",
+    408: "the body did not arrive in time",
+    413: "the body is too large",
+}
+
+
+def _from_http(error: web.HTTPException) -> web.Response:
+    kept = {name: error.headers[name] for name in ("Allow", "Retry-After") if name in error.headers}
+    status = http.HTTPStatus(error.status)
+    return problem(error.status, status.phrase, _DETAILS.get(error.status, status.description or status.phrase), kept)

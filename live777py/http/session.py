@@ -1,0 +1,74 @@
+"""/session/{stream}/{session}: trickle candidates to a session, or end it (RFC 9725 section 4.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from live777py.errors import NotFound
+from live777py.http.auth import Access
+from live777py.http.keys import OWNERS, PRINCIPAL, STREAM, STREAMS
+from live777py.http.messages import SDP_FRAGMENT, read_body
+from live777py.http.resource import Operation, Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from live777py.http.auth import Principal
+    from live777py.streams.views import StreamView
+
+
+def record_owner(app: web.Application, session: str, principal: Principal, *, publisher: bool) -> None:
+    owners = app[OWNERS]
+    if owners.full:
+        owners.keep(session for view in app[STREAMS].streams() for session in _live_sessions(view))
+    owners.record(session, principal, publisher=publisher)
+
+
+async def look(request: web.Request) -> web.Response:
+    """RFC 9725 section 4.1: GET is answered with 2xx and nothing."""
+    session = _session(request)
+    if session not in _live_sessions(request.app[STREAMS].stream(request[STREAM])):
+        raise NotFound("no such session")
+    return web.Response(status=204)
+
+
+async def trickle(request: web.Request) -> web.Response:
+    """If-Match is not looked at: without ICE restart there is no ETag, and clients send it or not."""
+    session = _session(request)
+    fragment = await read_body(request, SDP_FRAGMENT)
+    await request.app[STREAMS].trickle(request[STREAM], session, fragment)
+    return web.Response(status=204)
+
+
+async def close(request: web.Request) -> web.Response:
+    """204 as Live777; RFC 9725 section 4.2 says 200."""
+    session = _session(request)
+    await request.app[STREAMS].close_session(request[STREAM], session)
+    request.app[OWNERS].forget(session)
+    return web.Response(status=204)
+
+
+RESOURCE = Resource(
+    path="/session/{stream}/{session}",
+    accepts={"Accept-Patch": SDP_FRAGMENT},
+    operations={
+        "GET": Operation(handler=look, access=Access.SESSION),
+        "PATCH": Operation(handler=trickle, access=Access.SESSION),
+        "DELETE": Operation(handler=close, access=Access.SESSION),
+    },
+)
+
+
+def _session(request: web.Request) -> str:
+    """The session in the path, which the caller may touch. Raises NotFound."""
+    session = request.match_info["session"]
+    request.app[OWNERS].check(session, request[PRINCIPAL])
+    return session
+
+
+def _live_sessions(view: StreamView) -> Iterator[str]:
+    for session in (*view.publish.sessions, *view.subscribe.sessions):
+        if session.state != "closed":
+            yield session.id

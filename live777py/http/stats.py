@@ -1,0 +1,131 @@
+"""The streams and the media engine as families of metrics."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from live777py.http.keys import ENGINE_STATS, MEDIA_TOTALS, STREAMS
+from live777py.metrics import Gauge, Total
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from aiohttp import web
+
+    from live777py.media.native import Stats
+    from live777py.streams.views import Counts, StreamView
+
+_LIVE_STATES: Final = ("new", "connecting", "connected", "disconnected", "failed")
+
+
+async def read_families(app: web.Application) -> list[Gauge | Total]:
+    streams = app[STREAMS]
+    families: list[Gauge | Total] = [*_of_counts(streams.counts()), _session_states(streams.streams())]
+    if (read_stats := app.get(ENGINE_STATS)) is not None:
+        stats = await read_stats()
+        families += _of_workers(stats)
+        families += _of_media(app[MEDIA_TOTALS].add(_media_counters(stats)))
+    return families
+
+
+def _of_counts(counts: Counts) -> Iterator[Gauge | Total]:
+    """Live777's names."""
+    yield Gauge(name="live777_stream", text="Streams", values={"": counts.streams})
+    yield Gauge(name="live777_publish", text="Publishing sessions", values={"": counts.publishers})
+    yield Gauge(name="live777_subscribe", text="Playing sessions", values={"": counts.subscribers})
+    yield Gauge(name="live777_reforward", text="Cascade sessions", values={"": counts.reforwards})
+    yield Total(
+        name="live777_rtp_bytes",
+        text="RTP bytes",
+        label="direction",
+        values={"in": counts.rtp_bytes_in, "out": counts.rtp_bytes_out},
+    )
+
+
+def _session_states(views: list[StreamView]) -> Gauge:
+    states = Counter(
+        session.state for view in views for side in (view.publish, view.subscribe) for session in side.sessions
+    )
+    return Gauge(
+        name="live777_sessions",
+        text="Sessions by state",
+        label="state",
+        values={state: states[state] for state in _LIVE_STATES},
+    )
+
+
+def _of_workers(stats: Stats) -> Iterator[Total]:
+    workers = stats.workers
+    yield Total(
+        name="live777_worker_cpu_seconds",
+        text="CPU time of the media threads",
+        label="worker",
+        values={str(worker.worker): worker.thread_cpu_seconds for worker in workers},
+    )
+    yield Total(
+        name="live777_udp_datagrams",
+        text="UDP datagrams",
+        label="direction",
+        values={
+            "in": sum(worker.datagrams_received for worker in workers),
+            "out": sum(worker.datagrams_sent for worker in workers),
+        },
+    )
+    yield Total(
+        name="live777_udp_send_calls",
+        text="System calls that sent datagrams",
+        values={"": sum(worker.send_calls for worker in workers)},
+    )
+    yield Total(
+        name="live777_udp_send_errors",
+        text="Datagrams that the system refused to send",
+        values={"": sum(worker.send_errors for worker in workers)},
+    )
+    yield Total(
+        name="live777_relay_dropped_packets",
+        text="Packets that a full queue between media threads did not take",
+        values={"": sum(worker.relay_dropped for worker in workers)},
+    )
+
+
+def _of_media(totals: Mapping[str, int]) -> Iterator[Total]:
+    yield Total(
+        name="live777_packets",
+        text="SRTP packets",
+        label="direction",
+        values={"in": totals.get("packets_in", 0), "out": totals.get("packets_out", 0)},
+    )
+    yield Total(
+        name="live777_media_events",
+        text="Loss and repair: packets, NACKs, picture loss indications, rejected datagrams",
+        label="event",
+        values={name: value for name, value in sorted(totals.items()) if not name.startswith("packets_")},
+    )
+
+
+def _media_counters(stats: Stats) -> dict[object, Mapping[str, int]]:
+    counters: dict[object, Mapping[str, int]] = {}
+    for transport in stats.transports:
+        counters["transport", transport.transport] = {
+            "packets_in": transport.packets_received,
+            "packets_out": transport.packets_sent,
+            "srtp_rejected": transport.srtp_rejected,
+            "datagram_ignored": transport.datagrams_ignored,
+        }
+    for track in stats.tracks:
+        counters["track", track.track, track.ssrc] = {
+            "packet_lost": track.lost,
+            "packet_repaired": track.repaired,
+            "nack_sent": track.nacks_sent,
+            "pli_sent": track.plis_sent,
+            "key_frame": track.key_frames,
+        }
+    for subscription in stats.subscriptions:
+        counters["subscription", subscription.subscription] = {
+            "packet_retransmitted": subscription.retransmitted,
+            "nack_received": subscription.nacks_received,
+            "nack_unanswered": subscription.nacks_unanswered,
+            "pli_received": subscription.plis_received,
+        }
+    return counters

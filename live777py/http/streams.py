@@ -1,0 +1,61 @@
+"""/api/streams: list, see, create and delete streams (Live777's API)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from aiohttp import web
+
+from live777py.http.auth import Access
+from live777py.http.keys import STREAM, STREAMS
+from live777py.http.resource import Operation, Resource
+
+
+async def list_streams(request: web.Request) -> web.Response:
+    """`?streams=a&streams=b` keeps only those named."""
+    wanted = set(request.query.getall("streams", ()))
+    views = request.app[STREAMS].streams()
+    return web.json_response([to_json(view) for view in views if not wanted or view.id in wanted])
+
+
+async def see_stream(request: web.Request) -> web.Response:
+    return web.json_response(to_json(request.app[STREAMS].stream(request[STREAM])))
+
+
+async def create_stream(request: web.Request) -> web.Response:
+    request.app[STREAMS].create(request[STREAM])
+    return web.Response(status=204)
+
+
+async def delete_stream(request: web.Request) -> web.Response:
+    await request.app[STREAMS].delete(request[STREAM])
+    return web.Response(status=204)
+
+
+RESOURCES = (
+    Resource(path="/api/streams", operations={"GET": Operation(handler=list_streams, access=Access.EVERYTHING)}),
+    Resource(
+        path="/api/streams/{stream}",
+        operations={
+            "GET": Operation(handler=see_stream, access=Access.SEE_STREAM),
+            "POST": Operation(handler=create_stream, access=Access.EVERYTHING),
+            "DELETE": Operation(handler=delete_stream, access=Access.DELETE_STREAM),
+        },
+    ),
+)
+
+
+def to_json(value: object) -> Any:
+    """A view as Live777 names it: camel case, and no member for what is None."""
+    if is_dataclass(value):
+        members = ((field.name, getattr(value, field.name)) for field in fields(value))
+        return {_camel_case(name): to_json(member) for name, member in members if member is not None}
+    if isinstance(value, tuple):
+        return [to_json(item) for item in value]
+    return value
+
+
+def _camel_case(name: str) -> str:
+    return re.sub(r"_([a-z])", lambda match: match[1].upper(), name)

@@ -1,0 +1,42 @@
+"""POST /whep/{stream}: play (draft-ietf-wish-whep-04)."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from live777py.http.auth import Access
+from live777py.http.keys import CLIENT, CONFIG, PRINCIPAL, STREAM, STREAMS
+from live777py.http.messages import SDP, read_body, session_created
+from live777py.http.resource import Operation, Resource
+from live777py.http.session import record_owner
+from live777py.streams.manager import Client
+
+
+async def play(request: web.Request) -> web.Response:
+    stream = request[STREAM]
+    offer = await read_body(request, SDP)
+    client = Client(loopback=request[CLIENT].direct_loopback)
+    answer = await request.app[STREAMS].play(stream, offer, client=client)
+    record_owner(request.app, answer.session, request[PRINCIPAL], publisher=False)
+    return session_created(stream, answer, request.app[CONFIG].ice_servers)
+
+
+async def look(_request: web.Request) -> web.Response:
+    """Section 4.1: GET is answered with 2xx and nothing."""
+    return web.Response(status=204)
+
+
+async def discover(_request: web.Request) -> web.Response:
+    """Section 4.2: HEAD says that this is a WHEP endpoint, whether or not the stream is there."""
+    return web.Response(headers={"Content-Type": SDP})
+
+
+RESOURCE = Resource(
+    path="/whep/{stream}",
+    accepts={"Accept-Post": SDP},
+    operations={
+        "POST": Operation(handler=play, access=Access.PLAY),
+        "GET": Operation(handler=look, access=Access.PUBLIC),
+        "HEAD": Operation(handler=discover, access=Access.PUBLIC),
+    },
+)

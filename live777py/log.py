@@ -1,0 +1,95 @@
+"""Logging: one line per record on standard error, no secrets, and an adapter that names stream and session."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+TRACE: Final = 5
+_LEVELS: Final = {
+    "off": logging.CRITICAL + 10,
+    "error": logging.ERROR,
+    "warn": logging.WARNING,
+    "info": logging.INFO,
+    "debug": logging.DEBUG,
+    "trace": TRACE,
+}
+_STEPS: Final = tuple(_LEVELS)
+
+_SECRETS: Final = (
+    (re.compile(r"(?i)\b(bearer\s+)[^\s,;\"']+"), r"\1***"),
+    (re.compile(r"(?i)([?&](?:token|access_token|key|password|secret)=)[^&\s\"']+"), r"\1***"),
+    (re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s@\"']+@"), r"\1***@"),
+)
+
+
+class SessionLogger(logging.LoggerAdapter[logging.Logger]):
+    """Puts `stream=NAME session=ID` before each message."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        context = " ".join(f"{name}={value}" for name, value in (self.extra or {}).items())
+        # The context is data: a percent sign in a stream name is not a place for an argument.
+        return f"{context.replace('%', '%%') if kwargs.get('args') else context}: {msg}", kwargs
+
+
+def bind(logger: logging.Logger, *, stream: str, session: str | None = None) -> SessionLogger:
+    return SessionLogger(logger, {"stream": stream} if session is None else {"stream": stream, "session": session})
+
+
+class LineFormatter(logging.Formatter):
+    """ISO 8601 UTC time, level, logger, message. What is not printable is escaped, so nobody can forge a line.
+
+    The lines of a traceback follow, each behind a bar.
+    """
+
+    converter = staticmethod(time.gmtime)
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-5s %(name)s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
+        return _printable(redact(super().formatMessage(record)))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 (logging's name)
+        lines = redact(super().formatException(ei)).splitlines()
+        return "\n".join(f"  | {_printable(line)}" for line in lines)
+
+
+def redact(text: str) -> str:
+    """Hide bearer tokens, tokens in queries, and user info in URLs."""
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def setup(level: str, *, verbose: int = 0, stream: TextIO | None = None) -> None:
+    """Log to `stream`. `level` is a name of the configuration file; each of `verbose` raises it by one step.
+
+    Other packages speak from warning up, or when the level is trace.
+    """
+    logging.addLevelName(logging.WARNING, "WARN")
+    logging.addLevelName(TRACE, "TRACE")
+    step = min(_STEPS.index(level) + verbose, len(_STEPS) - 1)
+    threshold = _LEVELS[_STEPS[step]]
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(LineFormatter())
+    root = logging.getLogger()
+    for previous in root.handlers[:]:
+        root.removeHandler(previous)
+    root.addHandler(handler)
+    root.setLevel(threshold if threshold == TRACE else max(threshold, logging.WARNING))
+    logging.getLogger("live777py").setLevel(threshold)
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

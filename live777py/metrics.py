@@ -1,0 +1,128 @@
+"""What Prometheus is told: the families, and the counters of this process. Who reads the media is elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping
+
+    from prometheus_client import Metric
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+LAG_INTERVAL: Final = 0.5
+"""Seconds between two looks at the event loop."""
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gauge:
+    """One value that may fall, by `label` values; an unlabelled one has the single key ""."""
+
+    name: str
+    text: str
+    values: Mapping[str, float]
+    label: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Total:
+    """One value that never falls. `name` is without `_total`."""
+
+    name: str
+    text: str
+    values: Mapping[str, float]
+    label: str | None = None
+
+
+class Accumulator:
+    """Sums counters of objects that come and go, so that the sum never falls.
+
+    `add` is given what each living object counts now; what an object counted when it was last seen stays in the sum.
+    """
+
+    def __init__(self) -> None:
+        self._totals: Counter[str] = Counter()
+        self._seen: dict[object, Mapping[str, int]] = {}
+
+    def add(self, objects: Mapping[object, Mapping[str, int]]) -> Mapping[str, int]:
+        for identity, counters in objects.items():
+            before = self._seen.get(identity, {})
+            for name, value in counters.items():
+                self._totals[name] += max(0, value - before.get(name, 0))
+        self._seen = dict(objects)
+        return dict(self._totals)
+
+
+class Metrics:
+    """One registry per process; `render` is given the families that others read."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests: Counter[tuple[str, str]] = Counter()
+        self._lag = Histogram(
+            "live777_event_loop_lag_seconds",
+            "How late the event loop runs what is due",
+            buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2),
+            registry=self._registry,
+        )
+        ProcessCollector(registry=self._registry)
+
+    def count_request(self, method: str, status: int) -> None:
+        known = method if method in {"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "PUT"} else "other"
+        self._requests[known, str(status)] += 1
+
+    @asynccontextmanager
+    async def watch_event_loop(self) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+
+        def schedule() -> asyncio.TimerHandle:
+            due = loop.time() + LAG_INTERVAL
+            return loop.call_at(due, look, due)
+
+        timer = schedule()
+
+        def look(due: float) -> None:
+            nonlocal timer
+            self._lag.observe(max(0.0, loop.time() - due))
+            timer = schedule()
+
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def render(self, families: Iterable[Gauge | Total]) -> bytes:
+        requests = CounterMetricFamily("live777_http_requests", "HTTP answers", labels=("method", "status"))
+        for labels, value in sorted(self._requests.items()):
+            requests.add_metric(labels, value)
+        snapshot = CollectorRegistry()
+        snapshot.register(_Snapshot([requests, *map(_family, families)]))
+        return generate_latest(snapshot) + generate_latest(self._registry)
+
+
+class _Snapshot(Collector):
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _family(family: Gauge | Total) -> Metric:
+    labels = () if family.label is None else (family.label,)
+    make = GaugeMetricFamily if isinstance(family, Gauge) else CounterMetricFamily
+    metric: GaugeMetricFamily | CounterMetricFamily = make(family.name, family.text, labels=labels)
+    for value in family.values:
+        metric.add_metric(() if family.label is None else (value,), family.values[value])
+    return metric
