@@ -116,7 +116,7 @@ def offered_codecs(section: OfferedSection, policy: CodecPolicy, *, with_transpo
     media = section.media
     names = policy.video if section.kind == "video" else policy.audio
     rtpmaps, fmtps, feedback = media.rtpmaps, media.fmtps, media.feedback
-    every = feedback.get(None, frozenset())
+    every = feedback.get(None, set())
     kept = _FEEDBACK if with_transport_cc else _FEEDBACK - {"transport-cc"}
     repaired = _retransmissions(media.payload_types, rtpmaps, fmtps)
     found: dict[int, Codec] = {}
@@ -135,7 +135,7 @@ def offered_codecs(section: OfferedSection, policy: CodecPolicy, *, with_transpo
             clock_rate=known.clock_rate,
             channels=mappings[0].channels,
             fmtp=fmtps.get(payload_type, ""),
-            feedback=(feedback.get(payload_type, frozenset()) | every) & kept,
+            feedback=kept & (feedback.get(payload_type, set()) | every),
             rtx_payload_type=repaired.get(payload_type),
         )
     return tuple(codec for codec in found.values() if codec.name != "red" or _opus_inside(codec, found) is not None)

@@ -21,7 +21,7 @@ from live777py.rtc.offer import (
 from live777py.rtc.parameters import Codec, CodecPolicy, LocalPeer, PlayedMedia, PublishedMedia, RemotePeer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +67,7 @@ def plan_play(
         if active and track is not None:
             offered = _for_track(track, offered)
         elif active:
-            offered = tuple(replace(codec, fmtp=codecs.fmtp_for_unknown_publisher(codec)) for codec in offered)
+            offered = _undescribed(offered)
         if not offered:
             continue
         played = PlayedMedia(
@@ -122,7 +122,11 @@ def _for_track(track: PublishedMedia, offered: tuple[Codec, ...]) -> tuple[Codec
         replace(theirs, fmtp=codecs.fmtp_for_viewer(sent, theirs))
         for sent, theirs in zip(track.codecs, matched, strict=True)
     )
-    return (*described, *(codec for codec in offered if codec not in matched))
+    return (*described, *_undescribed(codec for codec in offered if codec not in matched))
+
+
+def _undescribed(offered: Iterable[Codec]) -> tuple[Codec, ...]:
+    return tuple(replace(codec, fmtp=codecs.fmtp_for_unknown_publisher(codec)) for codec in offered)
 
 
 def _answer(played: PlayedMedia, extensions: Extensions) -> AnswerSection:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeGuard
 
 from live777py import errors
@@ -26,7 +27,9 @@ MAX_LINES = 2000
 """Lines of one section; the longest real one, a browser's video section, has about 250."""
 MAX_LINE = 8192
 
-_FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
+# After CRLF became LF: controls but for tab and LF, and what UTF-8 cannot encode.
+_FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_PAYLOAD_TYPES = {str(number): number for number in range(128)}
 _MEDIA_LINE = re.compile(r"m=([!-~]+) +([0-9]{1,5})(?:/([0-9]{1,5}))? +([!-~]+)((?: +[!-~]+)+) *")
 _STATIC_RTPMAP = {0: "PCMU/8000", 8: "PCMA/8000", 9: "G722/8000"}
 
@@ -145,20 +148,14 @@ class Section:
     def extmaps(self) -> tuple[ExtMap, ...]:
         found = []
         for value in self.attributes("extmap"):
-            words = value.split(None, 2)
-            if len(words) < 2:
+            entry, uri, attributes = (*value.split(None, 2), "", "", "")[:3]
+            number, slash, direction = entry.partition("/")
+            if not uri or not _is_number(number):
                 continue
-            number, slash, direction = words[0].partition("/")
-            if not _is_number(number) or (slash and direction not in DIRECTIONS):
-                continue
-            found.append(
-                ExtMap(
-                    id=int(number),
-                    uri=words[1],
-                    direction=direction if _is_direction(direction) else None,
-                    attributes=words[2] if len(words) > 2 else "",
-                )
-            )
+            if not slash:
+                found.append(ExtMap(int(number), uri, None, attributes))
+            elif _is_direction(direction):
+                found.append(ExtMap(int(number), uri, direction, attributes))
         return tuple(found)
 
     @property
@@ -193,7 +190,7 @@ class MediaSection(Section):
 
     @property
     def payload_types(self) -> tuple[int, ...]:
-        return tuple(dict.fromkeys(int(word) for word in self.formats if _is_number(word) and int(word) < 128))
+        return tuple(dict.fromkeys(_PAYLOAD_TYPES[word] for word in self.formats if word in _PAYLOAD_TYPES))
 
     @property
     def rtpmaps(self) -> dict[int, tuple[RtpMap, ...]]:
@@ -201,9 +198,11 @@ class MediaSection(Section):
         found: dict[int, tuple[RtpMap, ...]] = {}
         for value in self.attributes("rtpmap"):
             number, _, text = value.partition(" ")
-            mapping = _rtpmap(text.strip())
-            if _is_number(number) and mapping is not None and mapping not in found.get(int(number), ()):
-                found[int(number)] = (*found.get(int(number), ()), mapping)
+            payload_type, mapping = _PAYLOAD_TYPES.get(number), _rtpmap(text)
+            if payload_type is not None and mapping is not None:
+                before = found.get(payload_type, ())
+                if mapping not in before:
+                    found[payload_type] = (*before, mapping)
         for static, text in _STATIC_RTPMAP.items():
             mapping = _rtpmap(text)
             if mapping is not None and static not in found and str(static) in self.formats:
@@ -215,29 +214,31 @@ class MediaSection(Section):
         found: dict[int, str] = {}
         for value in self.attributes("fmtp"):
             number, _, text = value.partition(" ")
-            if _is_number(number):
-                found.setdefault(int(number), text.strip())
+            payload_type = _PAYLOAD_TYPES.get(number)
+            if payload_type is not None:
+                found.setdefault(payload_type, text.strip())
         return found
 
     @property
-    def feedback(self) -> dict[int | None, frozenset[str]]:
+    def feedback(self) -> dict[int | None, set[str]]:
         """RFC 4585 section 4.2, by payload type; None is the wildcard `*`."""
         found: dict[int | None, set[str]] = {}
         for value in self.attributes("rtcp-fb"):
             number, _, text = value.partition(" ")
-            if number == "*" or _is_number(number):
-                found.setdefault(None if number == "*" else int(number), set()).add(" ".join(text.split()).lower())
-        return {number: frozenset(values) for number, values in found.items()}
+            payload_type = _PAYLOAD_TYPES.get(number)
+            if payload_type is not None or number == "*":
+                found.setdefault(payload_type, set()).add(text.strip())
+        return found
 
     @property
     def rids(self) -> tuple[Rid, ...]:
         found: dict[str, Rid] = {}
         for value in self.attributes("rid"):
             name, direction, text = (*value.split(None, 2), "", "", "")[:3]
-            if direction == "send" or direction == "recv":
+            if direction in ("send", "recv"):
                 pairs = (item.partition("=") for item in text.split(";"))
                 restrictions = tuple((key.strip(), content.strip()) for key, _, content in pairs if key.strip())
-                found.setdefault(name, Rid(name, direction, restrictions))
+                found.setdefault(name, Rid(name, "send" if direction == "send" else "recv", restrictions))
         return tuple(found.values())
 
     @property
@@ -327,12 +328,12 @@ def read_sections(text: str) -> tuple[tuple[str, ...], tuple[MediaSection, ...]]
 def _split(text: str) -> list[list[str]]:
     if len(text) > MAX_SIZE:
         raise errors.Unprocessable(f"the description is longer than {MAX_SIZE} characters")
-    if _FORBIDDEN.search(text):
-        raise errors.BadRequest("not SDP: a control character")
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise errors.BadRequest("not SDP: not UTF-8")
+    text = text.replace("\r\n", "\n")
+    # The test for printable text is quick and passes what nearly every client sends.
+    if not text.replace("\n", "").isprintable() and _FORBIDDEN.search(text):
+        raise errors.BadRequest("not SDP: a control character, or not UTF-8")
     blocks: list[list[str]] = [[]]
-    for line in text.replace("\r\n", "\n").split("\n"):
+    for line in text.split("\n"):
         if not line:
             continue
         if line[1:2] != "=" or not "a" <= line[0] <= "z":
@@ -342,8 +343,8 @@ def _split(text: str) -> list[list[str]]:
         if line[0] == "m":
             blocks.append([])
         blocks[-1].append(line)
-        if len(blocks[-1]) > MAX_LINES:
-            raise errors.Unprocessable(f"a section has more than {MAX_LINES} lines")
+    if max(map(len, blocks)) > MAX_LINES:
+        raise errors.Unprocessable(f"a section has more than {MAX_LINES} lines")
     return blocks
 
 
@@ -364,8 +365,9 @@ def _media_section(lines: list[str]) -> MediaSection:
     )
 
 
+@lru_cache(maxsize=256)
 def _rtpmap(text: str) -> RtpMap | None:
-    name, *numbers = text.split("/")
+    name, *numbers = text.strip().split("/")
     if not name or not 1 <= len(numbers) <= 2 or not all(_is_number(number) for number in numbers):
         return None
     return RtpMap(name=name, clock_rate=int(numbers[0]), channels=int(numbers[1]) if len(numbers) == 2 else None)
