@@ -5,7 +5,9 @@
 pub mod command;
 pub mod egress;
 pub mod event;
+pub mod ice;
 pub mod relay;
 pub mod srtp;
 pub mod stats;
+pub mod stun;
 pub mod worker;

@@ -1,0 +1,1 @@
+//! Two agents, a virtual clock, a network that loses.
