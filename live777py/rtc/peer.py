@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from live777py.rtc.negotiation import Candidate, PlayedMedia, PublishedMedia, RemotePeer
     from live777py.rtc.sdpfrag import Fragment
 
-PeerState = Literal["new", "connecting", "connected", "disconnected", "failed", "closed"]
+PeerState = Literal["new", "connecting", "connected", "failed", "closed"]
+
+EndReason = Literal["setup-timeout", "dtls-failed", "peer-closed", "idle-timeout", "engine-failed"]
+"""Why a peer ended by itself. `peer-closed`: DTLS close_notify. `idle-timeout`: consent expired (RFC 7675)."""
 
 SETUP_TIMEOUT: Final = 15.0
 """Seconds from `open` to the keys; a peer that is not there by then is closed."""
@@ -41,16 +44,12 @@ class PeerOwner(Protocol):
     def peer_state_changed(self, state: PeerState) -> None:
         """`connecting`, `connected` or `failed`."""
 
-    def peer_closed(self, reason: str) -> None:
-        """Called exactly once, with the reason of the first `close`."""
+    def peer_ended(self, reason: EndReason) -> None:
+        """The peer has closed itself. Not called where the owner called `close`."""
 
 
 class ServerPeer:
-    """`open`, then `local` for the answer; `close` is idempotent and the only way to the end.
-
-    It closes itself, and tells the owner, with one of these reasons: `setup-timeout`, `dtls-failed`, `peer-closed`
-    (DTLS close_notify), `idle-timeout` (consent expired, RFC 7675), `engine-failed`.
-    """
+    """`open`, then `local` for the answer; `close` is idempotent, and the way to the end whoever wants it."""
 
     def __init__(
         self,
@@ -120,7 +119,7 @@ class ServerPeer:
             raise
         if self.state == "closed":
             raise EngineGone("the media worker has ended")
-        self._setup_timer = asyncio.get_running_loop().call_later(SETUP_TIMEOUT, self.close, "setup-timeout")
+        self._setup_timer = asyncio.get_running_loop().call_later(SETUP_TIMEOUT, self._end, "setup-timeout")
         self._undo.callback(self._setup_timer.cancel)
 
     def local(self, candidates: tuple[Candidate, ...], *, ice_lite: bool) -> LocalPeer:
@@ -142,14 +141,10 @@ class ServerPeer:
         if self._candidates_seen > MAX_REMOTE_CANDIDATES:
             raise Unprocessable(f"more than {MAX_REMOTE_CANDIDATES} candidates")
 
-    def close(self, reason: str) -> None:
-        """Undo everything in reverse and tell the owner, before it returns."""
-        if self.state == "closed":
-            return
+    def close(self) -> None:
+        """Undo everything in reverse, before it returns."""
         self.state = "closed"
         self._undo.close()
-        _logger.debug("%s: closed: %s", self.label, reason)
-        self._owner.peer_closed(reason)
 
     async def wait_closed(self) -> None:
         """Until the engine has let go of the transport, close_notify sent."""
@@ -163,7 +158,7 @@ class ServerPeer:
         self._start_dtls()
 
     def ice_lost(self) -> None:
-        self._fail("idle-timeout")
+        self._end("idle-timeout")
 
     def dtls_received(self, datagram: bytes) -> None:
         # A client may send its ClientHello on a pair that it has not nominated yet; a server never speaks first.
@@ -177,7 +172,7 @@ class ServerPeer:
 
     def worker_closed(self, reason: str) -> None:
         _logger.warning("%s: the media worker has ended: %s", self.label, reason)
-        self._fail("engine-failed")
+        self._end("engine-failed")
 
     def _start_dtls(self) -> None:
         if self._dtls is not None or self.state == "closed":
@@ -186,7 +181,7 @@ class ServerPeer:
             self._certificate,
             role="server" if self._remote.dtls_role_answer == "passive" else "client",
             send=partial(self._engine.send_dtls, self.transport),
-            on_closed=partial(self.close, "peer-closed"),
+            on_closed=partial(self._end, "peer-closed"),
         )
         self._undo.callback(self._stop_dtls)
         self._handshake = asyncio.create_task(self._secure(self._dtls), name=f"dtls {self.label}")
@@ -206,11 +201,11 @@ class ServerPeer:
         except DtlsError as error:
             _logger.info("%s: DTLS failed: %s", self.label, error)
             self._handshake = None
-            self._fail("dtls-failed")
+            self._end("dtls-failed")
         except (CommandRefused, EngineGone) as error:
             _logger.warning("%s: keys were not installed: %s", self.label, error.detail)
             self._handshake = None
-            self._fail("engine-failed")
+            self._end("engine-failed")
         else:
             self._handshake = None
             if self._setup_timer is not None:
@@ -221,10 +216,13 @@ class ServerPeer:
         self.state = state
         self._owner.peer_state_changed(state)
 
-    def _fail(self, reason: str) -> None:
-        if self.state != "closed":
+    def _end(self, reason: EndReason) -> None:
+        if self.state == "closed":
+            return
+        if reason != "peer-closed":
             self._set_state("failed")
-            self.close(reason)
+        self.close()
+        self._owner.peer_ended(reason)
 
     def _stop_dtls(self) -> None:
         if self._handshake is not None:

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from live777py.streams.views import SessionState
+from live777py.rtc.peer import EndReason
+
+if TYPE_CHECKING:
+    from live777py.streams.views import SessionState
 
 DeleteReason = Literal[
-    "api-deleted", "publish-leave-timeout", "subscribe-leave-timeout", "orphaned", "reset", "failed", "shutdown"
+    "api-deleted", "publish-leave-timeout", "subscribe-leave-timeout", "orphaned", "reset", "refused"
 ]
-"""`reset`: a provisioned stream went back to standby. `failed`: the request that made the stream was refused."""
+"""`reset`: a provisioned stream went back to standby. `refused`: so was the request that made the stream."""
 
-LeaveReason = Literal[
-    "api-deleted",
-    "stream-deleted",
-    "peer-closed",
-    "idle-timeout",
-    "setup-timeout",
-    "dtls-failed",
-    "codec-mismatch",
-    "engine-failed",
-    "shutdown",
-]
-"""`peer-closed`: DTLS close_notify. `idle-timeout`: consent expired. `setup-timeout`: no ICE and DTLS in time."""
+LeaveReason = EndReason | Literal["api-deleted", "stream-deleted", "codec-mismatch", "refused", "shutdown"]
+"""`refused`: the request that made the session was answered with an error."""
 
 
 @dataclass(frozen=True, kw_only=True)

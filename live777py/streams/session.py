@@ -27,7 +27,7 @@ TRANSITIONS: Final[Mapping[SessionState, frozenset[SessionState]]] = {
 }
 
 
-class IllegalTransition(AssertionError):
+class IllegalTransitionError(AssertionError):
     """A fault of ours: the table above does not know this step."""
 
 
@@ -47,7 +47,7 @@ class Session:
 
     def enter(self, state: SessionState, now: int) -> None:
         if state not in TRANSITIONS[self.state]:
-            raise IllegalTransition(f"{self.role} session: {self.state} -> {state}")
+            raise IllegalTransitionError(f"{self.role} session: {self.state} -> {state}")
         self.state = state
         if state == "connected":
             self.established = True

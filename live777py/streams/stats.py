@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from live777py.streams.views import StatsView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-SAMPLE_SECONDS: Final = 2.0
 
 
 class Meter:

@@ -59,7 +59,7 @@ class Stream:
             self._subscribe_left_at = 0
 
     def leave(self, session: Session, now: int) -> None:
-        """Give the slot back. `session` is closed; it stays listed if it was ever answered."""
+        """Give the slot back. `session` is closed, and stays listed for a while."""
         if session.role == "publish":
             self.publisher = None
             self.published = ()

@@ -1,4 +1,4 @@
-"""What the doors show of a stream: frozen values, named as Live777's JSON in snake case. Times are unix milliseconds."""
+"""What the doors show of a stream: frozen values, named as Live777's JSON in snake case. Times: unix milliseconds."""
 
 from __future__ import annotations
 

@@ -1,0 +1,118 @@
+"""Reads the engine's counters every two seconds into the sessions' meters, and notices peers that fall silent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from live777py.media.engine import CommandRefused, EngineGone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from live777py.media.engine import MediaEngine
+    from live777py.media.native import Stats
+    from live777py.streams.live import LiveSession
+
+SAMPLE_SECONDS: Final = 2.0
+FRESH_MS: Final = 200
+"""A sample younger than this is new enough for the last counters of a session that is being closed."""
+SILENT_MS: Final = 8_000
+"""A peer that sent nothing for so long, not even a consent check (every 5 s, RFC 7675), counts as disconnected."""
+
+_logger = logging.getLogger(__name__)
+
+
+class Sampler:
+    """`bytes_in` and `bytes_out` are RTP bytes of all sessions that ever were.
+
+    `on_sampled(silent, heard)` is called after each sample with the connected sessions that have just fallen silent, and
+    the disconnected ones that were heard again.
+    """
+
+    def __init__(
+        self,
+        engine: MediaEngine,
+        sessions: Mapping[str, LiveSession],
+        now: Callable[[], int],
+        on_sampled: Callable[[list[LiveSession], list[LiveSession]], None],
+    ) -> None:
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self._engine = engine
+        self._sessions = sessions
+        self._now = now
+        self._on_sampled = on_sampled
+        self._sampled_at = 0
+        self._sampling: asyncio.Task[None] | None = None
+        self._periodic: asyncio.Task[None] | None = None
+        self._heard: dict[int, tuple[int, int]] = {}
+        """Of each transport: packets received, and when that number was first seen."""
+
+    def start(self) -> None:
+        self._periodic = asyncio.create_task(self._repeat(), name="stats sampler")
+
+    async def stop(self) -> None:
+        for task in (self._periodic, self._sampling):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+
+    async def refresh(self) -> None:
+        """Make sure that the meters are not older than `FRESH_MS`; callers at the same time share one sample."""
+        if self._now() - self._sampled_at < FRESH_MS:
+            return
+        if self._sampling is None:
+            self._sampling = asyncio.create_task(self._sample(), name="stats sample")
+        await asyncio.wait([self._sampling])
+
+    async def _repeat(self) -> None:
+        while True:
+            await asyncio.sleep(SAMPLE_SECONDS)
+            await self.refresh()
+
+    async def _sample(self) -> None:
+        try:
+            stats = await self._engine.stats()
+        except (CommandRefused, EngineGone) as error:
+            _logger.debug("no counters: %s", error.detail)
+            return
+        finally:
+            self._sampling = None
+        self._sampled_at = self._now()
+        self._measure(stats)
+        self._on_sampled(*self._listen(stats))
+
+    def _measure(self, stats: Stats) -> None:
+        counters: dict[int, tuple[int, int]] = {}
+        for track in stats.tracks:  # one row for each encoding
+            total_bytes, packets = counters.get(track.track, (0, 0))
+            counters[track.track] = (total_bytes + track.bytes, packets + track.packets)
+        for subscription in stats.subscriptions:
+            counters[subscription.subscription] = (subscription.bytes, subscription.packets)
+        for live in self._sessions.values():
+            rows = [counters[number] for number in live.media_ids() if number in counters]
+            grown = live.session.meter.sample(
+                sum(row[0] for row in rows), sum(row[1] for row in rows), self._sampled_at
+            )
+            if live.session.role == "publish":
+                self.bytes_in += grown
+            else:
+                self.bytes_out += grown
+
+    def _listen(self, stats: Stats) -> tuple[list[LiveSession], list[LiveSession]]:
+        before, self._heard = self._heard, {}
+        for transport in stats.transports:
+            packets, since = before.get(transport.transport, (-1, 0))
+            changed = transport.packets_received != packets
+            self._heard[transport.transport] = (transport.packets_received, self._sampled_at if changed else since)
+        silent, heard = [], []
+        for live in self._sessions.values():
+            since = self._heard.get(live.peer.transport, (0, self._sampled_at))[1]
+            is_silent = self._sampled_at - since >= SILENT_MS
+            if live.session.state == "connected" and is_silent:
+                silent.append(live)
+            elif live.session.state == "disconnected" and not is_silent:
+                heard.append(live)
+        return silent, heard
