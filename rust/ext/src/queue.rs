@@ -225,3 +225,49 @@ fn packets_of(message: &RelayMessage) -> usize {
         RelayMessage::Clock { .. } | RelayMessage::KeyFrameRequest { .. } => 1,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use live777_media::command::{TrackId, TransportId};
+
+    use super::*;
+
+    fn request(track: u64) -> RelayMessage {
+        RelayMessage::KeyFrameRequest { track: TrackId(track), encoding: 0 }
+    }
+
+    #[test]
+    fn a_full_relay_drops_what_comes_and_counts_it() {
+        let mailbox = Mailbox::new().expect("a descriptor is free");
+        assert_eq!(mailbox.relay((0..RELAY_LIMIT as u64).map(request)), 0);
+        assert_eq!(mailbox.relay((0..3).map(request)), 3);
+        assert_eq!(mailbox.take().relayed.len(), RELAY_LIMIT);
+        assert_eq!(mailbox.relay(std::iter::once(request(1))), 0);
+    }
+
+    #[test]
+    fn a_closed_mailbox_answers_for_its_worker() {
+        let output = Arc::new(Output::new().expect("a descriptor is free"));
+        let mailbox = Mailbox::new().expect("a descriptor is free");
+        mailbox.close();
+        assert!(mailbox.take().closed && mailbox.take().closed);
+        let ticket = Some(Ticket::new(5, Arc::clone(&output)));
+        mailbox.push(Order::Command { command: Command::Stats, ticket });
+        let told = output.drain();
+        assert!(matches!(told[0], Notification::Response { request: 5, result: Err(CommandError::InvalidState) }));
+    }
+
+    #[test]
+    fn dtls_that_nobody_takes_is_bounded_and_the_rest_is_not_lost() {
+        let output = Output::new().expect("a descriptor is free");
+        let dtls = || {
+            let event = Event::Dtls { transport: TransportId(1), data: vec![0; 1 << 20] };
+            Notification::Event { worker: 0, event }
+        };
+        output.push((0..6).map(|_| dtls()));
+        output.push([Notification::Event { worker: 0, event: Event::IceLost { transport: TransportId(1) } }]);
+        assert_eq!(output.drain().len(), 5);
+        output.push([dtls()]);
+        assert_eq!(output.drain().len(), 1);
+    }
+}

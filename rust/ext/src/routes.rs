@@ -249,3 +249,140 @@ impl Routes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use live777_media::command::{IceParameters, IceRole, Kind, SubscriptionParameters};
+
+    use super::*;
+
+    const PUBLISHER: TransportId = TransportId(1);
+    const TRACK: TrackId = TrackId(10);
+
+    fn open(routes: &mut Routes, worker: usize, transport: TransportId) -> Result<Vec<Step>, CommandError> {
+        let ice = IceParameters {
+            role: IceRole::Lite,
+            local_ufrag: String::from("ufrag"),
+            local_pwd: String::from("password"),
+            remote_ufrag: None,
+            remote_pwd: None,
+        };
+        routes.open(worker, transport, Command::OpenTransport { transport, ice })
+    }
+
+    fn add_track(transport: TransportId, track: TrackId) -> Command {
+        let parameters = TrackParameters {
+            kind: Kind::Video,
+            mid: None,
+            codecs: Vec::new(),
+            encodings: Vec::new(),
+            extensions: Vec::new(),
+            local_ssrc: 1,
+        };
+        Command::AddTrack { transport, track, parameters }
+    }
+
+    fn subscribe(transport: TransportId, subscription: SubscriptionId) -> Command {
+        let parameters = SubscriptionParameters {
+            kind: Kind::Video,
+            mid: None,
+            ssrc: 1,
+            rtx_ssrc: None,
+            cname: String::from("cname"),
+            codecs: Vec::new(),
+            extensions: Vec::new(),
+        };
+        Command::Subscribe { transport, subscription, parameters }
+    }
+
+    fn attach(subscription: u64) -> Command {
+        Command::Attach { subscription: SubscriptionId(subscription), track: TRACK, payload_types: Vec::new() }
+    }
+
+    /// A publisher on worker 0; viewers 2 and 3 on worker 1 and 4 on worker 0, subscriptions 102 to 104.
+    fn house() -> Routes {
+        let mut routes = Routes::new(2);
+        open(&mut routes, 0, PUBLISHER).expect("opens");
+        routes.plan(add_track(PUBLISHER, TRACK)).expect("adds");
+        for (worker, viewer) in [(1, 2), (1, 3), (0, 4)] {
+            open(&mut routes, worker, TransportId(viewer)).expect("opens");
+            routes.plan(subscribe(TransportId(viewer), SubscriptionId(100 + viewer))).expect("subscribes");
+        }
+        routes
+    }
+
+    /// Steps as `worker:Command`, the asked one with a star.
+    fn names(steps: Vec<Step>) -> Vec<String> {
+        let name = |step: &Step| {
+            let debug = format!("{:?}", step.command);
+            let end = debug.find(' ').unwrap_or(debug.len());
+            format!("{}:{}{}", step.worker, &debug[..end], if step.asked { "*" } else { "" })
+        };
+        steps.iter().map(name).collect()
+    }
+
+    fn plan(routes: &mut Routes, command: Command) -> Vec<String> {
+        names(routes.plan(command).expect("allowed"))
+    }
+
+    #[test]
+    fn a_viewer_of_the_same_worker_needs_no_relay() {
+        assert_eq!(plan(&mut house(), attach(104)), ["0:Attach*"]);
+    }
+
+    #[test]
+    fn the_first_viewer_of_another_worker_brings_the_relay_and_the_last_one_ends_it() {
+        let mut routes = house();
+        assert_eq!(plan(&mut routes, attach(102)), ["1:Import", "0:Export", "1:Attach*"]);
+        assert_eq!(plan(&mut routes, attach(103)), ["1:Attach*"]);
+        assert_eq!(plan(&mut routes, attach(103)), ["1:Attach*"], "attached again");
+        let detach = Command::Detach { subscription: SubscriptionId(102) };
+        assert_eq!(plan(&mut routes, detach), ["1:Detach*"]);
+        let close = Command::CloseTransport { transport: TransportId(3) };
+        assert_eq!(plan(&mut routes, close), ["1:CloseTransport*", "0:Unexport", "1:RemoveTrack"]);
+    }
+
+    #[test]
+    fn a_track_that_goes_takes_its_copies_with_it() {
+        let mut routes = house();
+        plan(&mut routes, attach(102));
+        assert_eq!(plan(&mut routes, Command::RemoveTrack { track: TRACK }), ["0:RemoveTrack*", "1:RemoveTrack"]);
+        let unsubscribe = Command::Unsubscribe { subscription: SubscriptionId(102) };
+        assert_eq!(plan(&mut routes, unsubscribe), ["1:Unsubscribe*"]);
+    }
+
+    #[test]
+    fn ids_are_checked_before_a_worker_hears_of_them() {
+        let mut routes = house();
+        assert_eq!(open(&mut routes, 0, PUBLISHER).unwrap_err(), CommandError::IdInUse);
+        assert_eq!(open(&mut routes, 2, TransportId(9)).unwrap_err(), CommandError::InvalidArgument);
+        assert_eq!(routes.plan(add_track(PUBLISHER, TRACK)).unwrap_err(), CommandError::IdInUse);
+        assert_eq!(routes.plan(add_track(TransportId(9), TrackId(9))).unwrap_err(), CommandError::UnknownId);
+        assert_eq!(routes.plan(attach(9)).unwrap_err(), CommandError::UnknownId);
+        let close = Command::CloseTransport { transport: TransportId(9) };
+        assert_eq!(routes.plan(close).unwrap_err(), CommandError::UnknownId);
+    }
+
+    #[test]
+    fn a_dead_worker_is_forgotten_and_the_others_are_told() {
+        let mut routes = house();
+        plan(&mut routes, attach(102));
+        assert_eq!(names(routes.bury(1)), ["0:Unexport"]);
+        assert_eq!(routes.worker_of(TransportId(2)), None);
+        assert_eq!(open(&mut routes, 1, TransportId(9)).unwrap_err(), CommandError::InvalidState);
+
+        let mut routes = house();
+        plan(&mut routes, attach(102));
+        assert_eq!(names(routes.bury(0)), ["1:RemoveTrack"]);
+        assert_eq!(routes.plan(attach(102)).unwrap_err(), CommandError::UnknownId);
+    }
+
+    #[test]
+    fn what_a_worker_refuses_is_taken_back() {
+        let mut routes = house();
+        let undo = inverse(&subscribe(TransportId(2), SubscriptionId(7))).expect("it creates something");
+        routes.plan(subscribe(TransportId(2), SubscriptionId(7))).expect("free");
+        assert_eq!(plan(&mut routes, undo), ["1:Unsubscribe*"]);
+        routes.plan(subscribe(TransportId(2), SubscriptionId(7))).expect("free again");
+    }
+}

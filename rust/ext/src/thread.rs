@@ -205,3 +205,36 @@ impl MediaThread {
         self.board.output.push(events);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use live777_media::command::{Command, CommandError, TransportId};
+
+    use super::*;
+    use crate::queue::Ticket;
+
+    #[test]
+    fn a_panic_loses_one_worker_and_answers_what_waited_for_it() {
+        let board = Switchboard::new(1).expect("descriptors are free");
+        let ticket = Some(Ticket::new(7, Arc::clone(&board.output)));
+        let command = Command::CloseTransport { transport: TransportId(1) };
+        board.mailboxes[0].push(Order::Command { command, ticket });
+
+        guard(0, &board, || panic!("a broken invariant"));
+
+        let mut told = board.output.drain().into_iter();
+        let answer = told.next();
+        assert!(
+            matches!(answer, Some(Notification::Response { request: 7, result: Err(CommandError::InvalidState) })),
+            "{answer:?}"
+        );
+        let Some(Notification::Closed { worker: 0, reason }) = told.next() else { panic!("no farewell") };
+        assert_eq!(reason, "panic: a broken invariant");
+
+        board.report(8, false);
+        let told = board.output.drain();
+        assert!(
+            matches!(&told[0], Notification::Response { request: 8, result: Ok(Value::Stats(rows)) } if rows.is_empty())
+        );
+    }
+}
