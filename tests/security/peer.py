@@ -7,11 +7,12 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-import aiohttp
 from aioice import stun
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    import aiohttp
 
 FINGERPRINT = ":".join(["AB"] * 32)
 Address = tuple[str, int]
@@ -52,7 +53,7 @@ class _Inbox(asyncio.DatagramProtocol):
     def __init__(self) -> None:
         self.received: asyncio.Queue[bytes] = asyncio.Queue()
 
-    def datagram_received(self, data: bytes, addr: object) -> None:
+    def datagram_received(self, data: bytes, _addr: object) -> None:
         self.received.put_nowait(data)
 
 
@@ -121,5 +122,6 @@ class HandMade:
     async def connect(self, socket: Socket) -> None:
         """ICE only: the gateway's answer to a check makes the socket's address an authenticated one."""
         socket.send(self.check(), self.server)
-        response = stun.parse_message(await socket.receive(), sdp_value(self.answer, "ice-pwd").encode())
+        response = stun.parse_message(await socket.receive())
         assert response.message_class == stun.Class.RESPONSE
+        assert response.check_message_integrity(sdp_value(self.answer, "ice-pwd").encode())
