@@ -32,7 +32,7 @@ class EngineGone(Unavailable):
         super().__init__(detail, retry_after=5)
 
 
-class CommandRefused(Live777Error):
+class CommandError(Live777Error):
     """The engine would not do it; `code` says why. Mostly a fault of ours: the ids are."""
 
     def __init__(self, code: ErrorCode, detail: str) -> None:
@@ -62,7 +62,7 @@ class MediaEngine:
     """`sockets[worker]` are the addresses that `addresses.worker_sockets` gave.
 
     The methods that return a future send their command at once, in the order of the calls, whether awaited or not.
-    Awaiting gives the engine's answer, or raises `CommandRefused` or `EngineGone`; the call itself does not raise.
+    Awaiting gives the engine's answer, or raises `CommandError` or `EngineGone`; the call itself does not raise.
     """
 
     def __init__(self, sockets: Sequence[Sequence[str]]) -> None:
@@ -201,7 +201,7 @@ class MediaEngine:
         except native.EngineClosed:
             _fail(future, EngineGone())
         except ValueError as error:
-            _fail(future, CommandRefused("invalid_argument", str(error)))
+            _fail(future, CommandError("invalid_argument", str(error)))
         else:
             self._pending[request] = future
         return future
@@ -240,7 +240,7 @@ class MediaEngine:
         if response.error is None:
             future.set_result(response.value)
         else:
-            _fail(future, CommandRefused(response.error, response.message or ""))
+            _fail(future, CommandError(response.error, response.message or ""))
 
     def _on_dtls(self, event: native.Dtls) -> None:
         if entry := self._transports.get(event.transport):

@@ -1,4 +1,4 @@
-"""The names of the native engine that the rest of the package uses, in one replaceable place (tests put a fake here)."""
+"""The names of the native engine that the package uses, in one replaceable place: tests put a fake here."""
 
 from __future__ import annotations
 

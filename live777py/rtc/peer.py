@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from live777py.errors import Unprocessable
 from live777py.media import native
-from live777py.media.engine import CommandRefused, EngineGone
+from live777py.media.engine import CommandError, EngineGone
 from live777py.rtc.dtls import DtlsError, DtlsTransport
 from live777py.rtc.negotiation import LocalPeer
 from live777py.rtc.tracks import random_ssrc, subscription_parameters, track_parameters
@@ -113,7 +113,7 @@ class ServerPeer:
             await asyncio.gather(*commands)
         except ValueError as error:
             raise Unprocessable(f"the media engine cannot carry this: {error}") from error
-        except CommandRefused as error:
+        except CommandError as error:
             if error.code == "invalid_argument":
                 raise Unprocessable(f"the media engine cannot carry this: {error.detail}") from error
             raise
@@ -202,7 +202,7 @@ class ServerPeer:
             _logger.info("%s: DTLS failed: %s", self.label, error)
             self._handshake = None
             self._end("dtls-failed")
-        except (CommandRefused, EngineGone) as error:
+        except (CommandError, EngineGone) as error:
             _logger.warning("%s: keys were not installed: %s", self.label, error.detail)
             self._handshake = None
             self._end("engine-failed")

@@ -62,7 +62,7 @@ class LiveSession:
 def routes(publisher: LiveSession, viewer: LiveSession) -> list[tuple[int, int, tuple[tuple[int, int], ...]]] | None:
     """(subscription, track, payload types) of all that can flow.
 
-    None where the viewer asked for a kind that the publisher sends, and offered no codec for it that the publisher uses.
+    None where the viewer asked for a kind that the publisher sends, and offered no codec that the publisher uses.
     """
     found = []
     for played, subscription in viewer.peer.subscriptions:

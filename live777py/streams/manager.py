@@ -72,7 +72,8 @@ class StreamSettings:
 
     strategy: Strategy = field(default_factory=Strategy)
     provisioned: Mapping[str, Strategy] = field(default_factory=dict)
-    codecs: CodecPolicy = field(default_factory=CodecPolicy)
+    video_codecs: tuple[str, ...] = ()
+    audio_codecs: tuple[str, ...] = ()
     ice_lite: bool = True
 
 
@@ -86,6 +87,7 @@ class StreamManager:
         self.bus = EventBus()
         self._engine = engine
         self._settings = settings or StreamSettings()
+        self._codecs = CodecPolicy(video=self._settings.video_codecs, audio=self._settings.audio_codecs)
         self._certificate = Certificate.generate()
         self._streams: dict[str, Stream] = {}
         self._sessions: dict[str, LiveSession] = {}
@@ -119,7 +121,7 @@ class StreamManager:
         known = self._streams.get(stream)
         if known is None and not self._settings.strategy.auto_create_whip:
             raise NotFound("stream not exists")
-        plan = plan_publish(offer, self._settings.codecs)
+        plan = plan_publish(offer, self._codecs)
         if known is not None:
             self._require_publisher_slot(known)
         with ExitStack() as undo:
@@ -142,7 +144,7 @@ class StreamManager:
         if known is not None:
             known.require_viewer_slot()
         published = known.published if known is not None and known.publisher is not None else None
-        plan = plan_play(offer, self._settings.codecs, published, new_ssrc=random_ssrc, cname=uuid.uuid4().hex)
+        plan = plan_play(offer, self._codecs, published, new_ssrc=random_ssrc, cname=uuid.uuid4().hex)
         with ExitStack() as undo:
             target = known or self._add_stream(stream, undo)
             live = self._join(target, "subscribe", plan)

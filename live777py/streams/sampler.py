@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from live777py.media.engine import CommandRefused, EngineGone
+from live777py.media.engine import CommandError, EngineGone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,8 +27,8 @@ _logger = logging.getLogger(__name__)
 class Sampler:
     """`bytes_in` and `bytes_out` are RTP bytes of all sessions that ever were.
 
-    `on_sampled(silent, heard)` is called after each sample with the connected sessions that have just fallen silent, and
-    the disconnected ones that were heard again.
+    `on_sampled(silent, heard)` is called after each sample with the connected sessions that have just fallen silent,
+    and the disconnected ones that were heard again.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Sampler:
     async def _sample(self) -> None:
         try:
             stats = await self._engine.stats()
-        except (CommandRefused, EngineGone) as error:
+        except (CommandError, EngineGone) as error:
             _logger.debug("no counters: %s", error.detail)
             return
         finally:

@@ -1,0 +1,360 @@
+"""An engine without network or threads: the names of `live777py._media`, its ids, errors and queue, driven by the test.
+
+`tests/media/test_contract.py` runs the same tests over this and over the real one.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from collections import deque
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from live777py.media.addresses import SocketAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_KEY_LENGTHS = {
+    "AEAD_AES_128_GCM": (16, 12),
+    "AEAD_AES_256_GCM": (32, 12),
+    "AES128_CM_HMAC_SHA1_80": (16, 14),
+}
+
+
+class EngineClosed(RuntimeError):
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class IceParameters:
+    role: str
+    local_ufrag: str
+    local_pwd: str
+    remote_ufrag: str | None = None
+    remote_pwd: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodecParameters:
+    payload_type: int
+    name: str
+    clock_rate: int
+    rtx_payload_type: int | None = None
+    nack: bool = False
+    pli: bool = False
+    fir: bool = False
+    transport_cc: bool = False
+    remb: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.payload_type <= 127:
+            raise ValueError(f"payload type {self.payload_type}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodingParameters:
+    rid: str | None = None
+    ssrc: int | None = None
+    rtx_ssrc: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackParameters:
+    kind: str
+    mid: str | None
+    codecs: Sequence[CodecParameters]
+    encodings: Sequence[EncodingParameters]
+    extensions: Sequence[tuple[int, str]] = ()
+    local_ssrc: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubscriptionParameters:
+    kind: str
+    mid: str | None
+    ssrc: int
+    rtx_ssrc: int | None = None
+    cname: str
+    codecs: Sequence[CodecParameters]
+    extensions: Sequence[tuple[int, str]] = ()
+
+
+@dataclass(frozen=True)
+class Response:
+    request: int
+    error: str | None = None
+    message: str | None = None
+    value: Any = None
+
+
+@dataclass(frozen=True)
+class IceConnected:
+    transport: int
+    local: str
+    remote: str
+
+
+@dataclass(frozen=True)
+class IceLost:
+    transport: int
+
+
+@dataclass(frozen=True)
+class Dtls:
+    transport: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class TrackStarted:
+    track: int
+    rid: str | None
+    ssrc: int
+    payload_type: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class TrackSilent:
+    track: int
+
+
+@dataclass(frozen=True)
+class LayerChanged:
+    subscription: int
+    rid: str | None
+
+
+@dataclass(frozen=True)
+class Closed:
+    worker: int
+    reason: str
+
+
+@dataclass(kw_only=True)
+class TransportStats:
+    transport: int
+    worker: int = 0
+    connected: bool = True
+    remote: str | None = None
+    packets_received: int = 0
+    bytes_received: int = 0
+    packets_sent: int = 0
+    bytes_sent: int = 0
+
+
+@dataclass(kw_only=True)
+class TrackStats:
+    track: int
+    transport: int = 0
+    rid: str | None = None
+    packets: int = 0
+    bytes: int = 0
+
+
+@dataclass(kw_only=True)
+class SubscriptionStats:
+    subscription: int
+    transport: int = 0
+    track: int | None = None
+    packets: int = 0
+    bytes: int = 0
+
+
+@dataclass
+class Stats:
+    workers: list[Any] = field(default_factory=list)
+    transports: list[TransportStats] = field(default_factory=list)
+    tracks: list[TrackStats] = field(default_factory=list)
+    subscriptions: list[SubscriptionStats] = field(default_factory=list)
+
+
+@dataclass
+class FakeTransport:
+    worker: int
+    ice: IceParameters
+    keys: dict[str, Any] | None = None
+    on_dtls: Callable[[bytes], None] | None = None
+    """Where `send_dtls` goes: the peer of the test."""
+
+
+class Engine:
+    """`transports`, `tracks`, `subscriptions` and `attached` show what control has asked for.
+
+    `counters` is what `stats` answers. `emit` puts an event on the queue. While `held` is set nothing is answered.
+    """
+
+    def __init__(self, *, sockets: Sequence[Sequence[str]]) -> None:
+        self.transports: dict[int, FakeTransport] = {}
+        self.tracks: dict[int, tuple[int, TrackParameters]] = {}
+        self.subscriptions: dict[int, tuple[int, SubscriptionParameters]] = {}
+        self.attached: dict[int, tuple[int, tuple[tuple[int, int], ...]]] = {}
+        self.counters = Stats()
+        self.held = False
+        self._queue: deque[Any] = deque()
+        self._closed = False
+        self._sockets = [[_bind(text) for text in worker] for worker in sockets]
+        self._read, self._write = os.pipe()
+
+    def addresses(self) -> list[list[str]]:
+        return [[_name(bound) for bound in worker] for worker in self._sockets]
+
+    def fileno(self) -> int:
+        return self._read
+
+    def poll(self) -> list[Any]:
+        if self.held:
+            return []
+        if not self._closed and select.select([self._read], [], [], 0)[0]:
+            os.read(self._read, 4096)
+        items = list(self._queue)
+        self._queue.clear()
+        return items
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        for worker in self._sockets:
+            for bound in worker:
+                bound.close()
+        os.close(self._read)
+        os.close(self._write)
+
+    def emit(self, event: object) -> None:
+        self._queue.append(event)
+        os.write(self._write, b"\0")
+
+    def open_transport(self, request: int, transport: int, *, worker: int, ice: IceParameters) -> None:
+        self._require_open()
+        if not 0 <= worker < len(self._sockets):
+            self._answer(request, "invalid_argument", f"no worker {worker}")
+        elif transport in self.transports:
+            self._answer(request, "id_in_use", f"transport {transport}")
+        else:
+            self.transports[transport] = FakeTransport(worker, ice)
+            self._answer(request)
+
+    def close_transport(self, request: int, transport: int) -> None:
+        self._require_open()
+        if self.transports.pop(transport, None) is None:
+            self._answer(request, "unknown_id", f"transport {transport}")
+            return
+        gone = {track for track, (owner, _) in self.tracks.items() if owner == transport}
+        self.tracks = {track: entry for track, entry in self.tracks.items() if track not in gone}
+        self.subscriptions = {key: entry for key, entry in self.subscriptions.items() if entry[0] != transport}
+        self.attached = {
+            subscription: (track, payload_types)
+            for subscription, (track, payload_types) in self.attached.items()
+            if subscription in self.subscriptions and track not in gone
+        }
+        self._answer(request)
+
+    def send_dtls(self, transport: int, data: bytes) -> None:
+        self._require_open()
+        entry = self.transports.get(transport)
+        if entry is not None and entry.on_dtls is not None:
+            entry.on_dtls(data)
+
+    def install_keys(
+        self,
+        request: int,
+        transport: int,
+        *,
+        profile: str,
+        local_key: bytes,
+        local_salt: bytes,
+        remote_key: bytes,
+        remote_salt: bytes,
+    ) -> None:
+        self._require_open()
+        if profile not in _KEY_LENGTHS:
+            raise ValueError(f"profile {profile}")
+        lengths = {(len(local_key), len(local_salt)), (len(remote_key), len(remote_salt))}
+        if lengths != {_KEY_LENGTHS[profile]}:
+            raise ValueError("key length")
+        entry = self.transports.get(transport)
+        if entry is None:
+            self._answer(request, "unknown_id", f"transport {transport}")
+        elif entry.keys is not None:
+            self._answer(request, "invalid_state", "keys are installed once")
+        else:
+            entry.keys = {"profile": profile, "local_key": local_key, "remote_key": remote_key}
+            self._answer(request)
+
+    def add_track(self, request: int, transport: int, track: int, *, parameters: TrackParameters) -> None:
+        self._require_open()
+        if transport not in self.transports:
+            self._answer(request, "unknown_id", f"transport {transport}")
+        elif track in self.tracks:
+            self._answer(request, "id_in_use", f"track {track}")
+        else:
+            self.tracks[track] = (transport, parameters)
+            self._answer(request)
+
+    def subscribe(self, request: int, transport: int, subscription: int, *, parameters: SubscriptionParameters) -> None:
+        self._require_open()
+        if transport not in self.transports:
+            self._answer(request, "unknown_id", f"transport {transport}")
+        elif subscription in self.subscriptions:
+            self._answer(request, "id_in_use", f"subscription {subscription}")
+        else:
+            self.subscriptions[subscription] = (transport, parameters)
+            self._answer(request)
+
+    def attach(self, request: int, subscription: int, track: int, *, payload_types: Sequence[tuple[int, int]]) -> None:
+        self._require_open()
+        if subscription not in self.subscriptions or track not in self.tracks:
+            self._answer(request, "unknown_id", f"subscription {subscription}, track {track}")
+        else:
+            self.attached[subscription] = (track, tuple(payload_types))
+            self._answer(request)
+
+    def detach(self, request: int, subscription: int) -> None:
+        self._require_open()
+        if subscription not in self.subscriptions:
+            self._answer(request, "unknown_id", f"subscription {subscription}")
+        else:
+            self.attached.pop(subscription, None)
+            self._answer(request)
+
+    def request_key_frame(self, request: int, track: int) -> None:
+        self._require_open()
+        self._answer(request, *(() if track in self.tracks else ("unknown_id", f"track {track}")))
+
+    def stats(self, request: int) -> None:
+        self._require_open()
+        self._answer(request, value=self.counters)
+
+    def dump(self, request: int) -> None:
+        self._require_open()
+        self._answer(request, value="\n".join(f"transport {transport}" for transport in self.transports) or "empty")
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise EngineClosed("the engine is closed")
+
+    def _answer(self, request: int, error: str | None = None, message: str | None = None, value: Any = None) -> None:
+        self.emit(Response(request, error, message, value))
+
+
+def _bind(text: str) -> socket.socket:
+    address = SocketAddress.parse(text)
+    family = socket.AF_INET if address.ip.version == 4 else socket.AF_INET6
+    bound = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        bound.bind((str(address.ip), address.port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _name(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return str(SocketAddress(ip_address(host), port))
