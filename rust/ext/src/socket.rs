@@ -2,13 +2,13 @@
 
 #![allow(unsafe_code)]
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem::size_of;
 use std::net::SocketAddr;
 use std::ops::AddAssign;
 use std::os::fd::{AsRawFd, RawFd};
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, MsgHdr, Protocol, SockAddr, Socket, Type};
 
 /// Holds the largest UDP datagram and the largest run that UDP_GRO hands over.
 pub const RECEIVE_BUFFER: usize = 65_536;
@@ -204,26 +204,20 @@ unsafe fn coalesced_size(message: &libc::msghdr) -> Option<usize> {
 /// One sendmsg(2) that the kernel, or the device, splits into datagrams of `segment` bytes.
 fn send_segmented(socket: &Socket, name: &SockAddr, datagrams: &[u8], segment: usize) -> io::Result<()> {
     let segment = u16::try_from(segment).map_err(|_| io::Error::from_raw_os_error(libc::EMSGSIZE))?;
-    let mut control = Control([0; 64]);
-    let mut data = libc::iovec { iov_base: datagrams.as_ptr().cast_mut().cast(), iov_len: datagrams.len() };
-    // SAFETY: all-zero is a valid msghdr; the name, the data and the control buffer outlive the call with their true
-    // lengths and sendmsg only reads them. The control buffer has room for one header and a u16.
-    let result = unsafe {
-        let mut message: libc::msghdr = std::mem::zeroed();
-        message.msg_name = name.as_ptr().cast_mut().cast();
-        message.msg_namelen = name.len();
-        message.msg_iov = &raw mut data;
-        message.msg_iovlen = 1;
-        message.msg_control = control.0.as_mut_ptr().cast();
-        message.msg_controllen = libc::CMSG_SPACE(size_of::<u16>() as u32) as _;
-        let header = libc::CMSG_FIRSTHDR(&raw const message);
-        (*header).cmsg_level = libc::SOL_UDP;
-        (*header).cmsg_type = libc::UDP_SEGMENT;
-        (*header).cmsg_len = libc::CMSG_LEN(size_of::<u16>() as u32) as _;
-        libc::CMSG_DATA(header).cast::<u16>().write_unaligned(segment);
-        libc::sendmsg(socket.as_raw_fd(), &raw const message, 0)
-    };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    let data = [IoSlice::new(datagrams)];
+    let control = segment_message(segment);
+    socket.sendmsg(&MsgHdr::new().with_addr(name).with_buffers(&data).with_control(&control), 0).map(|_| ())
+}
+
+/// The bytes of a UDP_SEGMENT control message: cmsghdr, then a u16, padded to a whole number of words.
+fn segment_message(segment: u16) -> [u8; size_of::<libc::cmsghdr>() + size_of::<usize>()] {
+    const HEADER: usize = size_of::<libc::cmsghdr>();
+    let mut bytes = [0; HEADER + size_of::<usize>()];
+    bytes[..size_of::<usize>()].copy_from_slice(&(HEADER + size_of::<u16>()).to_ne_bytes());
+    bytes[HEADER - 8..HEADER - 4].copy_from_slice(&libc::SOL_UDP.to_ne_bytes());
+    bytes[HEADER - 4..HEADER].copy_from_slice(&libc::UDP_SEGMENT.to_ne_bytes());
+    bytes[HEADER..HEADER + size_of::<u16>()].copy_from_slice(&segment.to_ne_bytes());
+    bytes
 }
 
 #[cfg(test)]
