@@ -64,5 +64,8 @@ def _find(root: Path, path: PurePosixPath) -> Path | None:
     """A regular file below `root`, links resolved."""
     if "\0" in str(path) or path.is_absolute() or ".." in path.parts:
         return None
-    file = (root / path).resolve()
-    return file if file.is_relative_to(root.resolve()) and file.is_file() else None
+    try:
+        file = (root / path).resolve()
+        return file if file.is_relative_to(root.resolve()) and file.is_file() else None
+    except OSError:  # a name too long, a loop of links
+        return None

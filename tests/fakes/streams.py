@@ -1,0 +1,162 @@
+"""Streams in memory, with the API and the refusals of `StreamManager` and no media."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from live777py.errors import BadRequest, Conflict, NotFound, Unprocessable
+from live777py.streams.bus import EventBus
+from live777py.streams.manager import Answer, Client, StreamManager
+from live777py.streams.views import (
+    CodecView,
+    Counts,
+    PubSubView,
+    SessionState,
+    SessionView,
+    StatsView,
+    StreamStatsView,
+    StreamView,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CREATED_AT = 1_700_000_000_000
+NO_STATS = StatsView(bytes=0, packets=0, bitrate=0)
+
+
+@dataclass
+class FakeStream:
+    name: str
+    provisioned: bool = False
+    publisher: str | None = None
+    viewers: dict[str, SessionState] = field(default_factory=dict)
+
+
+class FakeStreams(StreamManager):
+    """`offers`, `clients` and `fragments` are what came in. An offer that holds `crash` is a fault of ours."""
+
+    def __init__(self, provisioned: Sequence[str] = (), *, auto_create: bool = True) -> None:
+        self.bus = EventBus()
+        self.offers: list[str] = []
+        self.clients: list[Client] = []
+        self.fragments: list[tuple[str, str, str]] = []
+        self.stopped = False
+        self._auto_create = auto_create
+        self._streams = {name: FakeStream(name, provisioned=True) for name in provisioned}
+
+    async def start(self) -> None:
+        pass
+
+    async def publish(self, stream: str, offer: str, *, client: Client) -> Answer:
+        self._accept(offer, client)
+        entry = self._get_or_create(stream)
+        if entry.publisher is not None:
+            raise Conflict("the stream has a publisher")
+        entry.publisher = str(uuid.uuid4())
+        return Answer(session=entry.publisher, sdp="v=0\r\na=recvonly\r\n")
+
+    async def play(self, stream: str, offer: str, *, client: Client) -> Answer:
+        self._accept(offer, client)
+        session = str(uuid.uuid4())
+        self._get_or_create(stream).viewers[session] = "connected"
+        return Answer(session=session, sdp="v=0\r\na=sendonly\r\n")
+
+    async def trickle(self, stream: str, session: str, fragment: str) -> None:
+        self._session(stream, session)
+        if "malformed" in fragment:
+            raise BadRequest("not a fragment")
+        if "a=ice-ufrag:new" in fragment:
+            raise Unprocessable("ICE restart is not supported")
+        self.fragments.append((stream, session, fragment))
+
+    async def close_session(self, stream: str, session: str) -> None:
+        entry = self._session(stream, session)
+        if entry.publisher == session:
+            del self._streams[stream]
+        else:
+            del entry.viewers[session]
+
+    def create(self, stream: str) -> None:
+        if stream in self._streams:
+            raise Conflict("the stream exists")
+        self._streams[stream] = FakeStream(stream)
+
+    async def delete(self, stream: str) -> None:
+        if self._stream(stream).provisioned:
+            raise Conflict("the stream is declared in the configuration file")
+        del self._streams[stream]
+
+    def streams(self) -> list[StreamView]:
+        return [_view(entry) for entry in self._streams.values()]
+
+    def stream(self, name: str) -> StreamView:
+        return _view(self._stream(name))
+
+    def counts(self) -> Counts:
+        entries = self._streams.values()
+        return Counts(
+            streams=len(entries),
+            publishers=sum(entry.publisher is not None for entry in entries),
+            subscribers=sum(len(entry.viewers) for entry in entries),
+            reforwards=0,
+            rtp_bytes_in=1200,
+            rtp_bytes_out=2400,
+        )
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+    def end(self, stream: str, session: str) -> None:
+        """The viewer vanished."""
+        self._streams[stream].viewers[session] = "closed"
+
+    def _accept(self, offer: str, client: Client) -> None:
+        if "crash" in offer:
+            raise ZeroDivisionError("secret of the house")
+        if not offer.startswith("v=0"):
+            raise BadRequest("the offer is not SDP")
+        self.offers.append(offer)
+        self.clients.append(client)
+
+    def _get_or_create(self, name: str) -> FakeStream:
+        if name not in self._streams and self._auto_create:
+            self._streams[name] = FakeStream(name)
+        return self._stream(name)
+
+    def _stream(self, name: str) -> FakeStream:
+        if name not in self._streams:
+            raise NotFound("no such stream")
+        return self._streams[name]
+
+    def _session(self, stream: str, session: str) -> FakeStream:
+        entry = self._stream(stream)
+        if session != entry.publisher and entry.viewers.get(session) in {None, "closed"}:
+            raise NotFound("no such session")
+        return entry
+
+
+def _view(entry: FakeStream) -> StreamView:
+    publishers = {} if entry.publisher is None else {entry.publisher: "connected"}
+    return StreamView(
+        id=entry.name,
+        created_at=CREATED_AT,
+        publish=PubSubView(leave_at=0, sessions=tuple(_session_view(name, "connected") for name in publishers)),
+        subscribe=PubSubView(
+            leave_at=0 if entry.viewers else CREATED_AT,
+            sessions=tuple(_session_view(name, state) for name, state in entry.viewers.items()),
+        ),
+        codecs=(CodecView(kind="video", codec="h264", fmtp="packetization-mode=1"),),
+        provisioned=entry.provisioned,
+        on_demand=False,
+        stats=StreamStatsView(publish=NO_STATS, subscribe=NO_STATS),
+        stats_scope="node",
+    )
+
+
+def _session_view(name: str, state: SessionState) -> SessionView:
+    return SessionView(
+        id=name, created_at=CREATED_AT, leave_at=0, state=state, cascade=None, has_data_channel=False, stats=NO_STATS
+    )

@@ -1,0 +1,124 @@
+"""What goes wrong, and how it is said."""
+
+from __future__ import annotations
+
+import io
+import logging
+
+import pytest
+
+from tests.http.doors import OFFER, SDP, OpenDoor
+
+
+async def test_problem_details_name_type_title_status_and_detail(open_door: OpenDoor) -> None:
+    door = await open_door()
+    response = await door.ask("GET", "/api/streams/none")
+    assert response.content_type == "application/problem+json"
+    assert await response.json() == {
+        "type": "about:blank",
+        "title": "Not found",
+        "status": 404,
+        "detail": "no such stream",
+    }
+
+
+async def test_our_fault_is_logged_and_not_told(open_door: OpenDoor, caplog: pytest.LogCaptureFixture) -> None:
+    door = await open_door()
+    response = await door.ask("POST", "/whip/cam?token=hidden", data=OFFER + "crash", headers=SDP)
+    assert response.status == 500
+    body = await response.text()
+    assert "secret of the house" not in body
+    assert "ZeroDivisionError" not in body
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.exc_info is not None
+    assert "ZeroDivisionError: secret of the house" in caplog.text
+    assert "hidden" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "status"),
+    [
+        ("application/sdp", OFFER, 201),
+        ("application/sdp; charset=utf-8", OFFER, 201),
+        ("Application/SDP;x=y", OFFER, 201),
+        ("text/plain", OFFER, 415),
+        ("application/json", "{}", 415),
+        ("application/sdpx", OFFER, 415),
+        ("application/sdp", "", 400),
+        ("application/sdp", b"\xff\xfe\x00", 400),
+        ("application/sdp", "v=0\r\n" + "a" * 1_048_576, 413),
+    ],
+)
+@pytest.mark.parametrize("path", ["/whip/cam", "/whep/cam"])
+async def test_bodies(open_door: OpenDoor, path: str, content_type: str, body: str | bytes, status: int) -> None:
+    door = await open_door()
+    data = io.BytesIO(body.encode() if isinstance(body, str) else body)
+    response = await door.ask("POST", path, data=data, headers={"Content-Type": content_type})
+    assert response.status == status
+    if status == 415:
+        assert response.headers["Accept-Post"] == "application/sdp"
+    if status != 201:
+        assert door.streams.streams() == []
+
+
+async def test_a_missing_type_is_415(open_door: OpenDoor) -> None:
+    door = await open_door()
+    response = await door.ask("POST", "/whip/cam", data=OFFER.encode(), skip_auto_headers=["Content-Type"])
+    assert (response.status, response.headers["Accept-Post"]) == (415, "application/sdp")
+
+
+async def test_a_chunked_body_is_limited_too(open_door: OpenDoor) -> None:
+    async def much() -> object:
+        for _ in range(64):
+            yield b"a" * 65_536
+
+    door = await open_door()
+    assert (await door.ask("POST", "/whip/cam", data=much(), headers=SDP)).status == 413
+
+
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [
+        ("/whip/cam", {"GET", "HEAD", "POST", "OPTIONS"}),
+        ("/whep/cam", {"GET", "HEAD", "POST", "OPTIONS"}),
+        ("/session/cam/x", {"GET", "HEAD", "PATCH", "DELETE", "OPTIONS"}),
+        ("/api/streams/", {"GET", "HEAD", "OPTIONS"}),
+        ("/api/streams/cam", {"GET", "HEAD", "POST", "DELETE", "OPTIONS"}),
+        ("/api/info", {"GET", "HEAD", "OPTIONS"}),
+        ("/metrics", {"GET", "HEAD", "OPTIONS"}),
+    ],
+)
+@pytest.mark.parametrize("method", ["PUT", "TRACE", "PROPFIND"])
+async def test_other_methods_are_405_with_allow(open_door: OpenDoor, path: str, allow: set[str], method: str) -> None:
+    door = await open_door()
+    response = await door.ask(method, path)
+    assert response.status == 405
+    assert set(response.headers["Allow"].split(",")) == allow
+    assert response.content_type == "application/problem+json"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS", "PROPFIND"])
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/whip/", "/whip/a/b", "/session/a", "/api/nothing/", "/api/", "/..%2fetc"]
+)
+async def test_unknown_paths_are_404(open_door: OpenDoor, method: str, path: str) -> None:
+    door = await open_door()
+    assert (await door.ask(method, path)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/streams", 200),
+        ("GET", "/api/strategy", 200),
+        ("GET", "/api/strategy/", 200),
+        ("GET", "/api/info/", 200),
+        ("GET", "/metrics/", 200),
+        ("POST", "/api/streams/new/", 204),
+        ("GET", "/whip/cam/", 204),
+        ("OPTIONS", "/whep/cam/", 200),
+    ],
+)
+async def test_a_trailing_slash_does_not_matter(open_door: OpenDoor, method: str, path: str, status: int) -> None:
+    door = await open_door()
+    assert (await door.ask(method, path)).status == status

@@ -1,0 +1,171 @@
+"""POST, GET, HEAD and OPTIONS of both endpoints."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+import pytest
+
+from tests.fakes.streams import FakeStreams
+from tests.http.doors import OFFER, SDP, OpenDoor
+
+DOORS = pytest.mark.parametrize("door_name", ["whip", "whep"])
+
+
+@DOORS
+async def test_a_session_is_created(open_door: OpenDoor, door_name: str) -> None:
+    door = await open_door()
+    response = await door.ask("POST", f"/{door_name}/cam", data=OFFER, headers=SDP)
+    answer = await response.text()
+    assert response.status == 201
+    assert answer.startswith("v=0\r\n")
+    assert response.headers["Content-Type"] == "application/sdp"
+    assert response.headers["Content-Length"] == str(len(answer))
+    assert response.headers["Accept-Patch"] == "application/trickle-ice-sdpfrag"
+    assert "ETag" not in response.headers
+    assert "Link" not in response.headers
+    _, session, stream, identifier = response.headers["Location"].split("/")
+    assert (session, stream) == ("session", "cam")
+    view = door.streams.stream("cam")
+    assert identifier in {entry.id for entry in (*view.publish.sessions, *view.subscribe.sessions)}
+    assert door.streams.offers == [OFFER]
+
+
+@DOORS
+async def test_the_answer_is_neither_chunked_nor_compressed(open_door: OpenDoor, door_name: str) -> None:
+    door = await open_door()
+    head = await door.ask_raw("POST", f"/{door_name}/cam", body=OFFER, **SDP, **{"Accept-Encoding": "gzip, br"})
+    assert head.startswith("HTTP/1.1 201 ")
+    assert "Transfer-Encoding" not in head
+    assert "Content-Encoding" not in head
+    assert "Location: /session/cam/" in head
+
+
+@DOORS
+async def test_ice_servers_are_linked_one_header_each(open_door: OpenDoor, door_name: str) -> None:
+    door = await open_door(
+        """
+        [[ice_servers]]
+        urls = ["stun:stun.example.org:3478"]
+        [[ice_servers]]
+        urls = ["turn:turn.example.org?transport=udp", "turns:turn.example.org"]
+        username = "me"
+        credential = 'a"b\\c'
+        """
+    )
+    response = await door.ask("POST", f"/{door_name}/cam", data=OFFER, headers=SDP)
+    credentials = r'username="me"; credential="a\"b\\c"; credential-type="password"'
+    assert response.headers.getall("Link") == [
+        '<stun:stun.example.org:3478>; rel="ice-server"',
+        f'<turn:turn.example.org?transport=udp>; rel="ice-server"; {credentials}',
+        f'<turns:turn.example.org>; rel="ice-server"; {credentials}',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("headers", "loopback"),
+    [
+        ({}, True),
+        ({"X-Forwarded-For": "192.0.2.1"}, False),
+        ({"Forwarded": "for=192.0.2.1"}, False),
+        ({"X-Real-IP": "192.0.2.1"}, False),
+        ({"Via": "1.1 proxy"}, False),
+    ],
+)
+async def test_the_streams_hear_whether_the_client_is_on_this_machine(
+    open_door: OpenDoor, headers: dict[str, str], loopback: bool
+) -> None:
+    door = await open_door()
+    await door.publish(**headers)
+    await door.play(**headers)
+    assert [client.loopback for client in door.streams.clients] == [loopback, loopback]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cam 1",
+        "größe",
+        "直播",
+        "<img src=x onerror=alert(1)>",
+        'a"b',
+        "a%b",
+        "a+b",
+        "a?b#c",
+        "alice@standup",
+        "{x}",
+        "ü" * 255,
+    ],
+)
+async def test_any_readable_name_is_a_stream(open_door: OpenDoor, name: str) -> None:
+    door = await open_door()
+    response = await door.client.post(f"/whip/{_quoted(name)}", data=OFFER, headers=SDP)
+    assert response.status == 201
+    location = response.headers["Location"]
+    assert location.isascii()
+    assert not set(location) & set(' <>"?#{}')
+    assert unquote(location.split("/")[2]) == name
+    assert [view.id for view in door.streams.streams()] == [name]
+    listed = await (await door.ask("GET", "/api/streams/")).json()
+    assert [stream["id"] for stream in listed] == [name]
+    assert (await door.ask("DELETE", location)).status == 204
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [
+        "..",
+        ".",
+        "..%2f",
+        "..%2Fetc",
+        "%2e%2e",
+        "%2e",
+        "a%2fb",
+        "a%5cb",
+        "a%00",
+        "a%0ab",
+        "a%7f",
+        "%c2%85",
+        "%e2%80%ae",
+        "x" * 256,
+    ],
+)
+@pytest.mark.parametrize("path", ["/whip/{}", "/whep/{}", "/api/streams/{}"])
+async def test_a_name_that_could_harm_is_refused(open_door: OpenDoor, path: str, segment: str) -> None:
+    door = await open_door()
+    head = await door.ask_raw("POST", path.format(segment), body=OFFER, **SDP)
+    assert head.startswith("HTTP/1.1 400 ")
+    assert "application/problem+json" in head
+    assert door.streams.streams() == []
+
+
+@DOORS
+async def test_get_says_nothing(open_door: OpenDoor, door_name: str) -> None:
+    door = await open_door()
+    response = await door.ask("GET", f"/{door_name}/cam")
+    assert (response.status, await response.read()) == (204, b"")
+    assert door.streams.streams() == []
+
+
+async def test_head_discovers_whep(open_door: OpenDoor) -> None:
+    door = await open_door()
+    whep = await door.ask("HEAD", "/whep/cam")
+    assert (whep.status, whep.headers["Content-Type"]) == (200, "application/sdp")
+    assert (await door.ask("HEAD", "/whip/cam")).status == 204
+
+
+async def test_a_second_publisher_is_refused(open_door: OpenDoor) -> None:
+    door = await open_door()
+    assert (await door.publish()).status == 201
+    response = await door.publish()
+    assert (response.status, response.content_type) == (409, "application/problem+json")
+
+
+async def test_a_stream_that_may_not_be_made_is_not_found(open_door: OpenDoor) -> None:
+    door = await open_door(streams=FakeStreams(auto_create=False))
+    assert (await door.publish()).status == 404
+    assert (await door.play()).status == 404
+
+
+def _quoted(name: str) -> str:
+    return "".join(f"%{byte:02x}" for byte in name.encode())
