@@ -38,12 +38,12 @@ export class WhepPlayer extends MediaElement<PlayerState> {
   static override styles = [tokens, css`
     :host { display: block; position: relative; aspect-ratio: 16 / 9; overflow: hidden; background: #000; color: #fff; --focus: #fff; }
     video { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; }
-    .over { position: absolute; inset: 0; display: grid; place-content: center; justify-items: center; gap: 12px; padding: 16px 16px 56px;
+    .over { position: absolute; inset: 0; display: grid; place-content: center; justify-items: center; gap: 12px; padding: 48px 16px;
       background: rgb(14 15 17 / 0.78); text-align: center; overflow-wrap: anywhere; }
     .over.opaque { background: #0e0f11; }
-    .over p { margin: 0; max-width: 44ch; }
-    .over .sub { color: #b9bbc0; font-size: 13px; }
-    .over > svg { width: 28px; height: 28px; }
+    .over p { margin: 0; max-width: 44ch; font-size: 16px; }
+    .over .sub { margin-top: -6px; color: #b9bbc0; font-size: 14px; }
+    .over > svg, .alert svg { width: 30px; height: 30px; }
     .alert { color: #ff8a75; }
     button { display: inline-grid; place-items: center; min-width: 36px; height: 36px; padding: 0; border: 0; border-radius: 8px; background: none;
       color: inherit; font: inherit; cursor: pointer; }
@@ -132,6 +132,13 @@ export class WhepPlayer extends MediaElement<PlayerState> {
     if (failure) this.fail(failure);
   }
 
+  /** The first picture or sound is there: sooner than the next reading says so. */
+  #loaded(video: HTMLVideoElement): void {
+    this.picture = video.videoWidth > 0;
+    this.#moved = Date.now();
+    if (this.client?.state === "connected") this.#enter("playing");
+  }
+
   protected override onReading(stats: Stats, before: Stats | null): void {
     if (stats.bytes > (before?.bytes ?? 0)) this.#moved = stats.at;
     this.picture = stats.framesDecoded > 0;
@@ -183,7 +190,12 @@ export class WhepPlayer extends MediaElement<PlayerState> {
 
   override render(): TemplateResult {
     return html`
-      <video playsinline .muted=${this.muted} aria-label=${`Live video ${this.stream ?? ""}`}></video>
+      <video
+        playsinline
+        .muted=${this.muted}
+        aria-label=${`Live video ${this.stream ?? ""}`}
+        @loadeddata=${(event: Event) => this.#loaded(event.target as HTMLVideoElement)}
+      ></video>
       ${this.#overlay()}
       <div @keydown=${this.#key}>
         ${
@@ -198,7 +210,7 @@ export class WhepPlayer extends MediaElement<PlayerState> {
   }
 
   #overlay(): TemplateResult | typeof nothing {
-    const again = html`<button class="text" @click=${() => this.play()}>Play again</button>`;
+    const again = (name: string) => html`<button class="text" @click=${() => this.play()}>${name}</button>`;
     const say = (icon: unknown, title: string, more: unknown = nothing) => html`
       <div class="over ${this.picture ? "" : "opaque"}" role="status">${icon}<p>${title}</p>${more}</div>
     `; // prettier-ignore
@@ -213,11 +225,11 @@ export class WhepPlayer extends MediaElement<PlayerState> {
       case "waiting":
         return say(icons.wave, "Waiting for the publisher", html`<p class="sub">Playback starts by itself.</p>`);
       case "ended":
-        return say(icons.stop, "The stream has ended", again);
+        return say(icons.stop, "The stream has ended", again("Play again"));
       case "error":
-        return say(html`<span class="alert">${icons.alert}</span>`, this.message, again);
+        return say(html`<span class="alert">${icons.alert}</span>`, this.message, again("Try again"));
       case "playing":
-        return this.picture || this.reading?.videoCodec ? nothing : say(icons.note, "Audio only");
+        return this.picture || this.reading?.videoCodec !== "" ? nothing : say(icons.note, "Audio only");
     }
   }
 

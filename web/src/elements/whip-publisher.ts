@@ -18,6 +18,11 @@ const SOURCES: [Source, string][] = [
   ["screen", "Screen"],
   ["pattern", "Test pattern"],
 ];
+const HINTS: Record<Source, string> = {
+  camera: "Camera and microphone",
+  screen: "A screen, window or tab: the browser asks which",
+  pattern: "Colour bars, a clock with milliseconds, a beep each second",
+};
 const SIZES = ["640x360", "1280x720", "1920x1080"];
 const RATES = [0, 500, 1000, 2500, 5000, 10000];
 const INSECURE =
@@ -202,7 +207,7 @@ export class WhipPublisher extends MediaElement<PublisherState> {
           .muted=${true}
           aria-label="Preview"
         ></video>
-        ${this.media ? nothing : html`<div class="hint">The preview appears here</div>`}
+        ${this.media ? nothing : html`<div class="hint">${HINTS[this.source]}</div>`}
         ${badge ? html`<span class="badge ${this.state === "live" ? "on" : ""}" role="status">${badge}</span>` : nothing}
       </div>
       ${this.message ? html`<p class="notice" role="alert">${this.message}</p>` : nothing}
@@ -261,7 +266,15 @@ function captureProblem(error: unknown): string {
 }
 
 function describe(stats: Stats): string {
-  const codecs = [stats.videoCodec, stats.audioCodec].filter(Boolean).map(codecName).join(" + ");
-  const limit = stats.limitation === "none" ? "" : ` · held back by ${stats.limitation}`;
-  return `${stats.width}×${stats.height} · ${stats.fps} fps · ${bitrate(stats.bitrate)} · ${codecs} · RTT ${Math.round(stats.roundTrip)} ms · loss ${stats.loss.toFixed(1)} %${limit}`;
+  const parts = [
+    `${stats.width}×${stats.height}`,
+    `${stats.fps} fps`,
+    bitrate(stats.bitrate),
+    [stats.videoCodec, stats.audioCodec].filter(Boolean).map(codecName).join(" + "),
+    `RTT ${Math.round(stats.roundTrip)} ms`,
+    `loss ${stats.loss.toFixed(1)} %`,
+    stats.limitation === "none" ? "" : `held back by ${stats.limitation}`,
+  ];
+  const unbroken = parts.filter(Boolean).map((part) => part.replaceAll(" ", "\u00a0"));
+  return unbroken.join(" · ");
 }

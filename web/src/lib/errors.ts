@@ -37,7 +37,8 @@ export async function refusal(response: Response): Promise<GatewayError> {
     text = body;
   }
   const retryAfter = Number(response.headers.get("Retry-After") ?? NaN);
-  const message = text.trim() || MEANING[response.status] || `The gateway answered ${response.status}.`;
+  const message =
+    text.trim().replace(/[^.!?]$/, "$&.") || MEANING[response.status] || `The gateway answered ${response.status}.`;
   return new GatewayError(message, response.status, Number.isFinite(retryAfter) ? retryAfter : null);
 }
 

@@ -6,7 +6,7 @@ import type { GatewayError } from "./errors";
 export interface WhepOptions extends ClientOptions {
   /** Keeps the jitter buffer as small as the network allows. */
   lowLatency?: boolean;
-  /** Called with the media of each attempt. */
+  /** Called with the media of each attempt once its first packet came: a page with an empty video never finishes loading. */
   onStream?: (stream: MediaStream) => void;
 }
 
@@ -17,12 +17,12 @@ export class WhepClient extends Client {
 
   protected override prepare(peer: RTCPeerConnection): void {
     const stream = new MediaStream();
-    for (const kind of ["video", "audio"]) {
+    for (const kind of ["audio", "video"]) {
       const { receiver } = peer.addTransceiver(kind, { direction: "recvonly" });
       if (this.options.lowLatency) receiver.jitterBufferTarget = 0;
       stream.addTrack(receiver.track);
+      receiver.track.addEventListener("unmute", () => this.peer === peer && this.options.onStream?.(stream));
     }
-    this.options.onStream?.(stream);
   }
 
   /** A stream that does not exist yet may be published later. */

@@ -26,7 +26,7 @@ export class WhipClient extends Client {
 
   protected override prepare(peer: RTCPeerConnection): void {
     const { stream, codec = "", bitrate = 0, fps = 0 } = this.options;
-    for (const track of stream.getTracks()) {
+    for (const track of [...stream.getAudioTracks(), ...stream.getVideoTracks()]) {
       const encoding: RTCRtpEncodingParameters = {};
       if (track.kind === "video" && bitrate > 0) encoding.maxBitrate = bitrate * 1000;
       if (track.kind === "video" && fps > 0) encoding.maxFramerate = fps;

@@ -106,7 +106,7 @@ class GatewayHome extends LitElement {
       },
       (error) => {
         if (error instanceof GatewayError && error.status === 401) this.#lock();
-        else this.problem = error instanceof Error ? error.message : String(error);
+        else this.problem = `The list of streams is not up to date: ${error instanceof Error ? error.message : error}`;
       },
     );
   }

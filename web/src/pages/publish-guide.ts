@@ -23,7 +23,7 @@ export class PublishGuide extends LitElement {
   static override styles = [tokens, controls, css`
     :host { display: grid; gap: 14px; min-width: 0; }
     .tabs { justify-self: start; max-width: 100%; }
-    .tabs button { min-width: 72px; }
+    .tabs button { flex: 1 0 auto; padding: 0 14px; }
     p { margin: 0; color: var(--muted); }
     .row { display: grid; grid-template-columns: 110px minmax(0, 1fr) auto; align-items: center; gap: 8px 12px; }
     .row + .row { margin-top: -6px; }
@@ -36,7 +36,7 @@ export class PublishGuide extends LitElement {
       .row { grid-template-columns: minmax(0, 1fr) auto; }
       .row > span { grid-column: 1 / -1; margin-bottom: -6px; }
       .tabs { width: 100%; }
-      .tabs button { min-width: 0; padding: 0 4px; }
+      .tabs button { padding: 0 4px; }
     }
   `]; // prettier-ignore
 

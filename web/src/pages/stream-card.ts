@@ -31,9 +31,9 @@ export class StreamCard extends LitElement {
 
   static override styles = [tokens, controls, css`
     :host { display: block; border: 1px solid var(--line); border-radius: 12px; background: var(--surface); overflow: hidden; }
-    article { display: grid; gap: 14px; padding: 16px; }
+    article { display: grid; grid-template-columns: minmax(0, 1fr); gap: 14px; padding: 16px; }
     header { display: flex; flex-wrap: wrap; align-items: center; gap: 10px 16px; }
-    .title { display: flex; align-items: center; gap: 10px; flex: 1 1 180px; min-width: 0; }
+    .title { display: flex; align-items: center; gap: 10px; flex: 1 1 160px; min-width: 0; }
     h3 { margin: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-size: 16px; font-weight: 600; }
     .dot { width: 9px; height: 9px; flex: none; border: 2px solid var(--muted); border-radius: 50%; }
     .dot.live { border-color: var(--live); background: var(--live); }
@@ -44,7 +44,12 @@ export class StreamCard extends LitElement {
     dt { color: var(--muted); font-size: 12px; }
     dd { margin: 0; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
     dd.live { color: var(--live); font-weight: 600; }
-    @media (max-width: 640px) { dl { grid-template-columns: repeat(3, 1fr); } }
+    @media (max-width: 640px) {
+      dl { grid-template-columns: repeat(3, 1fr); }
+      .actions { width: 100%; gap: 4px; }
+      .play { flex: 1; min-width: 0; }
+      .tag { margin-left: auto; }
+    }
   `]; // prettier-ignore
 
   override render(): TemplateResult {
