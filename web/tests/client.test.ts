@@ -18,12 +18,12 @@ describe("a refusal in words", () => {
 
   test("the detail of a problem wins over its title", async () => {
     const error = await read(422, "application/problem+json", '{"title":"T","detail":"no common codec"}');
-    expect([error.message, error.status, error.retryAfter]).toEqual(["no common codec.", 422, null]);
+    expect([error.message, error.status, error.retryAfter]).toEqual(["No common codec.", 422, null]);
     expect((await read(409, "application/problem+json", '{"title":"T"}')).message).toBe("T.");
   });
 
   test("plain text, broken JSON and HTML", async () => {
-    expect((await read(404, "text/plain; charset=utf-8", "stream not exists")).message).toBe("stream not exists.");
+    expect((await read(404, "text/plain; charset=utf-8", "stream not exists")).message).toBe("Stream not exists.");
     expect((await read(503, "application/json", "{", { "Retry-After": "3" })).retryAfter).toBe(3);
     expect((await read(502, "text/html", "<h1>Bad gateway</h1>")).message).toBe("The gateway answered 502.");
     expect((await read(401, "text/plain", "")).message).toBe("A valid token is needed.");

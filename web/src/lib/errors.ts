@@ -37,8 +37,11 @@ export async function refusal(response: Response): Promise<GatewayError> {
     text = body;
   }
   const retryAfter = Number(response.headers.get("Retry-After") ?? NaN);
-  const message =
-    text.trim().replace(/[^.!?]$/, "$&.") || MEANING[response.status] || `The gateway answered ${response.status}.`;
+  const sentence = text
+    .trim()
+    .replace(/^[a-z]/, (letter) => letter.toUpperCase())
+    .replace(/[^.!?]$/, "$&.");
+  const message = sentence || MEANING[response.status] || `The gateway answered ${response.status}.`;
   return new GatewayError(message, response.status, Number.isFinite(retryAfter) ? retryAfter : null);
 }
 
@@ -59,7 +62,10 @@ export async function request(url: string | URL, token: string, init: RequestIni
   try {
     response = await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(15_000), ...init, headers });
   } catch {
-    throw new GatewayError("The gateway cannot be reached.");
+    const foreign = new URL(url, location.href).origin !== location.origin;
+    throw new GatewayError(
+      `The gateway cannot be reached${foreign ? ", or does not let this site in (http.cors)" : ""}.`,
+    );
   }
   if (!response.ok) throw await refusal(response);
   return response;
