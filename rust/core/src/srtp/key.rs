@@ -88,6 +88,16 @@ impl SessionKeys {
         Ok(keys)
     }
 
+    /// Session keys as the RFCs' examples give them.
+    #[cfg(test)]
+    pub(super) fn from_parts(profile: Profile, key: &[u8], salt: &[u8], auth: &[u8]) -> Self {
+        let mut keys = Self { key: [0; MAX_KEY], salt: [0; MAX_SALT], auth: [0; MAX_AUTH_KEY], profile };
+        keys.key[..key.len()].copy_from_slice(key);
+        keys.salt[..salt.len()].copy_from_slice(salt);
+        keys.auth[..auth.len()].copy_from_slice(auth);
+        keys
+    }
+
     pub(super) fn key(&self) -> &[u8] {
         &self.key[..self.profile.parameters().key_len]
     }

@@ -85,6 +85,11 @@ impl Outbound {
         self.rtcp_index += 1;
         Ok(wire_len)
     }
+
+    #[cfg(test)]
+    pub(super) fn set_rtcp_index(&mut self, index: u32) {
+        self.rtcp_index = index;
+    }
 }
 
 impl std::fmt::Debug for Outbound {

@@ -1,6 +1,7 @@
 //! Many tags at once, one packet per lane.
 
-use super::sha1::{Engine, Lanes, Portable};
+use super::engines::Engines;
+use super::sha1::{Engine, Lanes};
 use super::{BLOCK, PendingTag, State, TAG_LEN};
 
 /// Encrypted packets in one buffer that wait for their tags.
@@ -9,11 +10,18 @@ use super::{BLOCK, PendingTag, State, TAG_LEN};
 /// stays free for more packets until [`MacBatch::finish`].
 pub struct MacBatch {
     jobs: Vec<Job>,
+    engines: Engines,
 }
 
-struct Job {
+pub(super) struct Job {
     start: usize,
     pending: PendingTag,
+}
+
+impl Job {
+    pub(super) fn new(start: usize, pending: PendingTag) -> Self {
+        Self { start, pending }
+    }
 }
 
 impl Default for MacBatch {
@@ -28,7 +36,7 @@ impl MacBatch {
 
     /// An empty batch. Allocates once, here.
     pub fn new() -> Self {
-        Self { jobs: Vec::with_capacity(Self::CAPACITY) }
+        Self { jobs: Vec::with_capacity(Self::CAPACITY), engines: Engines::detect() }
     }
 
     /// Whether nothing is pending.
@@ -47,7 +55,7 @@ impl MacBatch {
     /// If the batch is full.
     pub fn push(&mut self, start: usize, pending: PendingTag) {
         assert!(!self.is_full(), "finish a full batch first");
-        self.jobs.push(Job { start, pending });
+        self.jobs.push(Job::new(start, pending));
     }
 
     /// Computes and writes all tags, and empties the batch.
@@ -55,7 +63,7 @@ impl MacBatch {
     /// # Panics
     /// If a packet lies outside of the buffer.
     pub fn finish(&mut self, buffer: &mut [u8]) {
-        run::<4, _>(Portable, &self.jobs, buffer);
+        self.engines.run(&self.jobs, buffer);
         self.jobs.clear();
     }
 }
@@ -124,7 +132,8 @@ fn pad(tail: &mut [u8], rest: usize, len: usize) {
     tail[end - 8..].copy_from_slice(&(len as u64 * 8).to_be_bytes());
 }
 
-fn run<const N: usize, E: Engine<N>>(engine: E, jobs: &[Job], buffer: &mut [u8]) {
+/// Hashes all jobs in `N` lanes and writes their tags.
+pub(super) fn run<const N: usize, E: Engine<N>>(engine: E, jobs: &[Job], buffer: &mut [u8]) {
     let mut waiting = jobs.iter();
     let mut states = Lanes::<N>::new();
     let mut lanes: [Option<Lane<'_>>; N] = std::array::from_fn(|index| {

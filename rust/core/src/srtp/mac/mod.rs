@@ -5,7 +5,13 @@
 //! each lane of the vector registers; a lane that has finished takes the next packet, so that lengths may differ.
 
 mod batch;
+mod engines;
 mod sha1;
+#[cfg(target_arch = "x86_64")]
+mod simd;
+
+#[cfg(test)]
+mod tests;
 
 use aws_lc_rs::hmac;
 use zeroize::Zeroize;

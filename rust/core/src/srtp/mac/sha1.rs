@@ -86,7 +86,7 @@ impl<const N: usize> Engine<N> for Portable {
     }
 }
 
-const K: [u32; 4] = [0x5a82_7999, 0x6ed9_eba1, 0x8f1b_bcdc, 0xca62_c1d6];
+pub(super) const K: [u32; 4] = [0x5a82_7999, 0x6ed9_eba1, 0x8f1b_bcdc, 0xca62_c1d6];
 
 /// One block of one message.
 pub(super) fn compress(state: &mut State, block: &[u8; BLOCK]) {
