@@ -114,7 +114,7 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _event_loop_lag(app: web.Application) -> AsyncIterator[None]:
-    async with app[METRICS].watch_event_loop():
+    with app[METRICS].watch_event_loop():
         yield
 
 

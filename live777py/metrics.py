@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from contextlib import asynccontextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from prometheus_client import Metric
 
@@ -82,21 +82,17 @@ class Metrics:
         known = method if method in {"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "PUT"} else "other"
         self._requests[known, str(status)] += 1
 
-    @asynccontextmanager
-    async def watch_event_loop(self) -> AsyncIterator[None]:
+    @contextmanager
+    def watch_event_loop(self) -> Iterator[None]:
+        """Look every `LAG_INTERVAL` at how late the running loop is."""
         loop = asyncio.get_running_loop()
-
-        def schedule() -> asyncio.TimerHandle:
-            due = loop.time() + LAG_INTERVAL
-            return loop.call_at(due, look, due)
-
-        timer = schedule()
 
         def look(due: float) -> None:
             nonlocal timer
             self._lag.observe(max(0.0, loop.time() - due))
-            timer = schedule()
+            timer = loop.call_later(LAG_INTERVAL, look, loop.time() + LAG_INTERVAL)
 
+        timer = loop.call_later(LAG_INTERVAL, look, loop.time() + LAG_INTERVAL)
         try:
             yield
         finally:

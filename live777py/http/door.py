@@ -46,11 +46,12 @@ def build_door(config: Config, *, web_pages: Path = pages.BUILT_PAGES) -> web.Ap
     for resource in RESOURCES:
         resource.register(app.router)
     pages.register(app.router)
-    app.on_response_prepare.append(_count)
+    app.on_response_prepare.append(_sign)
     if config.http.cors:
         app.on_response_prepare.append(cors.add_cors_headers)
     return app
 
 
-async def _count(request: web.Request, response: web.StreamResponse) -> None:
+async def _sign(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "live777py"
     request.app[METRICS].count_request(request.method, response.status)
