@@ -2,11 +2,13 @@
 
 #![deny(unsafe_code)]
 
+pub mod codec;
 pub mod command;
 pub mod egress;
 pub mod event;
 pub mod ice;
 pub mod relay;
+pub mod rtp;
 pub mod srtp;
 pub mod stats;
 pub mod stun;
