@@ -2,11 +2,52 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import sys
+from typing import TYPE_CHECKING, cast
+
 import aioice.ice
 import pytest
+
+from tests.fakes import media as fake_media
+
+if importlib.util.find_spec("live777py._media") is None:
+    # Without a Rust toolchain the tests of the control side still run; those of the real engine are skipped.
+    sys.modules["live777py._media"] = fake_media
+
+native = importlib.import_module("live777py.media.native")
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from live777py.media.engine import MediaEngine
 
 
 @pytest.fixture
 def loopback_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     """aioice leaves 127.0.0.1 out of its host candidates."""
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda *_: ["127.0.0.1"])
+
+
+@pytest.fixture
+def fake_native(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gateway runs on `tests.fakes.media` instead of the built engine."""
+    for name in native.__all__:
+        monkeypatch.setattr(native, name, getattr(fake_media, name))
+
+
+@pytest.fixture
+async def engine(fake_native: None) -> AsyncIterator[MediaEngine]:
+    """A media engine of two workers over the fake."""
+    from live777py.media.engine import MediaEngine
+
+    engine = MediaEngine([["127.0.0.1:0"], ["127.0.0.1:0"]])
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def fake(engine: MediaEngine) -> fake_media.Engine:
+    """What is behind `engine`."""
+    return cast("fake_media.Engine", engine._engine)

@@ -45,9 +45,10 @@ class SocketAddress:
     def parse(cls, text: str) -> SocketAddress:
         """`1.2.3.4:5` or `[2001:db8::1]:5`. Raises `ValueError`."""
         host, separator, port = text.rpartition(":")
-        if not separator or (":" in host) != (host.startswith("[") and host.endswith("]")):
+        bracketed = host.startswith("[") and host.endswith("]")
+        if not separator or bracketed != (":" in host):
             raise ValueError(f"{text!r} is not IP:PORT")
-        return cls(ip_address(host.strip("[]")), _port(port))
+        return cls(ip_address(host[1:-1] if bracketed else host), _port(port))
 
     def __str__(self) -> str:
         return f"[{self.ip}]:{self.port}" if self.ip.version == 6 else f"{self.ip}:{self.port}"

@@ -134,7 +134,7 @@ class DtlsTransport(RTCDtlsTransport):
     def datagram_received(self, datagram: bytes) -> None:
         if self._state is State.CONNECTED:
             self._read(datagram)
-        else:
+        elif datagram:
             self._link.feed(datagram)
 
     def shutdown(self) -> None:

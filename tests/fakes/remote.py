@@ -1,0 +1,83 @@
+"""The other end of a session over the fake engine: an offer, and DTLS with a certificate of its own. No media."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from live777py.rtc.certificate import Certificate
+from live777py.rtc.dtls import DtlsTransport
+from tests.fakes import media as fake_media
+
+if TYPE_CHECKING:
+    from live777py.rtc.srtp import SrtpKeys
+
+CERTIFICATE = Certificate.generate()
+UFRAG = "remote"
+
+CODECS = {
+    "opus": ("audio", 111, "opus/48000/2"),
+    "pcmu": ("audio", 0, "PCMU/8000"),
+    "vp8": ("video", 96, "VP8/90000"),
+    "vp9": ("video", 98, "VP9/90000"),
+    "av1": ("video", 45, "AV1/90000"),
+}
+
+
+def offer(
+    *codecs: str, direction: str = "sendonly", setup: str = "actpass", fingerprint: tuple[str, str] | None = None
+) -> str:
+    """One m-section for each kind that the codecs name."""
+    name, value = fingerprint or CERTIFICATE.fingerprint
+    kinds = list(dict.fromkeys(CODECS[codec][0] for codec in codecs))
+    lines = [
+        "v=0",
+        "o=- 1 1 IN IP4 127.0.0.1",
+        "s=-",
+        "t=0 0",
+        "a=group:BUNDLE " + " ".join(str(mid) for mid in range(len(kinds))),
+        f"a=fingerprint:{name} {value}",
+        f"a=ice-ufrag:{UFRAG}",
+        "a=ice-pwd:" + "p" * 24,
+        f"a=setup:{setup}",
+    ]
+    for mid, kind in enumerate(kinds):
+        chosen = [CODECS[codec] for codec in codecs if CODECS[codec][0] == kind]
+        lines += [
+            f"m={kind} 9 UDP/TLS/RTP/SAVPF " + " ".join(str(payload_type) for _, payload_type, _ in chosen),
+            "c=IN IP4 0.0.0.0",
+            f"a=mid:{mid}",
+            f"a={direction}",
+            "a=rtcp-mux",
+            *(f"a=rtpmap:{payload_type} {rtpmap}" for _, payload_type, rtpmap in chosen),
+        ]
+    return "".join(f"{line}\r\n" for line in lines)
+
+
+def watch(*codecs: str, setup: str = "actpass") -> str:
+    """The offer of a viewer."""
+    return offer(*codecs, direction="recvonly", setup=setup)
+
+
+class Remote:
+    """Runs ICE (an event) and DTLS with one transport of the fake engine."""
+
+    def __init__(self, fake: fake_media.Engine, transport: int, *, server: bool = False) -> None:
+        self._fake = fake
+        self.transport = transport
+        self.closed = asyncio.Event()
+        self.dtls = DtlsTransport(
+            CERTIFICATE, role="server" if server else "client", send=self._send, on_closed=self.closed.set
+        )
+        fake.transports[transport].on_dtls = self._receive
+
+    async def connect(self, fingerprint: tuple[str, str]) -> SrtpKeys:
+        self._fake.emit(fake_media.IceConnected(self.transport, "127.0.0.1:7777", "127.0.0.1:50000"))
+        async with asyncio.timeout(10):
+            return await self.dtls.connect([fingerprint])
+
+    def _send(self, datagram: bytes) -> None:
+        self._fake.emit(fake_media.Dtls(self.transport, datagram))
+
+    def _receive(self, datagram: bytes) -> None:
+        asyncio.get_running_loop().call_soon(self.dtls.datagram_received, datagram)

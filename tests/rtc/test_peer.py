@@ -1,0 +1,231 @@
+"""One server-side transport over the fake engine: how it begins, and every way in which it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from live777py.errors import Unavailable, Unprocessable
+from live777py.rtc import peer as peer_module
+from live777py.rtc.certificate import Certificate
+from live777py.rtc.negotiation import CodecPolicy, plan_publish
+from live777py.rtc.peer import EndReason, PeerState, ServerPeer
+from live777py.rtc.sdpfrag import Fragment, parse_fragment
+from tests.fakes import media as fake_media
+from tests.fakes.remote import UFRAG, Remote, offer
+
+if TYPE_CHECKING:
+    from live777py.media.engine import MediaEngine
+
+OURS = Certificate.generate()
+WRONG = ("sha-256", ":".join(["AB"] * 32))
+
+
+class Owner:
+    def __init__(self) -> None:
+        self.states: list[PeerState] = []
+        self.ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
+        self.connected = asyncio.Event()
+
+    def peer_state_changed(self, state: PeerState) -> None:
+        self.states.append(state)
+        if state == "connected":
+            self.connected.set()
+
+    def peer_ended(self, reason: EndReason) -> None:
+        self.ended.set_result(reason)
+
+    async def end(self) -> EndReason:
+        async with asyncio.timeout(5):
+            return await self.ended
+
+
+async def opened(engine: MediaEngine, owner: Owner, text: str | None = None) -> ServerPeer:
+    plan = plan_publish(text or offer("opus", "vp8"), CodecPolicy())
+    peer = ServerPeer(engine, OURS, owner=owner, remote=plan.remote, label="a peer")
+    await peer.open("stream", publish=plan.media)
+    return peer
+
+
+async def connected(engine: MediaEngine, fake: fake_media.Engine, owner: Owner, *, setup: str = "actpass") -> Remote:
+    peer = await opened(engine, owner, offer("opus", "vp8", setup=setup))
+    remote = Remote(fake, peer.transport, server=setup == "passive")
+    await remote.connect(OURS.fingerprint)
+    async with asyncio.timeout(5):
+        await owner.connected.wait()
+    return remote
+
+
+def no_trace(engine: MediaEngine, fake: fake_media.Engine) -> bool:
+    names = {task.get_name() for task in asyncio.all_tasks()}
+    return (
+        not fake.transports
+        and not engine.transports
+        and not engine.placement._groups
+        and not any(name.startswith("dtls") for name in names)
+    )
+
+
+@pytest.mark.parametrize("setup", ["actpass", "active", "passive"])
+async def test_keys_reach_the_engine_in_both_roles(engine: MediaEngine, fake: fake_media.Engine, setup: str) -> None:
+    owner = Owner()
+    remote = await connected(engine, fake, owner, setup=setup)
+    assert owner.states == ["connecting", "connected"]
+    keys = fake.transports[remote.transport].keys
+    assert keys is not None
+    assert keys["profile"] == "AEAD_AES_128_GCM"
+
+
+async def test_a_client_hello_before_nomination_is_answered(engine: MediaEngine, fake: fake_media.Engine) -> None:
+    owner = Owner()
+    peer = await opened(engine, owner)
+    remote = Remote(fake, peer.transport)
+    await remote.dtls.connect([OURS.fingerprint])
+    async with asyncio.timeout(5):
+        await owner.connected.wait()
+
+
+async def test_as_dtls_client_nothing_is_said_before_ice(engine: MediaEngine, fake: fake_media.Engine) -> None:
+    owner = Owner()
+    peer = await opened(engine, owner, offer("opus", setup="passive"))
+    said: list[bytes] = []
+    fake.transports[peer.transport].on_dtls = said.append
+    fake.emit(fake_media.Dtls(peer.transport, b"\x16" + bytes(20)))
+    await engine.dump()
+    assert not said
+    fake.emit(fake_media.IceConnected(peer.transport, "", ""))
+    async with asyncio.timeout(1):
+        while len(said) < 3:
+            await asyncio.sleep(0.01)
+    assert len(set(said)) == 1, "the same ClientHello, again and again until there is an answer"
+
+
+async def test_a_roaming_peer_does_not_shake_hands_again(engine: MediaEngine, fake: fake_media.Engine) -> None:
+    owner = Owner()
+    remote = await connected(engine, fake, owner)
+    fake.emit(fake_media.IceConnected(remote.transport, "127.0.0.1:7777", "127.0.0.1:50001"))
+    await engine.dump()
+    assert owner.states == ["connecting", "connected"]
+
+
+async def test_close_says_goodbye_and_leaves_nothing(engine: MediaEngine, fake: fake_media.Engine) -> None:
+    owner = Owner()
+    peer = await opened(engine, owner)
+    remote = Remote(fake, peer.transport)
+    await remote.connect(OURS.fingerprint)
+    async with asyncio.timeout(5):
+        await owner.connected.wait()
+        peer.close()
+        peer.close()
+        await peer.wait_closed()
+        await remote.closed.wait()
+    assert no_trace(engine, fake)
+    assert not owner.ended.done(), "the owner knows"
+
+
+async def test_the_goodbye_of_the_peer_ends_the_session(engine: MediaEngine, fake: fake_media.Engine) -> None:
+    owner = Owner()
+    remote = await connected(engine, fake, owner)
+    remote.dtls.shutdown()
+    assert await owner.end() == "peer-closed"
+    await engine.dump()
+    assert no_trace(engine, fake)
+
+
+async def test_lost_consent_ends_the_session(engine: MediaEngine, fake: fake_media.Engine) -> None:
+    owner = Owner()
+    remote = await connected(engine, fake, owner)
+    fake.emit(fake_media.IceLost(remote.transport))
+    assert await owner.end() == "idle-timeout"
+    assert owner.states[-1] == "failed"
+
+
+async def test_the_end_of_the_worker_ends_the_session(engine: MediaEngine, fake: fake_media.Engine) -> None:
+    owner = Owner()
+    await connected(engine, fake, owner)
+    fake.emit(fake_media.Closed(0, "a fault"))
+    assert await owner.end() == "engine-failed"
+    assert not engine.transports
+
+
+@pytest.mark.parametrize("setup", ["actpass", "passive"])
+async def test_a_wrong_fingerprint_gets_no_keys_in_either_role(
+    engine: MediaEngine, fake: fake_media.Engine, setup: str
+) -> None:
+    owner = Owner()
+    peer = await opened(engine, owner, offer("opus", setup=setup, fingerprint=WRONG))
+    entry = fake.transports[peer.transport]
+    remote = Remote(fake, peer.transport, server=setup == "passive")
+    await remote.connect(OURS.fingerprint)
+    assert await owner.end() == "dtls-failed"
+    assert entry.keys is None
+    await engine.dump()
+    assert no_trace(engine, fake)
+
+
+async def test_a_peer_that_never_comes_is_given_up(
+    engine: MediaEngine, fake: fake_media.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_module, "SETUP_TIMEOUT", 0.05)
+    owner = Owner()
+    peer = await opened(engine, owner)
+    fake.emit(fake_media.IceConnected(peer.transport, "", ""))
+    assert await owner.end() == "setup-timeout"
+    await engine.dump()
+    assert no_trace(engine, fake)
+
+
+async def test_what_the_engine_refuses_is_undone_by_close(engine: MediaEngine, fake: fake_media.Engine) -> None:
+    plan = plan_publish(offer("opus"), CodecPolicy())
+    peer = ServerPeer(engine, OURS, owner=Owner(), remote=plan.remote, label="a peer")
+    fake.transports[peer.transport] = fake_media.FakeTransport(
+        0, fake_media.IceParameters(role="", local_ufrag="", local_pwd="")
+    )
+    with pytest.raises(Exception, match="id_in_use"):
+        await peer.open("stream", publish=plan.media)
+    peer.close()
+    await peer.wait_closed()
+    assert no_trace(engine, fake)
+
+
+async def test_without_a_worker_there_is_no_session(engine: MediaEngine, fake: fake_media.Engine) -> None:
+    for worker in (0, 1):
+        fake.emit(fake_media.Closed(worker, "a fault"))
+    await engine.dump()
+    with pytest.raises(Unavailable):
+        await opened(engine, Owner())
+
+
+async def test_closed_while_it_opens(engine: MediaEngine, fake: fake_media.Engine) -> None:
+    plan = plan_publish(offer("opus"), CodecPolicy())
+    peer = ServerPeer(engine, OURS, owner=Owner(), remote=plan.remote, label="a peer")
+    opening = asyncio.create_task(peer.open("stream", publish=plan.media))
+    await asyncio.sleep(0)
+    peer.close()
+    with pytest.raises(Unavailable):
+        await opening
+    await peer.wait_closed()
+    assert no_trace(engine, fake)
+
+
+async def test_trickled_candidates_do_no_harm_and_have_a_bound(engine: MediaEngine) -> None:
+    peer = await opened(engine, Owner())
+    lines = (
+        "a=candidate:1 1 udp 2122260223 4b7a1c7e-0000-4000-8000-000000000000.local 50000 typ host",
+        "a=candidate:2 1 tcp 1518280447 192.0.2.1 9 typ host tcptype active",
+        "a=candidate:3 1 udp 2122260223 198.18.0.1 50000 typ host",
+    )
+    text = f"a=ice-ufrag:{UFRAG}\r\na=ice-pwd:{'p' * 24}\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"
+    peer.trickle(parse_fragment(text + "".join(f"{line}\r\n" for line in lines)))
+    fragment = parse_fragment(text + f"{lines[0]}\r\n" * 16)
+    with pytest.raises(Unprocessable, match="candidates"):
+        for _ in range(peer_module.MAX_REMOTE_CANDIDATES):
+            peer.trickle(fragment)
+
+
+async def test_an_ice_restart_is_refused(engine: MediaEngine) -> None:
+    peer = await opened(engine, Owner())
+    with pytest.raises(Unprocessable, match="restart"):
+        peer.trickle(Fragment(ice_ufrag="other", ice_pwd="p" * 24, candidates=(), end_of_candidates=False))
