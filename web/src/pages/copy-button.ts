@@ -14,7 +14,9 @@ export class CopyButton extends LitElement {
 
   static override styles = [tokens, controls, css`
     :host { display: inline-block; }
+    button { min-width: 92px; }
     .done { border-color: var(--good); color: var(--good); }
+    @media (max-width: 640px) { button { min-width: 84px; padding: 0 8px; } }
   `]; // prettier-ignore
 
   constructor() {

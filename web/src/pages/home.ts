@@ -121,7 +121,9 @@ class GatewayHome extends LitElement {
 
   #ask(): void {
     const dialog = this.renderRoot.querySelector("dialog");
-    if (dialog && !dialog.open) dialog.showModal();
+    if (!dialog || dialog.open) return;
+    dialog.querySelector("form")?.reset();
+    dialog.showModal();
   }
 
   #sign(token: string, keep: boolean): void {
@@ -175,8 +177,8 @@ class GatewayHome extends LitElement {
           </label>
           <whip-publisher .stream=${named} controls reconnect @state=${() => this.#watch?.refresh()}></whip-publisher>
         </section>
-        <section class="guide" aria-label="Publish from a program">
-          <h2>Publish “${named}” from a program</h2>
+        <section class="guide" aria-label="Publish from a program, or embed">
+          <h2>Publish “${named}” from a program, or embed it</h2>
           <publish-guide .gateway=${this.#gateway} .stream=${named} .signed=${this.signed}></publish-guide>
         </section>
       </main>
@@ -215,7 +217,7 @@ class GatewayHome extends LitElement {
     return html`<dialog aria-label="Sign in">
       <form method="dialog" @submit=${submit}>
         <h2>Sign in</h2>
-        <p>This gateway asks for a token.</p>
+        <p>${this.locked ? this.problem : nothing}</p>
         <label>Token <input name="token" type="password" required autocomplete="current-password" autofocus /></label>
         <label class="remember"><input name="keep" type="checkbox" /> Remember on this device</label>
         <div class="buttons">

@@ -80,7 +80,7 @@ export class PublishGuide extends LitElement {
       case "GStreamer": {
         const token = this.signed ? ' signaller::auth-token="$TOKEN"' : "";
         return block(
-          `gst-launch-1.0 whipclientsink name=out signaller::whip-endpoint=${quote(url)}${token} \\\n  videotestsrc is-live=true ! video/x-raw,width=1280,height=720 ! queue ! out. \\\n  audiotestsrc is-live=true ! queue ! out.`,
+          `gst-launch-1.0 whipclientsink name=out \\\n  signaller::whip-endpoint=${quote(url)}${token} \\\n  videotestsrc is-live=true ! video/x-raw,width=1280,height=720 ! queue ! out. \\\n  audiotestsrc is-live=true ! queue ! out.`,
           "With the rswebrtc plugin of GStreamer 1.24 or later:",
         );
       }
