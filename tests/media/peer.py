@@ -1,0 +1,219 @@
+"""The engine seen from both ends, without SDP and DTLS: its console, and peers of one UDP socket with keys set by hand.
+
+Everything here blocks, with a time limit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import secrets
+import select
+import socket
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from aioice import stun
+from aiortc.rtp import RtcpPacket, RtpPacket, is_rtcp
+from pylibsrtp import Policy, Session
+
+from live777py.media import native
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from live777py._media import SrtpProfile, Stats
+
+T = TypeVar("T")
+Address = tuple[str, int]
+
+TIME_LIMIT: Final = 5.0
+"""Seconds that anything may take on loopback."""
+
+KEY_LENGTHS: Final[dict[SrtpProfile, tuple[int, int]]] = {
+    "AEAD_AES_128_GCM": (16, 12),
+    "AEAD_AES_256_GCM": (32, 12),
+    "AES128_CM_HMAC_SHA1_80": (16, 14),
+}
+_LIBSRTP_PROFILES: Final[dict[SrtpProfile, int]] = {
+    "AEAD_AES_128_GCM": Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
+    "AEAD_AES_256_GCM": Policy.SRTP_PROFILE_AEAD_AES_256_GCM,
+    "AES128_CM_HMAC_SHA1_80": Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
+}
+
+
+class Refused(Exception):
+    """The engine answered a command with this error code."""
+
+
+class Console:
+    """Sends commands and waits for their responses; keeps the events for whoever asks."""
+
+    def __init__(self, sockets: Sequence[Sequence[str]] = (("127.0.0.1:0",),)) -> None:
+        self.engine = native.Engine(sockets=sockets)
+        self.ids = itertools.count(1)
+        self.responses: deque[native.Response] = deque()
+        self.events: deque[Any] = deque()
+        self._requests = itertools.count(1)
+        self._readable = select.poll()
+        self._readable.register(self.engine.fileno(), select.POLLIN)
+
+    def address(self, worker: int = 0) -> Address:
+        host, port = self.engine.addresses()[worker][0].rsplit(":", 1)
+        return host, int(port)
+
+    def send(self, command: Callable[..., None], *arguments: object, **options: object) -> int:
+        """Sends and does not wait; returns the request's number."""
+        request = next(self._requests)
+        command(request, *arguments, **options)
+        return request
+
+    def call(self, command: Callable[..., None], *arguments: object, **options: object) -> Any:
+        """Sends, waits, and returns the response's value; raises `Refused`."""
+        request = self.send(command, *arguments, **options)
+        response = self._next(self.responses, lambda answer: answer.request == request)
+        if response.error is not None:
+            raise Refused(response.error)
+        return response.value
+
+    def stats(self) -> Stats:
+        return cast("Stats", self.call(self.engine.stats))
+
+    def wait(self, kind: type[T], **fields: object) -> T:
+        """The next event of this class with these fields; the others stay."""
+
+        def matches(event: object) -> bool:
+            return isinstance(event, kind) and all(getattr(event, name) == value for name, value in fields.items())
+
+        return cast("T", self._next(self.events, matches))
+
+    def _next(self, queue: deque[Any], matches: Callable[[Any], bool]) -> Any:
+        deadline = time.monotonic() + TIME_LIMIT
+        while True:
+            for item in queue:
+                if matches(item):
+                    queue.remove(item)
+                    return item
+            if not self._readable.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                raise TimeoutError(f"the engine did not say it; it said {list(queue)}")
+            for told in self.engine.poll():
+                (self.responses if isinstance(told, native.Response) else self.events).append(told)
+
+
+@contextlib.contextmanager
+def running_console(sockets: Sequence[Sequence[str]] = (("127.0.0.1:0",),)) -> Iterator[Console]:
+    console = Console(sockets)
+    try:
+        yield console
+    finally:
+        console.engine.close()
+
+
+class Peer:
+    """One transport of the engine and the other end of it."""
+
+    def __init__(self, console: Console, *, profile: SrtpProfile = "AEAD_AES_128_GCM", worker: int = 0) -> None:
+        self.console = console
+        self.profile: SrtpProfile = profile
+        self.server = console.address(worker)
+        self.ufrag, self.pwd = secrets.token_hex(4), secrets.token_hex(16)
+        self.server_ufrag, self.server_pwd = secrets.token_hex(4), secrets.token_hex(16)
+        self.transport = next(console.ids)
+        ice = native.IceParameters(
+            role="lite",
+            local_ufrag=self.server_ufrag,
+            local_pwd=self.server_pwd,
+            remote_ufrag=self.ufrag,
+            remote_pwd=self.pwd,
+        )
+        console.call(console.engine.open_transport, self.transport, worker=worker, ice=ice)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.settimeout(TIME_LIMIT)
+        key, salt = KEY_LENGTHS[profile]
+        self.engine_key, self.engine_salt = secrets.token_bytes(key), secrets.token_bytes(salt)
+        self.key, self.salt = secrets.token_bytes(key), secrets.token_bytes(salt)
+        self._outbound = self._session(self.key + self.salt, Policy.SSRC_ANY_OUTBOUND)
+        self._inbound = self._session(self.engine_key + self.engine_salt, Policy.SSRC_ANY_INBOUND)
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def check(self, *, nominate: bool = True, pwd: str | None = None) -> stun.Message:
+        """A binding request of a controlling agent (RFC 8445 section 7.2.2)."""
+        message = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
+        message.attributes["USERNAME"] = f"{self.server_ufrag}:{self.ufrag}"
+        message.attributes["PRIORITY"] = 1845501695
+        message.attributes["ICE-CONTROLLING"] = 1
+        if nominate:
+            message.attributes["USE-CANDIDATE"] = None
+        message.add_message_integrity((pwd or self.server_pwd).encode())
+        return message
+
+    def nominate(self) -> None:
+        """Sends a check; its response waits in the socket."""
+        self.socket.sendto(bytes(self.check()), self.server)
+        self.console.wait(native.IceConnected, transport=self.transport)
+
+    def install_keys(self) -> None:
+        self.console.call(
+            self.console.engine.install_keys,
+            self.transport,
+            profile=self.profile,
+            local_key=self.engine_key,
+            local_salt=self.engine_salt,
+            remote_key=self.key,
+            remote_salt=self.salt,
+        )
+
+    def connect(self) -> None:
+        """ICE and keys."""
+        self.nominate()
+        assert stun.parse_message(self.socket.recv(2048)).message_class == stun.Class.RESPONSE
+        self.install_keys()
+
+    def add_track(self, parameters: native.TrackParameters) -> int:
+        track = next(self.console.ids)
+        self.console.call(self.console.engine.add_track, self.transport, track, parameters=parameters)
+        return track
+
+    def subscribe(self, parameters: native.SubscriptionParameters) -> int:
+        subscription = next(self.console.ids)
+        self.console.call(self.console.engine.subscribe, self.transport, subscription, parameters=parameters)
+        return subscription
+
+    def protect(self, packet: RtpPacket) -> bytes:
+        return self._outbound.protect(packet.serialize())
+
+    def send_rtp(self, packet: RtpPacket) -> None:
+        self.socket.sendto(self.protect(packet), self.server)
+
+    def send_rtcp(self, packet: RtcpPacket) -> None:
+        self.socket.sendto(self._outbound.protect_rtcp(bytes(packet)), self.server)
+
+    def receive(self) -> RtpPacket | list[RtcpPacket]:
+        """The next SRTP or SRTCP packet, decrypted."""
+        data = self.socket.recv(2048)
+        if is_rtcp(data):
+            return cast("list[RtcpPacket]", RtcpPacket.parse(self._inbound.unprotect_rtcp(data)))
+        return RtpPacket.parse(self._inbound.unprotect(data))
+
+    def receive_rtp(self) -> RtpPacket:
+        """The next SRTP packet, reports skipped."""
+        while not isinstance(packet := self.receive(), RtpPacket):
+            pass
+        return packet
+
+    def receive_rtcp(self, kind: type[T]) -> T:
+        """The next RTCP packet of this class, everything else skipped."""
+        while True:
+            packets = self.receive()
+            for packet in packets if isinstance(packets, list) else ():
+                if isinstance(packet, kind):
+                    return packet
+
+    def _session(self, key: bytes, direction: int) -> Session:
+        policy = Policy(key=key, ssrc_type=direction, srtp_profile=_LIBSRTP_PROFILES[self.profile])
+        policy.allow_repeat_tx = True
+        return Session(policy)
