@@ -7,7 +7,8 @@ Commands return at once. Each carries a `request` number that the caller chose, 
 `poll()` empties it. Transports, tracks and subscriptions are numbered by the caller; a number is never used twice.
 
 A malformed argument raises `ValueError` at the call; what only the media thread can know (an unknown id, an id in use)
-is the `error` of the response. After `close()` every command raises `EngineClosed`.
+is the `error` of the response. After `close()` every command raises `EngineClosed`; `fileno()` and `poll()` work on, so
+that the last responses can be read.
 """
 
 from collections.abc import Sequence
@@ -38,7 +39,10 @@ class IceParameters:
 
 @final
 class CodecParameters:
-    """One payload type of an m-section. `name` is the rtpmap encoding name in any case, `clock_rate` in Hz."""
+    """One payload type of an m-section. `name` is the rtpmap encoding name in any case, `clock_rate` in Hz.
+
+    A codec that the engine does not know is forwarded as it is: without key frames, picture size and layers.
+    """
 
     def __new__(
         cls,

@@ -12,7 +12,7 @@ import select
 import socket
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, SupportsBytes, TypeVar, cast
 
 from aioice import stun
 from aiortc.rtp import RtcpPacket, RtpPacket, is_rtcp
@@ -23,7 +23,7 @@ from live777py.media import native
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from live777py._media import SrtpProfile, Stats
+    from live777py._media import Event, SrtpProfile, Stats  # noqa: TID251
 
 T = TypeVar("T")
 Address = tuple[str, int]
@@ -43,7 +43,7 @@ _LIBSRTP_PROFILES: Final[dict[SrtpProfile, int]] = {
 }
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818
     """The engine answered a command with this error code."""
 
 
@@ -54,7 +54,7 @@ class Console:
         self.engine = native.Engine(sockets=sockets)
         self.ids = itertools.count(1)
         self.responses: deque[native.Response] = deque()
-        self.events: deque[Any] = deque()
+        self.events: deque[Event] = deque()
         self._requests = itertools.count(1)
         self._readable = select.poll()
         self._readable.register(self.engine.fileno(), select.POLLIN)
@@ -98,7 +98,10 @@ class Console:
             if not self._readable.poll(max(0.0, deadline - time.monotonic()) * 1000):
                 raise TimeoutError(f"the engine did not say it; it said {list(queue)}")
             for told in self.engine.poll():
-                (self.responses if isinstance(told, native.Response) else self.events).append(told)
+                if isinstance(told, native.Response):
+                    self.responses.append(told)
+                else:
+                    self.events.append(told)
 
 
 @contextlib.contextmanager
@@ -189,7 +192,7 @@ class Peer:
     def send_rtp(self, packet: RtpPacket) -> None:
         self.socket.sendto(self.protect(packet), self.server)
 
-    def send_rtcp(self, packet: RtcpPacket) -> None:
+    def send_rtcp(self, packet: SupportsBytes) -> None:
         self.socket.sendto(self._outbound.protect_rtcp(bytes(packet)), self.server)
 
     def receive(self) -> RtpPacket | list[RtcpPacket]:

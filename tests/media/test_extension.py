@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import itertools
 import os
 import socket
 import struct
@@ -20,9 +21,9 @@ from live777py.media import native
 from tests.media.peer import KEY_LENGTHS, TIME_LIMIT, Console, Peer, Refused, running_console
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from live777py._media import SrtpProfile
+    from live777py._media import SrtpProfile  # noqa: TID251
 
 PUBLISHED_SSRC: Final = 0x1111_1111
 VIEWED_SSRC: Final = 0x2222_2222
@@ -103,8 +104,8 @@ class TestArguments:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken, socket.socket(type=socket.SOCK_DGRAM) as free:
             taken.bind(("127.0.0.1", 0))
             free.bind(("127.0.0.1", 0))
-            first = "127.0.0.1:{}".format(free.getsockname()[1])
-            second = "127.0.0.1:{}".format(taken.getsockname()[1])
+            first = f"127.0.0.1:{free.getsockname()[1]}"
+            second = f"127.0.0.1:{taken.getsockname()[1]}"
             free.close()
             with pytest.raises(OSError, match="in use") as caught:
                 native.Engine(sockets=[[first], [second]])
@@ -129,7 +130,7 @@ class TestArguments:
         with pytest.raises(ValueError, match="role"):
             native.IceParameters(role="half", local_ufrag="ufrag", local_pwd="p" * 22)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="name"):
-            native.CodecParameters(payload_type=96, name="H262", clock_rate=90000)
+            native.CodecParameters(payload_type=96, name="", clock_rate=90000)
         with pytest.raises(ValueError, match="payload_type"):
             native.CodecParameters(payload_type=128, name="VP8", clock_rate=90000)
         with pytest.raises(ValueError, match="range"):
@@ -193,23 +194,23 @@ class TestCommands:
 
     def test_unknown_ids(self, console: Console) -> None:
         engine = console.engine
-        nowhere = (
-            lambda: console.call(engine.close_transport, 7),
-            lambda: console.call(engine.add_track, 7, 8, parameters=published()),
-            lambda: console.call(engine.remove_track, 7),
-            lambda: console.call(engine.subscribe, 7, 8, parameters=viewed()),
-            lambda: console.call(engine.unsubscribe, 7),
-            lambda: console.call(engine.attach, 7, 8, payload_types=[(1, 1)]),
-            lambda: console.call(engine.detach, 7),
-            lambda: console.call(engine.select_layer, 7, rid=None),
-            lambda: console.call(engine.pause, 7, paused=True),
-            lambda: console.call(engine.request_key_frame, 7),
-            lambda: console.call(engine.add_remote_candidate, 7, address="127.0.0.1:1", priority=1),
-            lambda: console.call(engine.restart_ice, 7, ice=ice_parameters()),
+        nowhere: tuple[tuple[Callable[..., None], tuple[int, ...], dict[str, object]], ...] = (
+            (engine.close_transport, (7,), {}),
+            (engine.add_track, (7, 8), {"parameters": published()}),
+            (engine.remove_track, (7,), {}),
+            (engine.subscribe, (7, 8), {"parameters": viewed()}),
+            (engine.unsubscribe, (7,), {}),
+            (engine.attach, (7, 8), {"payload_types": [(1, 1)]}),
+            (engine.detach, (7,), {}),
+            (engine.select_layer, (7,), {"rid": None}),
+            (engine.pause, (7,), {"paused": True}),
+            (engine.request_key_frame, (7,), {}),
+            (engine.add_remote_candidate, (7,), {"address": "127.0.0.1:1", "priority": 1}),
+            (engine.restart_ice, (7,), {"ice": ice_parameters()}),
         )
-        for command in nowhere:
+        for command, arguments, options in nowhere:
             with pytest.raises(Refused, match="unknown_id"):
-                command()
+                console.call(command, *arguments, **options)
         engine.send_dtls(7, b"to nobody")
 
     def test_an_id_is_used_once(self, console: Console) -> None:
@@ -228,7 +229,7 @@ class TestCommands:
     async def test_the_queue_wakes_asyncio(self, console: Console) -> None:
         told: asyncio.Future[list[object]] = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().add_reader(
-            console.engine.fileno(), lambda: told.done() or told.set_result(list(console.engine.poll()))
+            console.engine.fileno(), lambda: told.set_result(list(console.engine.poll()))
         )
         console.send(console.engine.dump)
         (response,) = await asyncio.wait_for(told, TIME_LIMIT)
@@ -291,7 +292,8 @@ class TestIce:
         with contextlib.closing(peer):
             request = peer.check()
             peer.socket.sendto(bytes(request), peer.server)
-            response = stun.parse_message(peer.socket.recv(2048), integrity_key=peer.server_pwd.encode())
+            response = stun.parse_message(peer.socket.recv(2048))
+            assert response.check_message_integrity(peer.server_pwd.encode())
             assert response.message_class == stun.Class.RESPONSE
             assert response.transaction_id == request.transaction_id
             assert response.attributes["XOR-MAPPED-ADDRESS"] == peer.socket.getsockname()
@@ -343,7 +345,7 @@ class TestForwarding:
                 assert {packet.payload_type for packet in packets} == {120}
                 start = packets[0].sequence_number
                 assert [packet.sequence_number for packet in packets] == [(start + i) & 0xFFFF for i in range(12)]
-                steps = {(b.timestamp - a.timestamp) & 0xFFFFFFFF for a, b in zip(packets, packets[1:], strict=False)}
+                steps = {(b.timestamp - a.timestamp) & 0xFFFFFFFF for a, b in itertools.pairwise(packets)}
                 assert steps == {3000}
                 assert [packet.payload for packet in packets] == [KEY_FRAME] + [DELTA_FRAME] * 11
             started = console.wait(native.TrackStarted, track=track, width=640)
@@ -378,7 +380,7 @@ class TestForwarding:
             assert rejected[publisher.transport] == 3
 
     @pytest.mark.parametrize("rtx", [False, True])
-    def test_a_nack_is_answered(self, console: Console, rtx: bool) -> None:  # noqa: FBT001
+    def test_a_nack_is_answered(self, console: Console, rtx: bool) -> None:
         with connected(console) as publisher, connected(console) as viewer:
             subscription = attach(console, viewer, publisher.add_track(published()), rtx=rtx)
             for sequence in range(1, 6):
@@ -460,7 +462,7 @@ class TestSockets:
             assert row.datagrams_received >= 8
 
     @pytest.mark.parametrize("offload", [True, False])
-    def test_a_burst_is_one_call_where_the_kernel_segments(self, console: Console, offload: bool) -> None:  # noqa: FBT001
+    def test_a_burst_is_one_call_where_the_kernel_segments(self, console: Console, offload: bool) -> None:
         with connected(console) as publisher, connected(console) as viewer:
             if not offload:
                 forbid_segmentation(console)
@@ -482,11 +484,10 @@ class TestSockets:
 
 def forbid_segmentation(console: Console) -> None:
     """The kernel does not segment for a socket that sends without checksums: as one that cannot at all."""
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):
-            with socket.socket(fileno=os.dup(int(name))) as candidate:
-                if candidate.type == socket.SOCK_DGRAM and candidate.getsockname() == console.address():
-                    candidate.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(descriptor.name))) as candidate:
+            if candidate.type == socket.SOCK_DGRAM and candidate.getsockname() == console.address():
+                candidate.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
 
 
 def test_media_threads_have_names() -> None:

@@ -69,13 +69,15 @@ impl CodecParameters {
         transport_cc: bool,
         remb: bool,
     ) -> PyResult<Self> {
-        let codec = Codec::from_name(name).ok_or_else(|| invalid("name", format_args!("unknown codec {name:?}")))?;
+        if name.is_empty() {
+            return Err(invalid("name", "must not be empty"));
+        }
         if clock_rate.0 == 0 {
             return Err(invalid("clock_rate", "must be positive"));
         }
         Ok(Self(media::CodecParameters {
             payload_type: check_payload_type("payload_type", payload_type.0)?,
-            codec,
+            codec: Codec::from_name(name),
             clock_rate: clock_rate.0,
             rtx_payload_type: rtx_payload_type
                 .map(|number| check_payload_type("rtx_payload_type", number.0))
