@@ -25,7 +25,7 @@ _KEY_LENGTHS = {
 }
 
 
-class EngineClosed(RuntimeError):
+class EngineClosed(RuntimeError):  # noqa: N818 - the engine's name
     pass
 
 

@@ -52,12 +52,13 @@ def restricted(certificate: Certificate, *, profiles: bytes) -> Certificate:
 
 
 class Line:
-    """`server` and `client` hear each other. `deliver` may drop a datagram: it is told who sends and the how manieth."""
+    """`server` and `client` hear each other. `deliver` is asked, by sender and number, whether a datagram arrives."""
 
     def __init__(self, server: Certificate, client: Certificate) -> None:
         self.deliver: Callable[[str, int], bool] = lambda _sender, _number: True
         self.sent: list[tuple[str, bytes]] = []
         self.closed: list[str] = []
+        self.ended = asyncio.Event()
         self.server = self._end("server", server)
         self.client = self._end("client", client)
         self._certificates = {"server": server, "client": client}
@@ -67,7 +68,7 @@ class Line:
         *,
         server_expects: list[tuple[str, str]] | None = None,
         client_expects: list[tuple[str, str]] | None = None,
-    ) -> list[SrtpKeys | BaseException]:
+    ) -> tuple[SrtpKeys | BaseException, SrtpKeys | BaseException]:
         async with asyncio.timeout(TIMEOUT):
             return await asyncio.gather(
                 self.server.connect(server_expects or [self._certificates["client"].fingerprint]),
@@ -83,4 +84,8 @@ class Line:
             if self.deliver(role, number):
                 asyncio.get_running_loop().call_soon(other.datagram_received, datagram)
 
-        return DtlsTransport(certificate, role=role, send=send, on_closed=lambda: self.closed.append(role))
+        def closed() -> None:
+            self.closed.append(role)
+            self.ended.set()
+
+        return DtlsTransport(certificate, role=role, send=send, on_closed=closed)

@@ -19,7 +19,7 @@ V6, LOCAL6, V4, LOCAL4 = "[2001:db8::7]:7777", "[::1]:7777", "192.0.2.7:7777", "
         pytest.param([V4], True, [V4], id="no loopback is configured"),
     ],
 )
-def test_candidates(bound: list[str], loopback: bool, offered: list[str]) -> None:  # noqa: FBT001 - a table's column
+def test_candidates(bound: list[str], loopback: bool, offered: list[str]) -> None:
     candidates = offered_candidates([SocketAddress.parse(text) for text in bound], loopback=loopback)
     assert [(candidate.address, candidate.port) for candidate in candidates] == [
         (str(address.ip), address.port) for address in map(SocketAddress.parse, offered)

@@ -17,7 +17,7 @@ THEIRS = Certificate.generate()
 WRONG = ("sha-256", ":".join(["AB"] * 32))
 
 
-def agreed(outcome: list[SrtpKeys | BaseException]) -> str:
+def agreed(outcome: tuple[SrtpKeys | BaseException, SrtpKeys | BaseException]) -> str:
     """The profile of both ends, whose keys fit each other."""
     server, client = outcome
     assert isinstance(server, SrtpKeys), server
@@ -114,8 +114,7 @@ async def test_close_notify_reaches_the_other_end_once() -> None:
     line.server.shutdown()
     line.server.shutdown()
     async with asyncio.timeout(5):
-        while not line.closed:
-            await asyncio.sleep(0)
+        await line.ended.wait()
     assert line.closed == ["client"]
     assert line.server.state == line.client.state == "closed"
 

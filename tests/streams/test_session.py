@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 import pytest
 
 from live777py.streams.session import LISTED_AFTER_CLOSE_MS, TRANSITIONS, IllegalTransitionError, Session
-from live777py.streams.views import SessionState
+
+if TYPE_CHECKING:
+    from live777py.streams.views import SessionState
 
 
 def at(state: SessionState) -> Session:
@@ -16,7 +19,7 @@ def at(state: SessionState) -> Session:
     return session
 
 
-@pytest.mark.parametrize(("before", "after"), itertools.product(TRANSITIONS, TRANSITIONS))
+@pytest.mark.parametrize(("before", "after"), list(itertools.product(TRANSITIONS, TRANSITIONS)))
 def test_only_the_steps_of_the_table_are_made(before: SessionState, after: SessionState) -> None:
     session = at(before)
     if after in TRANSITIONS[before]:
