@@ -100,7 +100,8 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
     config = app[CONFIG]
     engine = MediaEngine(worker_sockets(config.webrtc.ice_udp_addrs, config.webrtc.workers))
     try:
-        manager = app[STREAMS] = StreamManager(engine, _settings(config))
+        manager = StreamManager(engine, _settings(config))
+        app[STREAMS] = manager
         app[ENGINE_STATS] = engine.stats
         await manager.start()
         yield

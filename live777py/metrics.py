@@ -85,18 +85,11 @@ class Metrics:
     @contextmanager
     def watch_event_loop(self) -> Iterator[None]:
         """Look every `LAG_INTERVAL` at how late the running loop is."""
-        loop = asyncio.get_running_loop()
-
-        def look(due: float) -> None:
-            nonlocal timer
-            self._lag.observe(max(0.0, loop.time() - due))
-            timer = loop.call_later(LAG_INTERVAL, look, loop.time() + LAG_INTERVAL)
-
-        timer = loop.call_later(LAG_INTERVAL, look, loop.time() + LAG_INTERVAL)
+        probe = _LagProbe(self._lag)
         try:
             yield
         finally:
-            timer.cancel()
+            probe.stop()
 
     def render(self, families: Iterable[Gauge | Total]) -> bytes:
         requests = CounterMetricFamily("live777_http_requests", "HTTP answers", labels=("method", "status"))
@@ -105,6 +98,24 @@ class Metrics:
         snapshot = CollectorRegistry()
         snapshot.register(_Snapshot([requests, *map(_family, families)]))
         return generate_latest(snapshot) + generate_latest(self._registry)
+
+
+class _LagProbe:
+    def __init__(self, lag: Histogram) -> None:
+        self._lag = lag
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._schedule()
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def _schedule(self) -> asyncio.TimerHandle:
+        due = self._loop.time() + LAG_INTERVAL
+        return self._loop.call_at(due, self._look, due)
+
+    def _look(self, due: float) -> None:
+        self._lag.observe(max(0.0, self._loop.time() - due))
+        self._timer = self._schedule()
 
 
 class _Snapshot(Collector):

@@ -86,7 +86,7 @@ class StrategyConfig:
     """What is done for a stream without being asked."""
 
     each_stream_max_sub: int = key(
-        65535, "Viewers a stream takes; told to a cluster manager, not enforced here.", check=values.between(0, 65535)
+        65535, "Viewers that a stream takes; the next one gets 503.", check=values.between(0, 65535)
     )
     cascade_push_close_sub: bool = key(
         False, "Close a stream's viewers when it is pushed to another node.", built=False

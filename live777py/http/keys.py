@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from aiohttp import web
 
@@ -12,15 +12,31 @@ from live777py.http.auth import Authenticator, Principal, SessionOwners
 from live777py.http.client import ClientAddress, ClientResolver
 from live777py.http.limits import RateLimiter
 from live777py.metrics import Accumulator, Metrics
-from live777py.streams.manager import StreamManager
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from live777py.media.native import Stats
+    from live777py.streams.manager import Answer, Client
+    from live777py.streams.views import Counts, StreamView
+
+
+class Streams(Protocol):
+    """The streams as the handlers use them; implemented by `streams.manager.StreamManager`."""
+
+    async def publish(self, stream: str, offer: str, *, client: Client) -> Answer: ...
+    async def play(self, stream: str, offer: str, *, client: Client) -> Answer: ...
+    async def trickle(self, stream: str, session: str, fragment: str) -> None: ...
+    async def close_session(self, stream: str, session: str) -> None: ...
+    def create(self, stream: str) -> None: ...
+    async def delete(self, stream: str) -> None: ...
+    def streams(self) -> list[StreamView]: ...
+    def stream(self, name: str) -> StreamView: ...
+    def counts(self) -> Counts: ...
+
 
 CONFIG: Final = web.AppKey("config", Config)
-STREAMS: Final = web.AppKey("streams", StreamManager)
+STREAMS: Final[web.AppKey[Streams]] = web.AppKey("streams")
 ENGINE_STATS: Final[web.AppKey[Callable[[], Awaitable[Stats]]]] = web.AppKey("engine_stats")
 METRICS: Final = web.AppKey("metrics", Metrics)
 MEDIA_TOTALS: Final = web.AppKey("media_totals", Accumulator)

@@ -1,4 +1,4 @@
-"""Streams in memory, with the API and the refusals of `StreamManager` and no media."""
+"""Streams in memory, as HTTP sees them: the refusals of `StreamManager` and no media."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from live777py.errors import BadRequest, Conflict, NotFound, Unprocessable
-from live777py.streams.bus import EventBus
-from live777py.streams.manager import Answer, Client, StreamManager
+from live777py.streams.manager import Answer, Client
 from live777py.streams.views import (
     CodecView,
     Counts,
@@ -35,20 +34,15 @@ class FakeStream:
     viewers: dict[str, SessionState] = field(default_factory=dict)
 
 
-class FakeStreams(StreamManager):
+class FakeStreams:
     """`offers`, `clients` and `fragments` are what came in. An offer that holds `crash` is a fault of ours."""
 
     def __init__(self, provisioned: Sequence[str] = (), *, auto_create: bool = True) -> None:
-        self.bus = EventBus()
         self.offers: list[str] = []
         self.clients: list[Client] = []
         self.fragments: list[tuple[str, str, str]] = []
-        self.stopped = False
         self._auto_create = auto_create
         self._streams = {name: FakeStream(name, provisioned=True) for name in provisioned}
-
-    async def start(self) -> None:
-        pass
 
     async def publish(self, stream: str, offer: str, *, client: Client) -> Answer:
         self._accept(offer, client)
@@ -105,9 +99,6 @@ class FakeStreams(StreamManager):
             rtp_bytes_in=1200,
             rtp_bytes_out=2400,
         )
-
-    async def stop(self) -> None:
-        self.stopped = True
 
     def end(self, stream: str, session: str) -> None:
         """The viewer vanished."""
