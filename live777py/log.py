@@ -6,10 +6,7 @@ import logging
 import re
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final, TextIO
-
-if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+from typing import Any, Final, TextIO
 
 TRACE: Final = 5
 _LEVELS: Final = {
@@ -29,17 +26,12 @@ _SECRETS: Final = (
 )
 
 
-class SessionLogger(logging.LoggerAdapter[logging.Logger]):
-    """Puts `stream=NAME session=ID` before each message."""
-
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        context = " ".join(f"{name}={value}" for name, value in (self.extra or {}).items())
-        # The context is data: a percent sign in a stream name is not a place for an argument.
-        return f"{context.replace('%', '%%') if kwargs.get('args') else context}: {msg}", kwargs
+_CONTEXT: Final = ("stream", "session")
 
 
-def bind(logger: logging.Logger, *, stream: str, session: str | None = None) -> SessionLogger:
-    return SessionLogger(logger, {"stream": stream} if session is None else {"stream": stream, "session": session})
+def bind(logger: logging.Logger, *, stream: str, session: str | None = None) -> logging.LoggerAdapter[logging.Logger]:
+    """A logger whose lines say `stream=NAME session=ID` before the message."""
+    return logging.LoggerAdapter(logger, {"stream": stream, "session": session})
 
 
 class LineFormatter(logging.Formatter):
@@ -56,6 +48,9 @@ class LineFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-5s %(name)s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
+        context = [f"{name}={value}" for name in _CONTEXT if (value := getattr(record, name, None)) is not None]
+        if context:
+            record.message = f"{' '.join(context)}: {record.message}"
         return _printable(redact(super().formatMessage(record)))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 (logging's name)

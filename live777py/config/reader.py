@@ -84,7 +84,7 @@ class _Place:
         return _Place(keys=(*self.keys, str(index)))
 
     def __str__(self) -> str:
-        return ".".join(name if name.isidentifier() else repr(name) for name in self.keys)
+        return ".".join(name if name.isidentifier() or name.isdecimal() else repr(name) for name in self.keys)
 
     def expected(self, what: str, origin: str | None = None) -> ConfigError:
         return ConfigError(f"{origin} ({self}): expected {what}" if origin else f"{self}: expected {what}")

@@ -321,7 +321,7 @@ class Config:
     strategy: StrategyConfig = section(StrategyConfig, "What is done for a stream without being asked.")
     sdp: SdpConfig = section(SdpConfig, "Negotiation.")
     webrtc: WebrtcConfig = section(WebrtcConfig, "Media.", check=ports_for_workers)
-    stream: Mapping[str, StreamConfig] = section(dict, "Streams that always exist.")
+    stream: Mapping[str, StreamConfig] = section(dict, "Streams that always exist.", check=values.stream_names)
     hooks: HooksConfig = section(
         HooksConfig, "Programs run on events, without a shell: PROGRAM event stream [reason].", built=False
     )

@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 DEFAULT_PORT = 7777
+
+MAX_STREAM_NAME = 255
+STREAM_NAME_RULE = (
+    f"a stream name of 1 to {MAX_STREAM_NAME} printable characters without slash and backslash, and not . or .."
+)
 
 VIDEO_CODECS = ("VP8", "VP9", "H264", "H265", "AV1")
 AUDIO_CODECS = ("OPUS", "G722", "PCMU", "PCMA")
@@ -34,7 +39,10 @@ class SocketAddress:
 
 @dataclass(frozen=True, kw_only=True)
 class UdpAddress:
-    """One entry of `webrtc.ice_udp_addrs`. `host` is None for "auto": every routed local address. Port 0: any."""
+    """One entry of `webrtc.ice_udp_addrs`. `host` is None for "auto": every routed local address. Port 0: any.
+
+    An unspecified address (0.0.0.0, ::) stands for the routed ones of its family.
+    """
 
     host: str | None
     port: int
@@ -49,7 +57,7 @@ def parse_socket_address(text: str) -> SocketAddress:
 
 
 def parse_udp_address(text: str) -> UdpAddress:
-    """ "auto", "auto:PORT", "IP", "IP:PORT" or "[v6]:PORT"; an unspecified address means auto. Raises ValueError."""
+    """ "auto", "auto:PORT", "IP", "IP:PORT", "v6" or "[v6]:PORT". Raises ValueError."""
     host, port = _split_port(text)
     port = DEFAULT_PORT if port is None else port
     if host.lower() == "auto":
@@ -57,7 +65,7 @@ def parse_udp_address(text: str) -> UdpAddress:
     address = ipaddress.ip_address(host)
     if address.is_multicast:
         raise ValueError("a unicast address")
-    return UdpAddress(host=None if address.is_unspecified else str(address), port=port)
+    return UdpAddress(host=str(address), port=port)
 
 
 def _split_port(text: str) -> tuple[str, int | None]:
@@ -76,6 +84,22 @@ def _split_port(text: str) -> tuple[str, int | None]:
     if int(digits) > 65535:
         raise ValueError("a port of at most 65535")
     return host, int(digits)
+
+
+def is_stream_name(name: str) -> bool:
+    """One path segment that is safe to show and to use as a file name; `STREAM_NAME_RULE` says it to people."""
+    return (
+        0 < len(name) <= MAX_STREAM_NAME
+        and name not in {".", ".."}
+        and name.isprintable()
+        and not any(char in "/\\" for char in name)
+    )
+
+
+def stream_names(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not all(is_stream_name(name) for name in value):
+        raise ValueError(STREAM_NAME_RULE)
+    return value
 
 
 def socket_address(value: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from live777py.config.values import STREAM_NAME_RULE, is_stream_name
 from live777py.errors import BadRequest, UnsupportedMediaType
 from live777py.http.auth import Access
 from live777py.http.cors import refuse_forged
@@ -21,8 +22,6 @@ from live777py.http.problems import problem
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-
-_MAX_NAME = 255
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +70,9 @@ class Resource:
                 request[PRINCIPAL] = app[AUTHENTICATOR].authenticate(request.headers.get("Authorization"))
             stream = request.match_info.get("stream")
             if stream is not None:
-                request[STREAM] = validate_name(stream)
+                if not is_stream_name(stream):
+                    raise BadRequest(f"the path must hold {STREAM_NAME_RULE}")
+                request[STREAM] = stream
             if operation.access is not Access.PUBLIC:
                 request[PRINCIPAL].authorize(operation.access, stream)
             try:
@@ -80,16 +81,3 @@ class Resource:
                 return problem(error.status, error.title, error.detail, self.accepts)
 
         return handle
-
-
-def validate_name(name: str) -> str:
-    """A stream name is one path segment that is safe to show and to use as a file name. Raises BadRequest."""
-    if not 0 < len(name) <= _MAX_NAME:
-        raise BadRequest(f"a stream name has 1 to {_MAX_NAME} characters")
-    if name in {".", ".."} or any(char in "/\\" or not _is_text(char) for char in name):
-        raise BadRequest("a stream name has no slash, backslash or control character, and is not . or ..")
-    return name
-
-
-def _is_text(char: str) -> bool:
-    return char == " " or char.isprintable()

@@ -1,0 +1,428 @@
+"""Reading, refusing and printing the configuration."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from live777py.config import Config, UdpAddress, load, not_built, parse, template, warnings
+from live777py.config.sections import HooksConfig
+from live777py.config.values import parse_udp_address
+from live777py.errors import ConfigError
+
+CONF = Path(__file__).parent.parent / "conf/live777.toml"
+
+EVERY_LIVE777_KEY = """
+[http]
+listen = "[::]:7777"
+cors = true
+[[ice_servers]]
+urls = ["stun:stun.example.org"]
+[[ice_servers]]
+urls = ["turn:turn.example.org"]
+username = "u"
+credential = "c"
+[auth]
+secret = "s"
+tokens = ["t"]
+[log]
+level = "warn"
+[strategy]
+each_stream_max_sub = 1
+cascade_push_close_sub = true
+auto_create_whip = false
+auto_create_whep = false
+auto_delete_whip = 60000
+auto_delete_whep = 0
+[sdp]
+video_codecs = ["H264", "vp8"]
+audio_codecs = ["OPUS"]
+[webrtc]
+ice_udp_addrs = ["auto", "192.0.2.1:9000"]
+ice_lite = true
+[hooks]
+on_stream_created = ["/bin/created"]
+on_stream_deleted = ["/bin/deleted"]
+on_publish_started = ["/bin/started"]
+on_publish_stopped = ["/bin/stopped"]
+timeout_ms = 0
+on_error = "continue"
+[stream.cam1]
+on_demand = true
+on_demand_close_after_ms = 1
+on_demand_start_timeout_ms = 2
+[[stream.cam1.sources]]
+url = "rtsp://user:password@192.0.2.1/cam"
+[[stream.cam1.sources]]
+[stream.cam1.sources.capture]
+backend = "libcamera"
+device = "/dev/video0"
+width = 1280
+height = 720
+fps = 30
+pixel_format = "NV12"
+prefer_dmabuf = true
+[stream.cam1.sources.encoder]
+backend = "v4l2"
+codec = "H264"
+bitrate = 1
+profile = "high"
+level = "4.1"
+tier = "main"
+prefer_dmabuf = false
+gop = 30
+adaptive_bitrate = true
+min_bitrate = 1
+[stream.cam1.sources.output]
+payload_type = 97
+clock_rate = 48000
+[[stream.cam1.targets]]
+url = "whip://token@192.0.2.1/whip/x"
+[stream.cam1.channel]
+listen = "127.0.0.1:9001"
+target = "127.0.0.1:9002"
+[stream.cam1.strategy]
+auto_delete_whep = 5
+[stream.cam1.hooks]
+on_stream_created = ["/bin/more"]
+[net4mqtt]
+mqtt_url = "mqtt://user:password@localhost"
+alias = "a"
+[recorder]
+auto_streams = ["*"]
+node_alias = "n"
+index_path = "i"
+max_recording_seconds = 0
+[recorder.storage]
+type = "s3"
+bucket = "b"
+root = "/"
+region = "r"
+endpoint = "e"
+access_key_id = "k"
+secret_access_key = "secret-access-key"
+session_token = "session-token"
+disable_config_load = true
+enable_virtual_host_style = true
+[recorder.upload]
+enabled = true
+liveman_url = "l"
+liveman_token = "liveman-token"
+queue_path = "q"
+local_dir = "d"
+presign_ttl_seconds = 1
+interval_ms = 1
+concurrency = 1
+[rtsp]
+listen = "rtsp://user:password@0.0.0.0:8554"
+max_connections = 1
+session_timeout = 1
+realm = "r"
+"""
+
+
+def test_an_empty_file_is_the_defaults() -> None:
+    assert parse("", {}) == Config()
+
+
+def test_every_key_of_live777_is_read() -> None:
+    """Each of them differs from its default here, so none was overlooked."""
+    config = parse(EVERY_LIVE777_KEY, {})
+    ours = {"http.rate_limit", "http.trusted_proxies", "webrtc.workers", "webrtc.ice_lite"}
+    assert set(_unchanged(config, Config())) == ours
+    (camera,) = config.stream.values()
+    assert camera.channel is not None
+    assert camera.channel.target == "127.0.0.1:9002"
+    assert camera.sources[1].capture is not None
+    assert camera.sources[1].capture.backend == "libcamera"
+    assert config.sdp.video_codecs == ("H264", "VP8")
+
+
+def _unchanged(value: Any, default: Any, path: str = "") -> list[str]:
+    if is_dataclass(value):
+        return [
+            name
+            for field in fields(value)
+            for name in _unchanged(
+                getattr(value, field.name), getattr(default, field.name), f"{path}.{field.name}".lstrip(".")
+            )
+        ]
+    return [path] if value == default else []
+
+
+def test_a_stream_inherits_what_it_does_not_say() -> None:
+    """Live777 puts unset booleans back to their default; that is a defect."""
+    config = parse(
+        "[strategy]\nauto_create_whip = false\n[stream.cam.strategy]\nauto_delete_whep = 5\n[stream.b]\n", {}
+    )
+    assert config.stream["cam"].strategy == replace(config.strategy, auto_delete_whep=5)
+    assert config.stream["b"].strategy == config.strategy
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[http]\nlisten = 7777", "http.listen: expected a string"),
+        (
+            "[http]\nlisten = '7777'",
+            'http.listen: expected an address and a port, such as "0.0.0.0:7777" or "[::]:7777"',
+        ),
+        ("[http]\nlisten = 'localhost:7777'", "http.listen: expected an address and a port"),
+        ("[http]\nlisten = '1.2.3.4:70000'", "http.listen: expected an address and a port"),
+        ("[http]\nlisten = '::1:7777'", "http.listen: expected an address and a port"),
+        ("[http]\nlisten = '1.2.3.4'", "http.listen: expected an address and a port"),
+        ("[http]\ncors = 'yes'", "http.cors: expected true or false"),
+        ("[http]\ncors = 1", "http.cors: expected true or false"),
+        ("[http]\nlisen = ''", 'http.lisen: unknown key; did you mean "listen"?'),
+        ("[htpp]", 'htpp: unknown key; did you mean "http"?'),
+        ("[webhook]\nwebhooks = []", 'webhook: unknown key; did you mean "hooks"?'),
+        ("http = 1", "http: expected a table"),
+        ("[http]\nx-y = 1", "http.'x-y': unknown key; expected one of listen, cors, rate_limit, trusted_proxies"),
+        ("[http]\nrate_limit = -1", "http.rate_limit: expected an integer from 0 to 1000000"),
+        ("[http]\ntrusted_proxies = ['x']", "http.trusted_proxies: expected a list of IP addresses or networks"),
+        ("[strategy]\nauto_delete_whip = -2", "strategy.auto_delete_whip: expected an integer from -1"),
+        ("[strategy]\nauto_delete_whip = 1.5", "strategy.auto_delete_whip: expected an integer"),
+        ("[strategy]\nauto_delete_whip = true", "strategy.auto_delete_whip: expected an integer"),
+        ("[sdp]\nvideo_codecs = ['THEORA']", "sdp.video_codecs: expected names out of VP8, VP9, H264, H265, AV1"),
+        ("[sdp]\nvideo_codecs = 'VP8'", "sdp.video_codecs: expected a list of strings"),
+        ("[sdp]\nvideo_codecs = [1]", "sdp.video_codecs: expected a list of strings"),
+        ("[log]\nlevel = 'loud'", "log.level: expected one of off, error, warn, info, debug, trace"),
+        ("[hooks]\non_error = 'panic'", 'hooks.on_error: expected one of "stop", "continue"'),
+        ("[webrtc]\nworkers = 0", "webrtc.workers: expected an integer from 1 to 64"),
+        ("[webrtc]\nice_udp_addrs = ['auto:']", 'webrtc.ice_udp_addrs: expected a list of "auto"'),
+        ("[webrtc]\nice_udp_addrs = []", "webrtc.ice_udp_addrs: expected at least one address"),
+        ("[webrtc]\nice_udp_addrs = ['auto:65535']\nworkers = 2", "webrtc: expected ports up to 65535"),
+        ("[[ice_servers]]\nurls = ['turn:x']", "ice_servers: expected username and credential beside turn:x"),
+        ("[[ice_servers]]\nurls = ['turns:x']\nusername = 'u'", "ice_servers: expected username and credential"),
+        ("[[ice_servers]]\nurls = ['http://x']", "ice_servers.0.urls: expected a list of URLs such as"),
+        ("[[ice_servers]]\nurls = ['stun:a>b']", "ice_servers.0.urls: expected"),
+        ("[[ice_servers]]\nurls = ['stun:a, stun:b']", "ice_servers.0.urls: expected"),
+        ("[[ice_servers]]\nurls = []", "ice_servers.0.urls: expected"),
+        ("[[ice_servers]]\nusername = 'u'", "ice_servers.0.urls: missing"),
+        (
+            "[[ice_servers]]\nurls = ['stun:x']\ncredential = \"a\\nb\"",
+            "ice_servers.0.credential: expected text without",
+        ),
+        ("[ice_servers]\nurls = ['stun:x']", "ice_servers: expected a list of tables"),
+        ("[auth]\ntokens = ['']", "auth.tokens: expected a list of tokens"),
+        ("[auth]\ntokens = 'one'", "auth.tokens: expected a list of strings"),
+        ("[stream]\ncam = 1", "stream.cam: expected a table"),
+        ("[stream.cam]\nsource = []", 'stream.cam.source: unknown key; did you mean "sources"?'),
+        ("[stream.cam.channel]\nlisten = '127.0.0.1:1'", "stream.cam.channel.target: missing"),
+        ("[stream.cam.strategy]\nauto_delete = 1", "stream.cam.strategy.auto_delete: unknown key"),
+        ("[[stream.c.targets]]\nurl='a'\n[[stream.c.targets]]\nurl='a'", "stream.c.targets: expected each url once"),
+        ('[stream.".."]', "stream: expected a stream name"),
+        ('[stream."a/b"]', "stream: expected a stream name"),
+        ("a = ", "not TOML: "),
+    ],
+)
+def test_what_is_wrong_is_named(text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse(text, {})
+    assert raised.value.detail.startswith(message)
+    assert "\n" not in raised.value.detail
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[auth]\nsecret = 4711",
+        "[auth]\ntokens = ['ok', ' hunter2']",
+        "[[ice_servers]]\nurls=['x']\ncredential='hunter2'",
+    ],
+)
+def test_a_wrong_secret_is_not_repeated(text: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse(text, {})
+    assert not re.search("4711|hunter2", raised.value.detail)
+
+
+def test_a_dump_holds_no_secret() -> None:
+    text = repr(
+        parse(EVERY_LIVE777_KEY.replace('"c"', '"hunter2"').replace('"s"', '"hunter3"').replace('"t"', '"hunter4"'), {})
+    )
+    assert "turn.example.org" in text
+    for secret in ("hunter", "password", "secret-access-key", "session-token", "liveman-token", "token@"):
+        assert secret not in text
+
+
+@pytest.mark.parametrize(
+    ("environ", "text", "path", "expected"),
+    [
+        ({"PORT": "8080"}, "", "http.listen", "0.0.0.0:8080"),
+        ({"PORT": "8080"}, "[http]\nlisten = '127.0.0.1:1'", "http.listen", "127.0.0.1:1"),
+        (
+            {"PORT": "8080", "LIVE777_HTTP_LISTEN": "[::1]:2"},
+            "[http]\nlisten = '127.0.0.1:1'",
+            "http.listen",
+            "[::1]:2",
+        ),
+        ({"LOG_LEVEL": "DEBUG"}, "", "log.level", "debug"),
+        ({"LOG_LEVEL": "debug"}, "[log]\nlevel = 'error'", "log.level", "error"),
+        ({"LOG_LEVEL": "debug", "LIVE777_LOG_LEVEL": "trace"}, "", "log.level", "trace"),
+        ({"LIVE777_HTTP_CORS": "true"}, "[http]\ncors = false", "http.cors", True),
+        ({"LIVE777_HTTP_CORS": "0"}, "[http]\ncors = true", "http.cors", False),
+        ({"LIVE777_AUTH_TOKENS": "a, b,,c"}, "", "auth.tokens", ("a", "b", "c")),
+        ({"LIVE777_AUTH_TOKENS": ""}, "[auth]\ntokens = ['a']", "auth.tokens", ()),
+        ({"LIVE777_STRATEGY_AUTO_DELETE_WHIP": "5"}, "", "strategy.auto_delete_whip", 5),
+        ({"LIVE777_WEBRTC_WORKERS": "4"}, "", "webrtc.workers", 4),
+        ({"LIVE777_RECORDER_UPLOAD_ENABLED": "yes"}, "", "recorder.upload.enabled", True),
+        ({"LIVE777_RECORDER_STORAGE_TYPE": "s3"}, "", "recorder.storage.type", "s3"),
+        ({"LIVE777_NET4MQTT_ALIAS": "me"}, "", "net4mqtt.alias", "me"),
+        ({"LIVE777_HOOKS_ON_ERROR": "continue"}, "", "hooks.on_error", "continue"),
+        ({"LIVETWO_WEBRTC_ICE_UDP_ADDR": "127.0.0.1"}, "", "webrtc.ice_udp_addrs", ("127.0.0.1",)),
+        (
+            {"LIVETWO_WEBRTC_ICE_UDP_ADDR": "127.0.0.1", "LIVE777_WEBRTC_ICE_UDP_ADDR": "127.0.0.2"},
+            "",
+            "webrtc.ice_udp_addrs",
+            ("127.0.0.2",),
+        ),
+        (
+            {"LIVE777_WEBRTC_ICE_UDP_ADDR": "127.0.0.2", "LIVE777_WEBRTC_ICE_UDP_ADDRS": "127.0.0.3,[::1]:0"},
+            "[webrtc]\nice_udp_addrs = ['auto']",
+            "webrtc.ice_udp_addrs",
+            ("127.0.0.3", "[::1]:0"),
+        ),
+    ],
+)
+def test_the_environment(environ: dict[str, str], text: str, path: str, expected: object) -> None:
+    value: Any = parse(text, environ)
+    for name in path.split("."):
+        value = getattr(value, name)
+    assert value == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("LIVE777_HTTP_CORS", "maybe", "LIVE777_HTTP_CORS (http.cors): expected true or false"),
+        ("LIVE777_WEBRTC_WORKERS", "two", "LIVE777_WEBRTC_WORKERS (webrtc.workers): expected an integer"),
+        ("LIVE777_WEBRTC_WORKERS", "0", "LIVE777_WEBRTC_WORKERS (webrtc.workers): expected an integer from 1 to 64"),
+        ("LIVE777_HOOKS_ON_ERROR", "x", "LIVE777_HOOKS_ON_ERROR (hooks.on_error): expected one of"),
+        ("LIVETWO_WEBRTC_ICE_UDP_ADDR", "x", "LIVETWO_WEBRTC_ICE_UDP_ADDR (webrtc.ice_udp_addrs): expected a list"),
+        ("PORT", "x", "PORT (http.listen): expected an address and a port"),
+    ],
+)
+def test_a_wrong_variable_is_named(name: str, value: str, message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse("", {name: value})
+    assert raised.value.detail.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("auto", None, 7777),
+        ("AUTO:0", None, 0),
+        ("auto:9000", None, 9000),
+        ("192.0.2.1", "192.0.2.1", 7777),
+        ("192.0.2.1:0", "192.0.2.1", 0),
+        ("2001:db8::1", "2001:db8::1", 7777),
+        ("[2001:db8::1]", "2001:db8::1", 7777),
+        ("[2001:DB8::1]:9000", "2001:db8::1", 9000),
+        ("0.0.0.0:9000", "0.0.0.0", 9000),
+    ],
+)
+def test_udp_addresses(text: str, host: str | None, port: int) -> None:
+    assert parse_udp_address(text) == UdpAddress(host=host, port=port)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "host",
+        "host:1",
+        "auto:x",
+        "auto:",
+        "auto:65536",
+        "1.2.3.4:",
+        "1.2.3.4:-1",
+        "1.2.3.4:\u0661",
+        "[1.2.3.4]:1",
+        "[::1",
+        "::1]:1",
+        "224.0.0.1",
+        "ff02::1",
+    ],
+)
+def test_udp_addresses_that_are_none(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_udp_address(text)
+
+
+def test_what_is_not_built_is_named_once() -> None:
+    config = parse(
+        "[recorder]\nauto_streams = ['*']\n[rtsp]\nlisten = '0.0.0.0:8554'\n[stream.cam]\non_demand = true\n", {}
+    )
+    assert not_built(config) == ("stream.cam.on_demand", "recorder.auto_streams")
+    (warning,) = warnings(config)
+    assert "stream.cam.on_demand, recorder.auto_streams" in warning
+    assert list(warnings(Config())) == []
+    assert set(not_built(replace(Config(), hooks=HooksConfig(timeout_ms=1)))) == {"hooks.timeout_ms"}
+
+
+def test_a_secret_without_tokens_is_warned_about() -> None:
+    (warning,) = warnings(parse("[auth]\nsecret = 'hunter2'\n", {}))
+    assert "OFF" in warning
+    assert "hunter2" not in warning
+
+
+def test_credentials_that_obs_cannot_read_are_warned_about() -> None:
+    (warning,) = warnings(parse("[[ice_servers]]\nurls=['turn:x']\nusername='u'\ncredential='hunter2;'\n", {}))
+    assert "OBS" in warning
+    assert "hunter2" not in warning
+
+
+def test_the_template_is_the_file_in_the_repository() -> None:
+    assert CONF.read_text("utf-8") == template()
+
+
+def test_the_template_is_the_defaults() -> None:
+    assert parse(template(), {}) == Config()
+
+
+def test_the_template_without_its_comment_signs_says_every_key_with_its_default() -> None:
+    text = re.sub(r"^#(?=[\w\[])", "", template(), flags=re.MULTILINE)
+    text = text.replace('urls = ["stun', 'urls = ["turn').replace('username = ""', 'username = "u"')
+    text = text.replace('credential = ""', 'credential = "c"')
+    config = parse(text, {})
+    table = tomllib.loads(text)
+    assert set(table) == {field.name for field in fields(Config)}
+    assert config.http == Config().http
+    assert config.strategy == Config().strategy
+    assert config.webrtc == Config().webrtc
+    assert set(config.stream) == {"cam1"}
+
+
+def test_every_line_of_the_template_is_short() -> None:
+    assert max(map(len, template().splitlines())) <= 120
+
+
+def test_the_file_in_the_current_directory_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load(None, {}) == Config()
+    Path("live777.toml").write_text("[http]\ncors = true\n")
+    assert load(None, {}).http.cors
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("absent.toml", None, "cannot read {path}: No such file or directory"),
+        ("wrong.toml", b"[http]\ncors = 1\n", "{path}: http.cors: expected true or false"),
+        ("latin.toml", b"# \xe9\n", "{path}: not UTF-8 text"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError) as raised:
+        load(path, {})
+    assert raised.value.detail == message.format(path=path)
