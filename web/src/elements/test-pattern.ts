@@ -26,6 +26,7 @@ export class TestPattern {
     this.stream = new MediaStream([...this.#canvas.captureStream(fps).getTracks(), ...speaker.stream.getTracks()]);
     void this.#audio.resume();
     this.#animate();
+    document.addEventListener("visibilitychange", this.#ring);
     this.#ring();
   }
 
@@ -33,6 +34,7 @@ export class TestPattern {
 
   stop(): void {
     this.#stopped = true;
+    document.removeEventListener("visibilitychange", this.#ring);
     for (const track of this.stream.getTracks()) track.stop();
     void this.#audio.close();
   }
@@ -46,8 +48,8 @@ export class TestPattern {
 
   /** Frames while the page is hidden: browsers slow its timers down, but not its audio clock. */
   #ring = (): void => {
-    if (this.#stopped) return;
-    if (document.hidden) this.#tick();
+    if (this.#stopped || !document.hidden) return;
+    this.#tick();
     const bell = new ConstantSourceNode(this.#audio, { offset: 0 });
     bell.onended = this.#ring;
     bell.connect(this.#gain);

@@ -1,6 +1,7 @@
 /** `<whep-player>`: plays one WHEP stream and says what it is doing. */
 
 import { css, html, nothing, type PropertyValues, type TemplateResult } from "lit";
+import { GONE } from "../lib/client";
 import { bitrate, codecName } from "../lib/format";
 import type { Stats } from "../lib/stats";
 import { WhepClient } from "../lib/whep";
@@ -80,9 +81,9 @@ export class WhepPlayer extends MediaElement<PlayerState> {
   }
 
   /** Starts, or starts again. */
-  async play(): Promise<void> {
+  play(): void {
     const url = this.endpoint("whep");
-    await this.halt();
+    void this.halt();
     this.picture = false;
     this.#moved = 0;
     if (!url) return this.#enter("error", "This player has neither src nor stream.");
@@ -106,7 +107,7 @@ export class WhepPlayer extends MediaElement<PlayerState> {
   }
 
   override firstUpdated(): void {
-    if (this.autoplay) void this.play();
+    if (this.autoplay) this.play();
   }
 
   override updated(changed: PropertyValues): void {
@@ -114,8 +115,8 @@ export class WhepPlayer extends MediaElement<PlayerState> {
       this.video.srcObject = this.media;
       if (this.media) void this.#unblock(this.video);
     }
-    const moved = changed.has("src") || changed.has("stream") || changed.has("token");
-    if (moved && this.client && [...changed.values()].some((value) => typeof value === "string")) void this.play();
+    const moved = ["src", "stream", "token"].some((name) => typeof changed.get(name) === "string");
+    if (moved && this.client) this.play();
   }
 
   #follow(client: WhepClient): void {
@@ -124,7 +125,7 @@ export class WhepPlayer extends MediaElement<PlayerState> {
     if (client.state === "connected") this.#enter("waiting");
     if (client.state === "retrying" && failure) {
       this.#moved = 0;
-      const absent = failure.status === 404 || failure.status === 409;
+      const absent = [404, 409, GONE].includes(failure.status);
       this.#enter(absent ? "waiting" : "connecting", absent ? "" : `${failure.message} Trying again.`);
     }
     if (client.state === "closed" && failure) this.#enter("ended", failure.message);
@@ -239,7 +240,7 @@ export class WhepPlayer extends MediaElement<PlayerState> {
     `; // prettier-ignore
     const running = !["idle", "ended", "error"].includes(this.state);
     return html`<div class="bar">
-      ${running ? button("Stop", icons.stop, () => void this.stop()) : button("Play", icons.play, () => void this.play())}
+      ${running ? button("Stop", icons.stop, () => void this.stop()) : button("Play", icons.play, () => this.play())}
       ${button(this.muted ? "Unmute (m)" : "Mute (m)", this.muted ? icons.silent : icons.sound, () => this.#mute(!this.muted))}
       <input type="range" min="0" max="1" step="0.05" value="1" aria-label="Volume" ?hidden=${this.muted}
         @input=${(event: Event) => this.video && (this.video.volume = Number((event.target as HTMLInputElement).value))} />

@@ -91,15 +91,16 @@ export class WhipPublisher extends MediaElement<PublisherState> {
     if (!url) return this.#refuse("Give the stream a name first.");
     this.#enter("preparing");
     let media: MediaStream;
+    let release: () => void;
     try {
-      media = await this.#capture();
+      ({ media, release } = await this.#capture());
     } catch (error) {
       if (attempt === this.#attempt) this.#refuse(captureProblem(error));
       return;
     }
-    const release = this.#release;
     if (attempt !== this.#attempt) return release();
     this.media = media;
+    this.#release = release;
     const video = media.getVideoTracks()[0];
     if (video) video.contentHint = this.source === "screen" ? "detail" : "motion";
     for (const track of media.getTracks())
@@ -136,12 +137,11 @@ export class WhipPublisher extends MediaElement<PublisherState> {
     if (changed.has("media") && video) video.srcObject = this.media;
   }
 
-  async #capture(): Promise<MediaStream> {
+  async #capture(): Promise<{ media: MediaStream; release: () => void }> {
     const [width = 1280, height = 720] = this.size.split("x").map(Number);
     if (this.source === "pattern") {
       const pattern = new TestPattern(width, height, this.fps);
-      this.#release = () => pattern.stop();
-      return pattern.stream;
+      return { media: pattern.stream, release: () => pattern.stop() };
     }
     if (!window.isSecureContext) throw new GatewayError(INSECURE);
     const choice = (id: string) => (id ? { deviceId: { exact: id } } : {});
@@ -160,8 +160,7 @@ export class WhipPublisher extends MediaElement<PublisherState> {
             video: { width: { max: width }, height: { max: height }, frameRate: { max: this.fps } },
             audio: true,
           });
-    this.#release = () => media.getTracks().forEach((track) => track.stop());
-    return media;
+    return { media, release: () => media.getTracks().forEach((track) => track.stop()) };
   }
 
   #drop(): void {

@@ -15,6 +15,8 @@ export interface ClientOptions {
   onState?: () => void;
 }
 
+/** Status of a session that the gateway ended on purpose, by closing DTLS. */
+export const GONE = 410;
 const CONNECT_TIMEOUT_MS = 15_000;
 const DISCONNECTED_GRACE_MS = 5_000;
 const RETRYABLE = new Set([0, 408, 409, 425, 429, 500, 502, 503, 504]);
@@ -130,7 +132,7 @@ function ended(peer: RTCPeerConnection, signal: AbortSignal, onConnected: () => 
     peer.addEventListener("connectionstatechange", onPeer, { signal: watch.signal });
     const transport = peer.getReceivers().find((receiver) => receiver.transport)?.transport;
     const onTransport = () => {
-      if (transport?.state === "closed") finish(new GatewayError("The gateway ended the session."));
+      if (transport?.state === "closed") finish(new GatewayError("The gateway ended the session.", GONE));
     };
     transport?.addEventListener("statechange", onTransport, { signal: watch.signal });
     signal.addEventListener("abort", () => finish(null), { signal: watch.signal });

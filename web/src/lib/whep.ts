@@ -1,6 +1,6 @@
 /** WHEP: plays one stream of a gateway. */
 
-import { Client, type ClientOptions } from "./client";
+import { Client, GONE, type ClientOptions } from "./client";
 import type { GatewayError } from "./errors";
 
 export interface WhepOptions extends ClientOptions {
@@ -25,8 +25,8 @@ export class WhepClient extends Client {
     }
   }
 
-  /** A stream that does not exist yet may be published later. */
+  /** A stream that does not exist yet, or not any more, may be published later. */
   protected override retryable(error: GatewayError): boolean {
-    return error.status === 404 || super.retryable(error);
+    return error.status === 404 || error.status === GONE || super.retryable(error);
   }
 }

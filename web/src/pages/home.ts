@@ -136,6 +136,7 @@ class GatewayHome extends LitElement {
   }
 
   async #destroy(id: string): Promise<void> {
+    if (this.playing.has(id)) this.#toggle(id);
     try {
       await this.#gateway.destroy(id);
     } catch (error) {
