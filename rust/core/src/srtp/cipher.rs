@@ -16,6 +16,7 @@ pub(super) const RTCP_HEADER_LEN: usize = 8;
 const INDEX_LEN: usize = 4;
 const ENCRYPTED: u32 = 1 << 31;
 const GCM_TAG_LEN: usize = 16;
+const ROLLOVER_LEN: usize = 4;
 
 /// A transform with its session keys, for RTP or for RTCP of one direction. Boxed, so that a table of transports stays
 /// dense; one indirection per packet.
@@ -54,36 +55,39 @@ impl Cipher {
         }
     }
 
-    /// Encrypts in place and appends the tag, or for HMAC leaves that to a batch.
-    pub(super) fn seal_rtp(
-        &self,
-        packet: &mut [u8],
-        header_len: usize,
-        plain_len: usize,
-        index: u64,
-    ) -> (usize, Option<PendingTag>) {
+    /// Encrypts in place and returns the length on the wire. An AEAD's packet is complete; another lacks its tag.
+    pub(super) fn encrypt_rtp(&self, packet: &mut [u8], header_len: usize, plain_len: usize, index: u64) -> usize {
         let ssrc = ssrc_of(&packet[8..12]);
         match self {
             Self::Gcm(gcm) => {
                 let (header, rest) = packet.split_at_mut(header_len);
                 let (payload, tag) = rest.split_at_mut(plain_len - header_len);
                 tag[..GCM_TAG_LEN].copy_from_slice(gcm.seal(gcm.rtp_nonce(ssrc, index), header, payload).as_ref());
-                (plain_len + GCM_TAG_LEN, None)
+                plain_len + GCM_TAG_LEN
             }
             Self::CounterMode(cm) => {
                 cm.apply(&mut packet[header_len..plain_len], ssrc, index);
+                // The tag covers the rollover counter as well, which is not sent: it stands where the tag will be.
                 let rollover = (index >> 16) as u32;
-                packet[plain_len..plain_len + 4].copy_from_slice(&rollover.to_be_bytes());
-                (plain_len + MAC_LEN, Some(cm.mac.pending(plain_len + 4)))
+                packet[plain_len..plain_len + ROLLOVER_LEN].copy_from_slice(&rollover.to_be_bytes());
+                plain_len + MAC_LEN
             }
         }
     }
 
-    /// Finishes what [`Cipher::seal_rtp`] left, for a packet on its own.
+    /// The missing tag of an encrypted packet, as work for a batch. None where nothing is missing or batches do not pay.
+    pub(super) fn pending(&self, wire_len: usize) -> Option<PendingTag> {
+        match self {
+            Self::Gcm(_) => None,
+            Self::CounterMode(cm) => cm.mac.pending(wire_len - MAC_LEN + ROLLOVER_LEN),
+        }
+    }
+
+    /// Writes the missing tag of an encrypted packet.
     pub(super) fn authenticate(&self, packet: &mut [u8], wire_len: usize) {
         if let Self::CounterMode(cm) = self {
             let plain_len = wire_len - MAC_LEN;
-            let tag = cm.mac.tag(&packet[..plain_len + 4], &[]);
+            let tag = cm.mac.tag(&packet[..plain_len + ROLLOVER_LEN], &[]);
             packet[plain_len..wire_len].copy_from_slice(&tag);
         }
     }

@@ -44,15 +44,14 @@ impl Outbound {
     /// # Panics
     /// If the lengths contradict each other or there is no room for the tag.
     pub fn seal_rtp(&mut self, packet: &mut [u8], header_len: usize, plain_len: usize, index: u64) -> usize {
-        let (wire_len, pending) = self.rtp.seal_rtp(packet, header_len, plain_len, index);
-        if pending.is_some() {
-            self.rtp.authenticate(packet, wire_len);
-        }
+        let wire_len = self.rtp.encrypt_rtp(packet, header_len, plain_len, index);
+        self.rtp.authenticate(packet, wire_len);
         wire_len
     }
 
     /// As [`Outbound::seal_rtp`], but an HMAC is left to the caller's [`super::MacBatch`]: the packet must not be sent
-    /// before the batch is finished. For an AEAD the packet is complete and there is nothing pending.
+    /// before the batch is finished. Where nothing is pending (an AEAD, or a processor on which batches do not pay) the
+    /// packet is complete.
     ///
     /// # Panics
     /// As [`Outbound::seal_rtp`].
@@ -63,7 +62,12 @@ impl Outbound {
         plain_len: usize,
         index: u64,
     ) -> (usize, Option<PendingTag>) {
-        self.rtp.seal_rtp(packet, header_len, plain_len, index)
+        let wire_len = self.rtp.encrypt_rtp(packet, header_len, plain_len, index);
+        let pending = self.rtp.pending(wire_len);
+        if pending.is_none() {
+            self.rtp.authenticate(packet, wire_len);
+        }
+        (wire_len, pending)
     }
 
     /// Seals one compound RTCP packet in place and returns its length on the wire. `packet[..plain_len]` is the packet;

@@ -10,7 +10,7 @@ use super::{BLOCK, PendingTag, State, TAG_LEN};
 /// stays free for more packets until [`MacBatch::finish`].
 pub struct MacBatch {
     jobs: Vec<Job>,
-    engines: Engines,
+    engines: Option<Engines>,
 }
 
 pub(super) struct Job {
@@ -63,109 +63,129 @@ impl MacBatch {
     /// # Panics
     /// If a packet lies outside of the buffer.
     pub fn finish(&mut self, buffer: &mut [u8]) {
-        self.engines.run(&self.jobs, buffer);
+        if let Some(engines) = self.engines {
+            engines.run(&self.jobs, buffer);
+        }
         self.jobs.clear();
     }
 }
 
-/// What a lane works on.
+/// What a lane works on: the inner hash of a message, then the outer.
 struct Lane<'a> {
-    job: &'a Job,
-    /// Bytes of the message that the inner hash has taken.
-    taken: usize,
-    /// The end of the message with SHA-1's padding, then the block of the outer hash.
+    /// None once there is nothing left to do.
+    job: Option<&'a Job>,
+    /// What is left of the message's whole blocks, as a range of the buffer.
+    next: usize,
+    whole: usize,
+    /// The end of the message with SHA-1's padding, or the block of the outer hash.
     tail: [u8; 2 * BLOCK],
     tail_at: usize,
-    tail_len: usize,
+    tail_blocks: usize,
     outer: bool,
 }
 
 impl<'a> Lane<'a> {
-    fn begin(job: &'a Job, buffer: &[u8]) -> Self {
-        let len = job.pending.len;
-        let rest = len % BLOCK;
-        let tail_len = if rest + 9 <= BLOCK { BLOCK } else { 2 * BLOCK };
-        let mut tail = [0; 2 * BLOCK];
-        tail[..rest].copy_from_slice(&buffer[job.start + len - rest..job.start + len]);
-        pad(&mut tail[..tail_len], rest, BLOCK + len);
-        Self { job, taken: 0, tail, tail_at: 0, tail_len, outer: false }
-    }
+    const IDLE: Self =
+        Self { job: None, next: 0, whole: 0, tail: [0; 2 * BLOCK], tail_at: 0, tail_blocks: 0, outer: false };
 
-    /// Whole blocks that lie one behind the other from here on.
-    fn contiguous(&self) -> usize {
-        let whole = (self.job.pending.len - self.taken) / BLOCK;
-        if whole > 0 { whole } else { (self.tail_len - self.tail_at) / BLOCK }
-    }
-
-    fn input<'b>(&'b self, buffer: &'b [u8]) -> &'b [u8] {
-        if self.job.pending.len - self.taken >= BLOCK {
-            &buffer[self.job.start + self.taken..self.job.start + self.job.pending.len]
-        } else {
-            &self.tail[self.tail_at..self.tail_len]
-        }
-    }
-
-    /// Whether the current hash is complete after `blocks` more blocks.
-    fn advance(&mut self, blocks: usize) -> bool {
-        if self.job.pending.len - self.taken >= BLOCK {
-            self.taken += blocks * BLOCK;
-        } else {
-            self.tail_at += blocks * BLOCK;
-        }
-        self.tail_at == self.tail_len
+    fn begin(&mut self, job: &'a Job, buffer: &[u8]) {
+        let message = &buffer[job.start..job.start + job.pending.len];
+        let (whole, rest) = message.as_chunks::<BLOCK>();
+        self.job = Some(job);
+        (self.next, self.whole) = (job.start, whole.len());
+        self.tail_blocks = if rest.len() + 9 <= BLOCK { 1 } else { 2 };
+        self.set_tail(rest, BLOCK + message.len());
+        self.outer = false;
     }
 
     fn begin_outer(&mut self, inner: &State) {
-        self.tail = [0; 2 * BLOCK];
-        for (bytes, word) in self.tail.chunks_exact_mut(4).zip(inner) {
-            bytes.copy_from_slice(&word.to_be_bytes());
+        self.tail_blocks = 1;
+        let mut digest = [0; 20];
+        for (bytes, word) in digest.as_chunks_mut().0.iter_mut().zip(inner) {
+            *bytes = word.to_be_bytes();
         }
-        pad(&mut self.tail[..BLOCK], 20, BLOCK + 20);
-        (self.tail_at, self.tail_len, self.outer) = (0, BLOCK, true);
+        self.set_tail(&digest, BLOCK + digest.len());
+        self.outer = true;
     }
-}
 
-/// SHA-1's padding behind `rest` bytes, for a message of `len` bytes.
-fn pad(tail: &mut [u8], rest: usize, len: usize) {
-    tail[rest] = 0x80;
-    let end = tail.len();
-    tail[end - 8..].copy_from_slice(&(len as u64 * 8).to_be_bytes());
+    /// The last bytes of a message of `len` bytes, its pad counted, and SHA-1's padding.
+    fn set_tail(&mut self, rest: &[u8], len: usize) {
+        self.tail_at = 0;
+        let tail = &mut self.tail[..self.tail_blocks * BLOCK];
+        tail[..rest.len()].copy_from_slice(rest);
+        tail[rest.len()..].fill(0);
+        tail[rest.len()] = 0x80;
+        let (_, length) = tail.split_last_chunk_mut().expect("one block at least");
+        *length = (len as u64 * 8).to_be_bytes();
+    }
+
+    /// Blocks that lie one behind the other from here on.
+    fn contiguous(&self) -> usize {
+        if self.whole > 0 { self.whole } else { self.tail_blocks }
+    }
+
+    fn input<'b>(&'b self, buffer: &'b [u8]) -> &'b [u8] {
+        if self.whole > 0 { &buffer[self.next..self.next + self.whole * BLOCK] } else { &self.tail[self.tail_at..] }
+    }
+
+    /// Whether the hash is complete after `blocks` more blocks.
+    fn advance(&mut self, blocks: usize) -> bool {
+        if self.whole > 0 {
+            self.next += blocks * BLOCK;
+            self.whole -= blocks;
+        } else {
+            self.tail_at += blocks * BLOCK;
+            self.tail_blocks -= blocks;
+        }
+        self.whole == 0 && self.tail_blocks == 0
+    }
 }
 
 /// Hashes all jobs in `N` lanes and writes their tags.
 pub(super) fn run<const N: usize, E: Engine<N>>(engine: E, jobs: &[Job], buffer: &mut [u8]) {
     let mut waiting = jobs.iter();
     let mut states = Lanes::<N>::new();
-    let mut lanes: [Option<Lane<'_>>; N] = std::array::from_fn(|index| {
-        let job = waiting.next()?;
+    let mut lanes = [Lane::IDLE; N];
+    for (index, (lane, job)) in lanes.iter_mut().zip(&mut waiting).enumerate() {
+        lane.begin(job, buffer);
         states.set(index, &job.pending.inner);
-        Some(Lane::begin(job, buffer))
-    });
-    while let Some(blocks) = lanes.iter().flatten().map(Lane::contiguous).min() {
-        let idle = lanes.iter().flatten().next().map_or(&[][..], |lane| lane.input(buffer));
-        let inputs = std::array::from_fn(|index| lanes[index].as_ref().map_or(idle, |lane| lane.input(buffer)));
+    }
+    while let Some((busy, blocks)) = next_run(&lanes) {
+        let inputs = std::array::from_fn(|index| {
+            let lane = &lanes[index];
+            if lane.job.is_some() { lane } else { &lanes[busy] }.input(buffer)
+        });
         engine.compress(&mut states, &inputs, blocks);
-        for (index, slot) in lanes.iter_mut().enumerate() {
-            let Some(lane) = slot else { continue };
+        for (index, lane) in lanes.iter_mut().enumerate() {
+            let Some(job) = lane.job else { continue };
             if !lane.advance(blocks) {
                 continue;
             }
             let state = states.get(index);
             if !lane.outer {
                 lane.begin_outer(&state);
-                states.set(index, &lane.job.pending.outer);
+                states.set(index, &job.pending.outer);
                 continue;
             }
-            let mut digest = [0; 12];
-            for (bytes, word) in digest.chunks_exact_mut(4).zip(state) {
-                bytes.copy_from_slice(&word.to_be_bytes());
-            }
-            let tag_at = lane.job.start + lane.job.pending.len - 4;
-            buffer[tag_at..tag_at + TAG_LEN].copy_from_slice(&digest[..TAG_LEN]);
-            *slot = waiting.next().map(|job| {
+            write_tag(&mut buffer[job.start + job.pending.len - 4..], &state);
+            lane.job = waiting.next();
+            if let Some(job) = lane.job {
+                lane.begin(job, buffer);
                 states.set(index, &job.pending.inner);
-                Lane::begin(job, buffer)
-            });
+            }
         }
     }
+}
+
+/// A busy lane, and for how many blocks no lane has to change its input.
+fn next_run(lanes: &[Lane<'_>]) -> Option<(usize, usize)> {
+    let busy = lanes.iter().position(|lane| lane.job.is_some())?;
+    let blocks = lanes.iter().filter(|lane| lane.job.is_some()).map(Lane::contiguous).min()?;
+    Some((busy, blocks))
+}
+
+fn write_tag(out: &mut [u8], state: &State) {
+    out[..4].copy_from_slice(&state[0].to_be_bytes());
+    out[4..8].copy_from_slice(&state[1].to_be_bytes());
+    out[8..TAG_LEN].copy_from_slice(&state[2].to_be_bytes()[..2]);
 }

@@ -1,71 +1,62 @@
 //! Which engine hashes what, on this processor.
 
 use super::batch::{Job, run};
-use super::sha1::Portable;
 #[cfg(target_arch = "x86_64")]
 use super::simd::{Avx2, Avx512, ShaNi};
 
-/// The engines that the processor has.
+/// The vector engine of the processor, and what it has for packets that would leave most lanes empty.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
 pub(super) struct Engines {
-    wide: Option<Avx512>,
-    narrow: Option<Avx2>,
+    lanes: Lanes,
     single: Option<ShaNi>,
 }
 
 #[cfg(target_arch = "x86_64")]
-impl Engines {
-    /// Jobs from which sixteen lanes are faster than one after the other.
-    const WIDE_FROM: usize = 6;
-    /// Jobs from which eight lanes are.
-    const NARROW_FROM: usize = 4;
+#[derive(Clone, Copy)]
+enum Lanes {
+    Sixteen(Avx512),
+    Eight(Avx2),
+}
 
-    pub(super) fn detect() -> Self {
-        Self { wide: Avx512::detect(), narrow: Avx2::detect(), single: ShaNi::detect() }
+#[cfg(target_arch = "x86_64")]
+impl Engines {
+    pub(super) fn detect() -> Option<Self> {
+        let lanes = Avx512::detect().map(Lanes::Sixteen).or_else(|| Avx2::detect().map(Lanes::Eight))?;
+        Some(Self { lanes, single: ShaNi::detect() })
     }
 
     pub(super) fn run(self, jobs: &[Job], buffer: &mut [u8]) {
-        let rest = match (self.wide, self.narrow) {
-            (Some(wide), _) => {
-                let (full, rest) = split(jobs, 16, Self::WIDE_FROM);
-                run(wide, full, buffer);
-                rest
-            }
-            (None, Some(narrow)) => {
-                let (full, rest) = split(jobs, 8, Self::NARROW_FROM);
-                run(narrow, full, buffer);
-                rest
-            }
-            (None, None) => jobs,
+        // Full lanes cost as much as five packets, or four, one after the other.
+        let (lanes, worthwhile) = match self.lanes {
+            Lanes::Sixteen(_) => (16, 5),
+            Lanes::Eight(_) => (8, 4),
         };
-        match (self.single, self.narrow) {
-            (Some(single), _) => run(single, rest, buffer),
-            (None, Some(narrow)) => run(narrow, rest, buffer),
-            (None, None) => run::<4, _>(Portable, rest, buffer),
+        let rest = jobs.len() % lanes;
+        let alone = if rest < worthwhile && self.single.is_some() { rest } else { 0 };
+        let (together, alone) = jobs.split_at(jobs.len() - alone);
+        match self.lanes {
+            Lanes::Sixteen(engine) => run(engine, together, buffer),
+            Lanes::Eight(engine) => run(engine, together, buffer),
+        }
+        if let Some(engine) = self.single {
+            run(engine, alone, buffer);
         }
     }
 }
 
-/// The jobs that fill the lanes well enough, and the rest.
-#[cfg(target_arch = "x86_64")]
-fn split(jobs: &[Job], lanes: usize, from: usize) -> (&[Job], &[Job]) {
-    let rest = jobs.len() % lanes;
-    jobs.split_at(if rest < from { jobs.len() - rest } else { jobs.len() })
-}
-
-/// The engines that the processor has.
+/// Other processors finish every packet on its own: there is no such value.
 #[cfg(not(target_arch = "x86_64"))]
 #[derive(Clone, Copy)]
-pub(super) struct Engines;
+pub(super) enum Engines {}
 
 #[cfg(not(target_arch = "x86_64"))]
 impl Engines {
-    pub(super) fn detect() -> Self {
-        Self
+    pub(super) fn detect() -> Option<Self> {
+        None
     }
 
     pub(super) fn run(self, jobs: &[Job], buffer: &mut [u8]) {
-        run::<4, _>(Portable, jobs, buffer);
+        run(super::sha1::Scalar, jobs, buffer);
     }
 }

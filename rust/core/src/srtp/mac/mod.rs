@@ -1,8 +1,9 @@
 //! HMAC-SHA1 with an 80-bit tag (RFC 3711 section 4.2.1), for one packet or for many at once.
 //!
 //! SHA-1 is one chain of dependent steps, so a packet on its own cannot use the width of the processor: about 0.7 us for
-//! 1200 bytes. A fan-out has as many independent packets as viewers. [`MacBatch`] hashes up to sixteen at a time, one in
-//! each lane of the vector registers; a lane that has finished takes the next packet, so that lengths may differ.
+//! 1200 bytes. A fan-out has as many independent packets as viewers. [`MacBatch`] hashes sixteen of them at a time (eight
+//! without AVX-512), one in each lane of the vector registers; a lane that has finished takes the next packet, so that
+//! lengths may differ. Processors without AVX2 have no batches: there every packet is finished at once by aws-lc.
 
 mod batch;
 mod engines;
@@ -17,6 +18,7 @@ use aws_lc_rs::hmac;
 use zeroize::Zeroize;
 
 pub use batch::MacBatch;
+use engines::Engines;
 
 /// Bytes of a truncated tag.
 pub const TAG_LEN: usize = 10;
@@ -29,8 +31,9 @@ type State = [u32; 5];
 pub(super) struct MacKey {
     inner: State,
     outer: State,
-    /// For one packet on a processor without SHA instructions that we know.
-    fallback: hmac::Key,
+    /// For one packet on its own.
+    single: hmac::Key,
+    batched: bool,
 }
 
 /// An encrypted packet that still lacks its tag: give it to a [`MacBatch`] with its place.
@@ -60,17 +63,19 @@ impl MacKey {
         Self {
             inner: padded(0x36),
             outer: padded(0x5c),
-            fallback: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key),
+            single: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key),
+            batched: Engines::detect().is_some(),
         }
     }
 
-    pub(super) fn pending(&self, len: usize) -> PendingTag {
-        PendingTag { inner: self.inner, outer: self.outer, len }
+    /// The tag of a message of `len` bytes as work for a batch. None where batches do not pay.
+    pub(super) fn pending(&self, len: usize) -> Option<PendingTag> {
+        self.batched.then_some(PendingTag { inner: self.inner, outer: self.outer, len })
     }
 
     /// The tag of one message in two parts.
     pub(super) fn tag(&self, message: &[u8], suffix: &[u8]) -> [u8; TAG_LEN] {
-        let mut context = hmac::Context::with_key(&self.fallback);
+        let mut context = hmac::Context::with_key(&self.single);
         context.update(message);
         context.update(suffix);
         let full = context.sign();

@@ -7,7 +7,7 @@
 
 use std::arch::x86_64::*;
 
-use super::sha1::{Engine, K, Lanes};
+use super::sha1::{Engine, K, Lanes, rounds};
 use super::{BLOCK, State};
 
 /// Sixteen messages in 512-bit registers.
@@ -63,61 +63,9 @@ impl Engine<1> for ShaNi {
     }
 }
 
-/// The 80 rounds over a schedule of sixteen vectors, in terms of the module's `add`, `rotate`, `choose`, `parity`,
-/// `majority`, `mix` and `splat`. Unrolled, so that every vector stays in a register.
-macro_rules! rounds {
-    ($state:ident, $w:ident) => {{
-        let [mut a, mut b, mut c, mut d, mut e] = $state;
-        macro_rules! schedule {
-            ($t:literal) => {
-                if $t >= 16 {
-                    let mixed = mix($w[($t + 13) & 15], $w[($t + 8) & 15], $w[($t + 2) & 15], $w[$t & 15]);
-                    $w[$t & 15] = rotate::<1, 31>(mixed);
-                }
-            };
-        }
-        macro_rules! round {
-            ($f:ident, $k:ident, $t:expr, $a:ident, $b:ident, $c:ident, $d:ident, $e:ident) => {
-                $e = add(add($e, add($w[$t & 15], $k)), add($f($b, $c, $d), rotate::<5, 27>($a)));
-                $b = rotate::<30, 2>($b);
-            };
-        }
-        macro_rules! five {
-            ($f:ident, $k:ident, $t0:literal $t1:literal $t2:literal $t3:literal $t4:literal) => {
-                schedule!($t0);
-                round!($f, $k, $t0, a, b, c, d, e);
-                schedule!($t1);
-                round!($f, $k, $t1, e, a, b, c, d);
-                schedule!($t2);
-                round!($f, $k, $t2, d, e, a, b, c);
-                schedule!($t3);
-                round!($f, $k, $t3, c, d, e, a, b);
-                schedule!($t4);
-                round!($f, $k, $t4, b, c, d, e, a);
-            };
-        }
-        let k = splat(K[0]);
-        five!(choose, k, 0 1 2 3 4);
-        five!(choose, k, 5 6 7 8 9);
-        five!(choose, k, 10 11 12 13 14);
-        five!(choose, k, 15 16 17 18 19);
-        let k = splat(K[1]);
-        five!(parity, k, 20 21 22 23 24);
-        five!(parity, k, 25 26 27 28 29);
-        five!(parity, k, 30 31 32 33 34);
-        five!(parity, k, 35 36 37 38 39);
-        let k = splat(K[2]);
-        five!(majority, k, 40 41 42 43 44);
-        five!(majority, k, 45 46 47 48 49);
-        five!(majority, k, 50 51 52 53 54);
-        five!(majority, k, 55 56 57 58 59);
-        let k = splat(K[3]);
-        five!(parity, k, 60 61 62 63 64);
-        five!(parity, k, 65 66 67 68 69);
-        five!(parity, k, 70 71 72 73 74);
-        five!(parity, k, 75 76 77 78 79);
-        $state = [add($state[0], a), add($state[1], b), add($state[2], c), add($state[3], d), add($state[4], e)];
-    }};
+/// The messages as blocks, so that bounds are checked once.
+fn whole_blocks<'a, const N: usize>(messages: &[&'a [u8]; N], blocks: usize) -> [&'a [[u8; BLOCK]]; N] {
+    messages.map(|message| &message.as_chunks().0[..blocks])
 }
 
 mod avx512 {
@@ -125,12 +73,16 @@ mod avx512 {
 
     #[target_feature(enable = "avx512f,avx512bw")]
     pub(super) fn compress(lanes: &mut Lanes<16>, messages: &[&[u8]; 16], blocks: usize) {
-        let mut state = lanes.0.map(|words| load(words));
+        let mut state = [splat(0); 5];
+        for (vector, words) in state.iter_mut().zip(&lanes.0) {
+            *vector = load(words);
+        }
+        let messages = whole_blocks(messages, blocks);
         for block in 0..blocks {
-            let rows = messages.map(|message| {
-                let (words, _) = message[block * BLOCK..(block + 1) * BLOCK].as_chunks::<64>();
-                load_bytes(&words[0])
-            });
+            let mut rows = [splat(0); 16];
+            for (row, message) in rows.iter_mut().zip(&messages) {
+                *row = load_bytes(&message[block]);
+            }
             let mut w = transpose(rows);
             rounds!(state, w);
         }
@@ -175,7 +127,7 @@ mod avx512 {
 
     #[inline]
     #[target_feature(enable = "avx512f")]
-    fn load(words: [u32; 16]) -> __m512i {
+    fn load(words: &[u32; 16]) -> __m512i {
         // SAFETY: the array is as wide as the vector, and the load needs no alignment.
         unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
     }
@@ -208,8 +160,20 @@ mod avx512 {
 
     #[inline]
     #[target_feature(enable = "avx512f")]
-    fn rotate<const LEFT: i32, const RIGHT: i32>(x: __m512i) -> __m512i {
-        _mm512_rol_epi32::<LEFT>(x)
+    fn rotate_1(x: __m512i) -> __m512i {
+        _mm512_rol_epi32::<1>(x)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn rotate_5(x: __m512i) -> __m512i {
+        _mm512_rol_epi32::<5>(x)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn rotate_30(x: __m512i) -> __m512i {
+        _mm512_rol_epi32::<30>(x)
     }
 
     #[inline]
@@ -242,13 +206,18 @@ mod avx2 {
 
     #[target_feature(enable = "avx2")]
     pub(super) fn compress(lanes: &mut Lanes<8>, messages: &[&[u8]; 8], blocks: usize) {
-        let mut state = lanes.0.map(|words| load(words));
+        let mut state = [splat(0); 5];
+        for (vector, words) in state.iter_mut().zip(&lanes.0) {
+            *vector = load(words);
+        }
+        let messages = whole_blocks(messages, blocks);
         for block in 0..blocks {
-            let halves = messages.map(|message| {
-                let (halves, _) = message[block * BLOCK..(block + 1) * BLOCK].as_chunks::<32>();
-                [load_bytes(&halves[0]), load_bytes(&halves[1])]
-            });
-            let (low, high) = (transpose(halves.map(|half| half[0])), transpose(halves.map(|half| half[1])));
+            let (mut low, mut high) = ([splat(0); 8], [splat(0); 8]);
+            for ((low, high), message) in low.iter_mut().zip(&mut high).zip(&messages) {
+                let (halves, _) = message[block].as_chunks::<32>();
+                (*low, *high) = (load_bytes(&halves[0]), load_bytes(&halves[1]));
+            }
+            let (low, high) = (transpose(low), transpose(high));
             let mut w = [splat(0); 16];
             w[..8].copy_from_slice(&low);
             w[8..].copy_from_slice(&high);
@@ -289,7 +258,7 @@ mod avx2 {
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn load(words: [u32; 8]) -> __m256i {
+    fn load(words: &[u32; 8]) -> __m256i {
         // SAFETY: the array is as wide as the vector, and the load needs no alignment.
         unsafe { _mm256_loadu_si256(words.as_ptr().cast()) }
     }
@@ -322,8 +291,20 @@ mod avx2 {
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn rotate<const LEFT: i32, const RIGHT: i32>(x: __m256i) -> __m256i {
-        _mm256_or_si256(_mm256_slli_epi32::<LEFT>(x), _mm256_srli_epi32::<RIGHT>(x))
+    fn rotate_1(x: __m256i) -> __m256i {
+        _mm256_or_si256(_mm256_slli_epi32::<1>(x), _mm256_srli_epi32::<31>(x))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn rotate_5(x: __m256i) -> __m256i {
+        _mm256_or_si256(_mm256_slli_epi32::<5>(x), _mm256_srli_epi32::<27>(x))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn rotate_30(x: __m256i) -> __m256i {
+        _mm256_or_si256(_mm256_slli_epi32::<30>(x), _mm256_srli_epi32::<2>(x))
     }
 
     #[inline]
