@@ -186,7 +186,8 @@ class MediaSection(Section):
 
     @property
     def msid(self) -> str | None:
-        return self.attribute("msid")
+        """RFC 8830, or the attribute of the first source that older clients write (RFC 5576)."""
+        return self.attribute("msid") or next((s["msid"] for s in self.ssrcs.values() if "msid" in s), None)
 
     @property
     def payload_types(self) -> tuple[int, ...]:

@@ -52,15 +52,15 @@ def parse_fragment(text: str) -> Fragment:
         ended = ended or section.end_of_candidates
     if len(candidates) > MAX_CANDIDATES:
         raise errors.BadRequest(f"more than {MAX_CANDIDATES} candidates")
-    ufrag = _one("ufrag", (section.ice_ufrag for section in sections))
-    pwd = _one("password", (section.ice_pwd for section in sections))
+    ufrag = _one("ufrag", (value for section in sections for value in section.attributes("ice-ufrag")))
+    pwd = _one("password", (value for section in sections for value in section.attributes("ice-pwd")))
     if ufrag is None and pwd is None and not candidates and not ended:
         raise errors.BadRequest("the fragment has neither credentials nor candidates")
     return Fragment(ice_ufrag=ufrag, ice_pwd=pwd, candidates=tuple(candidates), end_of_candidates=ended)
 
 
-def _one(what: str, values: Iterable[str | None]) -> str | None:
-    found = {value for value in values if value is not None}
+def _one(what: str, values: Iterable[str]) -> str | None:
+    found = set(values)
     if len(found) > 1:
         raise errors.BadRequest(f"the fragment has more than one ICE {what}")
     return found.pop() if found else None
