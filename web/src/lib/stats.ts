@@ -24,7 +24,7 @@ export interface Stats {
   jitterBuffer: number;
   /** Round trip to the gateway, ms. */
   roundTrip: number;
-  /** Accumulated energy of the received audio: it stands still in silence. */
+  /** Accumulated energy of the received audio: it stands still in silence, and in Chromium while the player is muted. */
   audioEnergy: number;
   /** What holds the encoder back: none, cpu, bandwidth or other. */
   limitation: string;
