@@ -491,6 +491,7 @@ def forbid_segmentation(console: Console) -> None:
 
 
 def test_media_threads_have_names() -> None:
-    with running_console([["127.0.0.1:0"], ["127.0.0.1:0"]]):
+    with running_console([["127.0.0.1:0"], ["127.0.0.1:0"]]) as console:
+        assert len(console.stats().workers) == 2
         names = {(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()}
     assert {"media-0", "media-1"} <= names
