@@ -1,5 +1,12 @@
 //! What the engine must know of a payload without decoding it: where a key frame starts, and how large its picture is.
 
+mod av1;
+mod bits;
+mod h264;
+mod h265;
+pub mod vp8;
+mod vp9;
+
 /// An RTP payload format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Codec {
@@ -49,5 +56,29 @@ impl Codec {
     /// The encoding name as registered.
     pub fn name(self) -> &'static str {
         NAMES.iter().find(|(codec, _)| *codec == self).map_or("other", |(_, name)| name)
+    }
+
+    /// Whether a decoder can start at this packet. `None` where the payload format does not tell: start anywhere.
+    pub fn is_key_frame_start(self, payload: &[u8]) -> Option<bool> {
+        match self {
+            Codec::H264 => Some(h264::is_key_frame_start(payload)),
+            Codec::H265 => Some(h265::is_key_frame_start(payload)),
+            Codec::Vp8 => Some(vp8::is_key_frame_start(payload)),
+            Codec::Vp9 => Some(vp9::is_key_frame_start(payload)),
+            Codec::Av1 => Some(av1::is_key_frame_start(payload)),
+            _ => None,
+        }
+    }
+
+    /// Width and height in pixels, cropping applied, where this packet tells them.
+    pub fn picture_size(self, payload: &[u8]) -> Option<(u16, u16)> {
+        match self {
+            Codec::H264 => h264::picture_size(payload),
+            Codec::H265 => h265::picture_size(payload),
+            Codec::Vp8 => vp8::picture_size(payload),
+            Codec::Vp9 => vp9::picture_size(payload),
+            Codec::Av1 => av1::picture_size(payload),
+            _ => None,
+        }
     }
 }

@@ -1,0 +1,105 @@
+//! AV1 in RTP (AV1 RTP specification section 4): the aggregation header and the sequence header OBU.
+
+use super::bits::Bits;
+
+const SEQUENCE_HEADER: u8 = 1;
+
+/// N bit: the first packet of a coded video sequence (AV1 RTP specification 4.4).
+pub fn is_key_frame_start(payload: &[u8]) -> bool {
+    payload.first().is_some_and(|header| header & 0x08 != 0 && header & 0x80 == 0) || sequence_header(payload).is_some()
+}
+
+/// From a sequence header, where the payload has a whole one.
+pub fn picture_size(payload: &[u8]) -> Option<(u16, u16)> {
+    sequence_size(sequence_header(payload)?)
+}
+
+fn leb128(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut value = 0usize;
+    for (index, &byte) in bytes.iter().enumerate().take(4) {
+        value |= usize::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            return Some((value, index + 1));
+        }
+    }
+    None
+}
+
+/// The payload of the first sequence header OBU among the payload's OBU elements.
+fn sequence_header(payload: &[u8]) -> Option<&[u8]> {
+    let (&header, mut rest) = payload.split_first()?;
+    let count = header >> 4 & 0x03;
+    let mut index = 0;
+    // Z bit: the first element continues an OBU of the packet before.
+    let mut continued = header & 0x80 != 0;
+    while !rest.is_empty() {
+        index += 1;
+        let element = if count != 0 && index == count {
+            std::mem::take(&mut rest)
+        } else {
+            let (size, used) = leb128(rest)?;
+            let element = rest.get(used..used + size)?;
+            rest = &rest[used + size..];
+            element
+        };
+        if !std::mem::take(&mut continued) && element.first().is_some_and(|first| first >> 3 & 0x0f == SEQUENCE_HEADER)
+        {
+            return obu_payload(element);
+        }
+    }
+    None
+}
+
+/// Without the OBU header and, where an encoder kept it, the size field.
+fn obu_payload(obu: &[u8]) -> Option<&[u8]> {
+    let first = *obu.first()?;
+    let body = obu.get(if first & 0x04 != 0 { 2 } else { 1 }..)?;
+    if first & 0x02 == 0 {
+        return Some(body);
+    }
+    let (size, used) = leb128(body)?;
+    body.get(used..(used + size).min(body.len()))
+}
+
+/// AV1 bitstream specification 5.5.1, up to the frame size.
+fn sequence_size(header: &[u8]) -> Option<(u16, u16)> {
+    let mut bits = Bits::new(header);
+    bits.skip(4);
+    if bits.flag()? {
+        bits.skip(5);
+    } else {
+        let mut delay_bits = 0;
+        let mut decoder_model = false;
+        if bits.flag()? {
+            bits.skip(64);
+            if bits.flag()? {
+                let mut zeros = 0;
+                while bits.bit()? == 0 && zeros < 32 {
+                    zeros += 1;
+                }
+                bits.skip(zeros);
+            }
+            decoder_model = bits.flag()?;
+            if decoder_model {
+                delay_bits = bits.take(5)? as usize + 1;
+                bits.skip(32 + 5 + 5);
+            }
+        }
+        let initial_display_delay = bits.flag()?;
+        for _ in 0..=bits.take(5)? {
+            bits.skip(12);
+            if bits.take(5)? > 7 {
+                bits.skip(1);
+            }
+            if decoder_model && bits.flag()? {
+                bits.skip(2 * delay_bits + 1);
+            }
+            if initial_display_delay && bits.flag()? {
+                bits.skip(4);
+            }
+        }
+    }
+    let (width_bits, height_bits) = (bits.take(4)? + 1, bits.take(4)? + 1);
+    let side = |value: u32| u16::try_from(value + 1).ok();
+    Some((side(bits.take(width_bits)?)?, side(bits.take(height_bits)?)?))
+}

@@ -1,0 +1,120 @@
+//! H.264 in RTP (RFC 6184): single NAL units, STAP-A and FU-A.
+
+use super::bits::{Bits, cropped, unescape};
+
+const IDR: u8 = 5;
+const SPS: u8 = 7;
+const STAP_A: u8 = 24;
+const FU_A: u8 = 28;
+
+/// Profiles whose SPS carries chroma_format_idc (H.264 7.3.2.1.1).
+const HIGH_PROFILES: [u8; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
+
+/// An IDR slice or the SPS before one. Encoders that refresh by columns send no IDR after the first: their SPS, repeated at
+/// each recovery point, is where a decoder can start.
+pub fn is_key_frame_start(payload: &[u8]) -> bool {
+    match payload {
+        [first, header, ..] if first & 0x1f == FU_A => header & 0x80 != 0 && matches!(header & 0x1f, IDR | SPS),
+        _ => nal_units(payload).any(|nal| nal.first().is_some_and(|first| matches!(first & 0x1f, IDR | SPS))),
+    }
+}
+
+/// From an SPS, where the payload has a whole one.
+pub fn picture_size(payload: &[u8]) -> Option<(u16, u16)> {
+    nal_units(payload).find(|nal| nal.first().is_some_and(|first| first & 0x1f == SPS)).and_then(sps_size)
+}
+
+/// The whole NAL units of a payload: one, or those of a STAP-A.
+fn nal_units(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let aggregate = payload.first().is_some_and(|first| first & 0x1f == STAP_A);
+    let fragment = payload.first().is_some_and(|first| first & 0x1f > STAP_A);
+    let (mut single, mut rest) = match (aggregate, fragment) {
+        (true, _) => (None, &payload[1..]),
+        (_, true) => (None, &[][..]),
+        _ => (Some(payload), &[][..]),
+    };
+    std::iter::from_fn(move || {
+        single.take().or_else(|| {
+            let (size, tail) = rest.split_first_chunk::<2>()?;
+            let nal = tail.get(..usize::from(u16::from_be_bytes(*size)))?;
+            rest = &tail[nal.len()..];
+            Some(nal)
+        })
+    })
+}
+
+fn sps_size(nal: &[u8]) -> Option<(u16, u16)> {
+    let mut buffer = [0; 256];
+    let mut bits = Bits::new(unescape(nal.get(1..)?, &mut buffer));
+    let profile = bits.take(8)? as u8;
+    bits.skip(16);
+    bits.ue()?;
+    let mut chroma_format = 1;
+    let mut separate_planes = false;
+    if HIGH_PROFILES.contains(&profile) {
+        chroma_format = bits.ue()?;
+        if chroma_format == 3 {
+            separate_planes = bits.flag()?;
+        }
+        bits.ue()?;
+        bits.ue()?;
+        bits.skip(1);
+        if bits.flag()? {
+            skip_scaling_lists(&mut bits, if chroma_format == 3 { 12 } else { 8 })?;
+        }
+    }
+    bits.ue()?;
+    match bits.ue()? {
+        0 => {
+            bits.ue()?;
+        }
+        1 => {
+            bits.skip(1);
+            bits.se()?;
+            bits.se()?;
+            for _ in 0..bits.ue()?.min(255) {
+                bits.se()?;
+            }
+        }
+        _ => {}
+    }
+    bits.ue()?;
+    bits.skip(1);
+    let width = bits.ue()?.checked_add(1)?.checked_mul(16)?;
+    let map_units = bits.ue()?.checked_add(1)?;
+    let frames_only = bits.flag()?;
+    let fields = if frames_only { 1 } else { 2 };
+    if !frames_only {
+        bits.skip(1);
+    }
+    let height = map_units.checked_mul(16 * fields)?;
+    bits.skip(1);
+    let (mut crop_x, mut crop_y) = (0, 0);
+    if bits.flag()? {
+        let (left, right, top, bottom) = (bits.ue()?, bits.ue()?, bits.ue()?, bits.ue()?);
+        let (unit_x, unit_y) = match if separate_planes { 0 } else { chroma_format } {
+            1 => (2, 2),
+            2 => (2, 1),
+            _ => (1, 1),
+        };
+        crop_x = (u64::from(left) + u64::from(right)) * unit_x;
+        crop_y = (u64::from(top) + u64::from(bottom)) * unit_y * u64::from(fields);
+    }
+    cropped(width, height, crop_x, crop_y)
+}
+
+fn skip_scaling_lists(bits: &mut Bits<'_>, lists: usize) -> Option<()> {
+    for list in 0..lists {
+        if !bits.flag()? {
+            continue;
+        }
+        let (mut last, mut next) = (8, 8);
+        for _ in 0..if list < 6 { 16 } else { 64 } {
+            if next != 0 {
+                next = (last + bits.se()? + 256) % 256;
+            }
+            last = if next == 0 { last } else { next };
+        }
+    }
+    Some(())
+}

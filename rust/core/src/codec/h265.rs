@@ -1,0 +1,89 @@
+//! H.265 in RTP (RFC 7798): single NAL units, aggregation and fragmentation units.
+
+use super::bits::{Bits, cropped, unescape};
+
+const SPS: u8 = 33;
+const AGGREGATION: u8 = 48;
+const FRAGMENTATION: u8 = 49;
+
+/// BLA, IDR and CRA pictures (H.265 7.4.2.2) and the VPS, SPS before them.
+fn starts_key_frame(nal_type: u8) -> bool {
+    matches!(nal_type, 16..=21 | 32 | 33)
+}
+
+fn nal_type(header: u8) -> u8 {
+    header >> 1 & 0x3f
+}
+
+/// An intra random access point, or a parameter set before one.
+pub fn is_key_frame_start(payload: &[u8]) -> bool {
+    match payload {
+        [first, _, header, ..] if nal_type(*first) == FRAGMENTATION => {
+            header & 0x80 != 0 && starts_key_frame(header & 0x3f)
+        }
+        _ => nal_units(payload).any(|nal| nal.first().is_some_and(|first| starts_key_frame(nal_type(*first)))),
+    }
+}
+
+/// From an SPS, where the payload has a whole one.
+pub fn picture_size(payload: &[u8]) -> Option<(u16, u16)> {
+    nal_units(payload).find(|nal| nal.first().is_some_and(|first| nal_type(*first) == SPS)).and_then(sps_size)
+}
+
+fn nal_units(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let kind = payload.first().map_or(FRAGMENTATION, |first| nal_type(*first));
+    let (mut single, mut rest) = match kind {
+        AGGREGATION => (None, payload.get(2..).unwrap_or_default()),
+        FRAGMENTATION.. => (None, &[][..]),
+        _ => (Some(payload), &[][..]),
+    };
+    std::iter::from_fn(move || {
+        single.take().or_else(|| {
+            let (size, tail) = rest.split_first_chunk::<2>()?;
+            let nal = tail.get(..usize::from(u16::from_be_bytes(*size)))?;
+            rest = &tail[nal.len()..];
+            Some(nal)
+        })
+    })
+}
+
+fn sps_size(nal: &[u8]) -> Option<(u16, u16)> {
+    let mut buffer = [0; 256];
+    let mut bits = Bits::new(unescape(nal.get(2..)?, &mut buffer));
+    bits.skip(4);
+    let sub_layers = bits.take(3)? as usize;
+    bits.skip(1);
+    skip_profile_tier_level(&mut bits, sub_layers)?;
+    bits.ue()?;
+    let chroma_format = bits.ue()?;
+    let separate_planes = chroma_format == 3 && bits.flag()?;
+    let (width, height) = (bits.ue()?, bits.ue()?);
+    let (mut crop_x, mut crop_y) = (0, 0);
+    if bits.flag()? {
+        let (left, right, top, bottom) = (bits.ue()?, bits.ue()?, bits.ue()?, bits.ue()?);
+        let (unit_x, unit_y) = match if separate_planes { 0 } else { chroma_format } {
+            1 => (2, 2),
+            2 => (2, 1),
+            _ => (1, 1),
+        };
+        crop_x = (u64::from(left) + u64::from(right)) * unit_x;
+        crop_y = (u64::from(top) + u64::from(bottom)) * unit_y;
+    }
+    cropped(width, height, crop_x, crop_y)
+}
+
+/// H.265 7.3.3.
+fn skip_profile_tier_level(bits: &mut Bits<'_>, sub_layers: usize) -> Option<()> {
+    bits.skip(96);
+    let mut present = [(false, false); 8];
+    for layer in present.iter_mut().take(sub_layers) {
+        *layer = (bits.flag()?, bits.flag()?);
+    }
+    if sub_layers > 0 {
+        bits.skip(2 * (8 - sub_layers));
+    }
+    for (profile, level) in present {
+        bits.skip(if profile { 88 } else { 0 } + if level { 8 } else { 0 });
+    }
+    Some(())
+}
