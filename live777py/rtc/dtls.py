@@ -183,7 +183,6 @@ class DtlsTransport(RTCDtlsTransport):
                 self._connection.DTLSv1_handle_timeout()
                 self._flush()
             return
-        self._repeats = ()
         self._connection.bio_write(datagram)
 
     def _validate_peer_identity(self, remoteParameters: RTCDtlsParameters) -> None:  # noqa: N803 - aiortc's name

@@ -1,0 +1,150 @@
+"""What control relies on, of the real engine and of the fake alike: ids, errors, one queue, the end."""
+
+from __future__ import annotations
+
+import select
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from live777py.media import native
+from live777py.media.addresses import SocketAddress
+from tests.fakes import media as fake_media
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TIMEOUT = 5.0
+
+
+class Conversation:
+    """Commands numbered by themselves, each answered before the next."""
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+        self.engine = module.Engine(sockets=[["127.0.0.1:0"], ["127.0.0.1:0", "127.0.0.1:0"]])
+        self.requests = 0
+
+    def ask(self, command: str, *arguments: Any, **options: Any) -> Any:
+        self.requests += 1
+        getattr(self.engine, command)(self.requests, *arguments, **options)
+        (answer,) = self.responses(1)
+        assert answer.request == self.requests
+        return answer
+
+    def responses(self, count: int) -> list[Any]:
+        found: list[Any] = []
+        while len(found) < count:
+            assert select.select([self.engine.fileno()], [], [], TIMEOUT)[0], "no answer"
+            found += [item for item in self.engine.poll() if isinstance(item, self.module.Response)]
+        return found
+
+    def ice(self, ufrag: str = "abcd") -> Any:
+        return self.module.IceParameters(role="lite", local_ufrag=ufrag, local_pwd="p" * 24)
+
+    def codec(self, **changes: Any) -> Any:
+        return self.module.CodecParameters(**{"payload_type": 96, "name": "VP8", "clock_rate": 90000, **changes})
+
+    def track(self) -> Any:
+        return self.module.TrackParameters(
+            kind="video",
+            mid="0",
+            codecs=[self.codec(nack=True, pli=True)],
+            encodings=[self.module.EncodingParameters(ssrc=1)],
+            local_ssrc=7,
+        )
+
+    def subscription(self) -> Any:
+        return self.module.SubscriptionParameters(
+            kind="video", mid="0", ssrc=2, cname="viewer", codecs=[self.codec(payload_type=100)]
+        )
+
+
+@pytest.fixture(params=["fake", "real"])
+def talk(request: pytest.FixtureRequest) -> Iterator[Conversation]:
+    if request.param == "real" and native.Engine is fake_media.Engine:  # type: ignore[comparison-overlap]
+        pytest.skip("the media engine is not built: make ext")
+    conversation = Conversation(fake_media if request.param == "fake" else native)
+    yield conversation
+    conversation.engine.close()
+
+
+def test_ephemeral_ports_are_told(talk: Conversation) -> None:
+    addresses = [[SocketAddress.parse(address) for address in worker] for worker in talk.engine.addresses()]
+    assert [len(worker) for worker in addresses] == [1, 2]
+    assert len({address.port for worker in addresses for address in worker} - {0}) == 3
+
+
+def test_an_address_in_use_is_an_os_error(talk: Conversation) -> None:
+    with pytest.raises(OSError, match="in use") as taken:
+        talk.module.Engine(sockets=[[talk.engine.addresses()[0][0]]])
+    assert taken.value.errno
+
+
+def test_a_session_from_open_to_close(talk: Conversation) -> None:
+    assert talk.ask("open_transport", 1, worker=0, ice=talk.ice()).error is None
+    assert talk.ask("add_track", 1, 10, parameters=talk.track()).error is None
+    assert talk.ask("open_transport", 2, worker=0, ice=talk.ice("efgh")).error is None
+    assert talk.ask("subscribe", 2, 20, parameters=talk.subscription()).error is None
+    assert talk.ask("attach", 20, 10, payload_types=[(96, 100)]).error is None
+    assert talk.ask("request_key_frame", 10).error is None
+    assert talk.ask("detach", 20).error is None
+    keys = {"profile": "AEAD_AES_128_GCM", "local_key": bytes(16), "local_salt": bytes(12)}
+    keys |= {"remote_key": bytes(range(16)), "remote_salt": bytes(12)}
+    assert talk.ask("install_keys", 1, **keys).error is None
+    assert talk.ask("install_keys", 1, **keys).error == "invalid_state"
+    assert talk.ask("close_transport", 1).error is None
+    assert talk.ask("request_key_frame", 10).error == "unknown_id"
+    assert talk.ask("detach", 20).error is None
+    assert talk.ask("close_transport", 2).error is None
+
+
+def test_what_does_not_exist_is_unknown(talk: Conversation) -> None:
+    for command in ("close_transport", "detach", "request_key_frame"):
+        answer = talk.ask(command, 99)
+        assert (answer.error, bool(answer.message)) == ("unknown_id", True), command
+    assert talk.ask("add_track", 99, 10, parameters=talk.track()).error == "unknown_id"
+    assert talk.ask("subscribe", 99, 20, parameters=talk.subscription()).error == "unknown_id"
+    assert talk.ask("attach", 20, 10, payload_types=[(96, 100)]).error == "unknown_id"
+    talk.engine.send_dtls(99, b"\x16")
+
+
+def test_a_number_names_one_thing(talk: Conversation) -> None:
+    talk.ask("open_transport", 1, worker=0, ice=talk.ice())
+    assert talk.ask("open_transport", 1, worker=0, ice=talk.ice("efgh")).error == "id_in_use"
+    talk.ask("add_track", 1, 10, parameters=talk.track())
+    assert talk.ask("add_track", 1, 10, parameters=talk.track()).error == "id_in_use"
+
+
+def test_answers_come_in_the_order_of_the_commands(talk: Conversation) -> None:
+    for request in range(1, 101):
+        talk.engine.dump(request)
+    assert [answer.request for answer in talk.responses(100)] == list(range(1, 101))
+
+
+def test_stats_and_dump_have_values(talk: Conversation) -> None:
+    talk.ask("open_transport", 1, worker=1, ice=talk.ice())
+    assert isinstance(talk.ask("stats").value, talk.module.Stats)
+    assert isinstance(talk.ask("dump").value, str)
+    assert talk.ask("close_transport", 1).value is None
+
+
+@pytest.mark.parametrize("payload_type", [-1, 128, 1000])
+def test_a_malformed_argument_fails_at_the_call(talk: Conversation, payload_type: int) -> None:
+    with pytest.raises((ValueError, OverflowError)):
+        talk.codec(payload_type=payload_type)
+
+
+def test_keys_of_a_wrong_length_fail_at_the_call(talk: Conversation) -> None:
+    keys = {"profile": "AEAD_AES_128_GCM", "local_key": bytes(15), "local_salt": bytes(12)}
+    keys |= {"remote_key": bytes(16), "remote_salt": bytes(12)}
+    with pytest.raises(ValueError, match="key"):
+        talk.engine.install_keys(1, 1, **keys)
+
+
+def test_nothing_is_answered_after_close(talk: Conversation) -> None:
+    talk.engine.close()
+    talk.engine.close()
+    for command in (talk.engine.stats, talk.engine.dump):
+        with pytest.raises(talk.module.EngineClosed):
+            command(1)
