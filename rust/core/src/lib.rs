@@ -6,6 +6,7 @@ pub mod codec;
 pub mod command;
 pub mod egress;
 pub mod event;
+pub mod fuzz;
 pub mod ice;
 pub mod relay;
 pub mod rtp;
