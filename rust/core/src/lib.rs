@@ -9,6 +9,7 @@ pub mod event;
 pub mod fuzz;
 pub mod ice;
 pub mod relay;
+pub mod rtcp;
 pub mod rtp;
 pub mod srtp;
 pub mod stats;
