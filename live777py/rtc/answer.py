@@ -27,9 +27,9 @@ class AnswerSection:
 def write_answer(offer: Offer, accepted: Mapping[int, AnswerSection], local: LocalPeer) -> str:
     """The m-sections of the offer in its order; those without an entry in `accepted` (by index) get port 0.
 
-    Everything about the transport is repeated in each section, as browsers do: RFC 9143 section 7.3.3 would have it in
+    Everything about the transport is repeated in each section, as browsers do: RFC 9143 section 7.1.3 would have it in
     the first only, but then a section is not readable by itself, and libdatachannel and FFmpeg read what comes first.
-    The candidates stand in the first section of the bundle alone (RFC 9143 section 7.3.4).
+    The candidates stand in the first section of the bundle alone (RFC 9143 section 10).
     """
     session = offer.description.session
     lines = ["v=0", f"o=- {local.session_id} 0 IN IP4 127.0.0.1", "s=-", "t=0 0"]

@@ -209,7 +209,7 @@ def fmtp_for_viewer(sent: Codec, offered: Codec) -> str:
 
 
 def fmtp_for_unknown_publisher(offered: Codec) -> str:
-    """The answer to a viewer who comes first: it must be ready for stereo (RFC 7587 section 7.1)."""
+    """The answer to a viewer who comes first: it must be ready for stereo (RFC 7587 section 6.1)."""
     if offered.name != "opus":
         return offered.fmtp
     return format_fmtp({**parse_fmtp(offered.fmtp), **_OPUS_STEREO})

@@ -155,7 +155,7 @@ def require_unique(values: Iterable[str], otherwise: str) -> None:
 
 
 def require_distinct_payload_types(sections: Iterable[Sequence[Codec]]) -> None:
-    """RFC 9143 section 9.1: in a bundle one payload type means one codec."""
+    """RFC 9143 section 9.1.1: in a bundle one payload type means one codec."""
     require_unique(
         (
             str(payload_type)

@@ -102,14 +102,19 @@ def payload_map(track: PublishedMedia, played: PlayedMedia) -> tuple[tuple[int, 
 
 
 def _match(track: PublishedMedia, offered: tuple[Codec, ...]) -> tuple[Codec, ...] | None:
-    """The viewer's codec for each of the track's, in the track's order."""
+    """The viewer's codec for each of the track's, in the track's order.
+
+    RED names the payload type of its blocks inside the payload (RFC 2198 section 3), which is forwarded as it is.
+    """
     primary = codecs.best(track.codecs[0], offered)
     if primary is None:
         return None
     if primary.name != "red":
         return (primary,)
     inside = opus_inside(primary, offered)
-    return None if inside is None else (primary, inside)
+    if inside is None or inside.payload_type != track.codecs[1].payload_type:
+        return None
+    return (primary, inside)
 
 
 def _for_track(track: PublishedMedia, offered: tuple[Codec, ...]) -> tuple[Codec, ...]:
@@ -117,7 +122,8 @@ def _for_track(track: PublishedMedia, offered: tuple[Codec, ...]) -> tuple[Codec
     matched = _match(track, offered)
     if matched is None:
         theirs = ", ".join(dict.fromkeys(codec.name for codec in offered)) or "none that is known and allowed"
-        raise errors.Unprocessable(f"the publisher sends {track.codecs[0].name}; the offer has {theirs}")
+        sent = " around opus ".join([track.codecs[0].name, *(str(codec.payload_type) for codec in track.codecs[1:])])
+        raise errors.Unprocessable(f"the publisher sends {sent}; the offer has {theirs}")
     described = tuple(
         replace(theirs, fmtp=codecs.fmtp_for_viewer(sent, theirs))
         for sent, theirs in zip(track.codecs, matched, strict=True)

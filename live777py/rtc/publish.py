@@ -158,7 +158,7 @@ def _answer(chosen: tuple[Codec, ...], extensions: Extensions, lines: tuple[str,
 
 
 def _require_one_meaning(media: list[PublishedMedia]) -> None:
-    """What a packet is told apart by must be unambiguous on the one transport (RFC 9143 sections 9.1 and 9.2)."""
+    """What a packet is told apart by must be unambiguous on the one transport (RFC 9143 sections 9.2 and 12)."""
     require_distinct_payload_types(section.codecs for section in media)
     encodings = [encoding for section in media for encoding in section.encodings]
     require_unique(

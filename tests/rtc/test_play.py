@@ -141,11 +141,20 @@ def test_red_of_a_publisher() -> None:
     tracks = published(
         build(("m=audio 9 UDP/TLS/RTP/SAVPF 63 111", *OPUS[1:], "a=rtpmap:63 red/48000/2", "a=fmtp:63 111/111"))
     )
+    lines = (*OPUS[1:], "a=rtpmap:51 red/48000/2", "a=fmtp:51 111/111")
+    (played,) = play(build(("m=audio 9 UDP/TLS/RTP/SAVPF 111 51", *lines), direction="recvonly"), tracks).media
+    assert [(codec.name, codec.fmtp) for codec in played.codecs] == [("red", "111/111"), ("opus", "")]
+    assert payload_map(tracks[0], played) == ((63, 51), (111, 111))
+    assert "sends red around opus 111; the offer has opus" in refusal(build(OPUS, direction="recvonly"), tracks)
+
+
+def test_red_around_another_payload_type_would_not_be_understood() -> None:
+    red = ("a=rtpmap:63 red/48000/2", "a=fmtp:63 111/111")
+    tracks = published(build(("m=audio 9 UDP/TLS/RTP/SAVPF 63 111", *OPUS[1:], *red)))
     lines = ("a=mid:0", "a=rtpmap:50 opus/48000/2", "a=rtpmap:51 red/48000/2", "a=fmtp:51 50/50")
-    (played,) = play(build(("m=audio 9 UDP/TLS/RTP/SAVPF 50 51", *lines), direction="recvonly"), tracks).media
-    assert [(codec.name, codec.fmtp) for codec in played.codecs] == [("red", "50/50"), ("opus", "")]
-    assert payload_map(tracks[0], played) == ((63, 51), (111, 50))
-    assert "red" in refusal(build(OPUS, direction="recvonly"), tracks)
+    offer = build(("m=audio 9 UDP/TLS/RTP/SAVPF 50 51", *lines), direction="recvonly")
+    assert "red around opus 111" in refusal(offer, tracks)
+    assert payload_map(tracks[0], play(offer).media[0]) is None
 
 
 def test_sources_of_one_stream() -> None:
