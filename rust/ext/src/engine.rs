@@ -57,9 +57,8 @@ impl Running {
 impl Drop for Engine {
     fn drop(&mut self) {
         // The threads never wait for the GIL, which the dropping thread may hold.
-        if let Some(running) = lock(&self.running).take() {
-            running.stop();
-        }
+        let running = lock(&self.running).take();
+        running.into_iter().for_each(Running::stop);
     }
 }
 
@@ -100,9 +99,9 @@ impl Engine {
     }
 
     fn close(&self, py: Python<'_>) {
-        if let Some(running) = lock(&self.running).take() {
-            py.detach(|| running.stop());
-        }
+        // The lock is released first: another thread may wait for it with the GIL, which this one wants back.
+        let running = lock(&self.running).take();
+        py.detach(|| running.into_iter().for_each(Running::stop));
     }
 
     fn __repr__(&self) -> String {

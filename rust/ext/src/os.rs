@@ -81,6 +81,14 @@ impl Poller {
     }
 }
 
+/// Waits until a descriptor takes more data, or until `limit` has passed.
+pub fn wait_writable(descriptor: RawFd, limit: Duration) {
+    let mut poll = libc::pollfd { fd: descriptor, events: libc::POLLOUT, revents: 0 };
+    let milliseconds = libc::c_int::try_from(limit.as_millis()).unwrap_or(libc::c_int::MAX);
+    // SAFETY: one pollfd is passed with its count.
+    unsafe { libc::poll(&raw mut poll, 1, milliseconds) };
+}
+
 /// CPU time that the calling thread has used, kernel included.
 pub fn thread_cpu_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

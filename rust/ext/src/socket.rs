@@ -7,8 +7,11 @@ use std::mem::size_of;
 use std::net::SocketAddr;
 use std::ops::AddAssign;
 use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
 
 use socket2::{Domain, MsgHdr, Protocol, SockAddr, Socket, Type};
+
+use crate::os::wait_writable;
 
 /// Holds the largest UDP datagram and the largest run that UDP_GRO hands over.
 pub const RECEIVE_BUFFER: usize = 65_536;
@@ -55,10 +58,15 @@ enum Offload {
     Refused,
 }
 
+/// How long a full send buffer may hold up the thread: at 1 Gbit/s the kernel frees half a megabyte in that time.
+const SEND_PATIENCE: Duration = Duration::from_millis(5);
+
 pub struct UdpSocket {
     socket: Socket,
     local: SocketAddr,
     offload: Offload,
+    /// The last wait for room in the send buffer was in vain: nobody waits again until a datagram has left.
+    congested: bool,
 }
 
 impl UdpSocket {
@@ -80,7 +88,7 @@ impl UdpSocket {
         let _ = set_option(&socket, libc::UDP_GRO, 1);
         let offload =
             if set_option(&socket, libc::UDP_SEGMENT, 0).is_ok() { Offload::Probed } else { Offload::Refused };
-        Ok(Self { socket, local, offload })
+        Ok(Self { socket, local, offload, congested: false })
     }
 
     pub fn local(&self) -> SocketAddr {
@@ -131,7 +139,7 @@ impl UdpSocket {
         let mut sent = Sent::default();
         if datagrams.len() > segment && self.uses_gso() {
             sent.calls += 1;
-            match send_segmented(&self.socket, &name, datagrams, segment) {
+            match self.with_patience(|socket| send_segmented(socket, &name, datagrams, segment)) {
                 Ok(()) => {
                     self.offload = Offload::Proven;
                     sent.datagrams += datagrams.len().div_ceil(segment) as u64;
@@ -151,13 +159,30 @@ impl UdpSocket {
         }
         for datagram in datagrams.chunks(segment.max(1)) {
             sent.calls += 1;
-            match self.socket.send_to(datagram, &name) {
+            match self.with_patience(|socket| socket.send_to(datagram, &name)) {
                 Ok(_) => sent.datagrams += 1,
                 Err(_) => sent.errors += 1,
             }
         }
         sent
     }
+}
+
+impl UdpSocket {
+    /// Sends; where the kernel's buffer is full, waits a little and tries once more.
+    fn with_patience<T>(&mut self, mut send: impl FnMut(&Socket) -> io::Result<T>) -> io::Result<T> {
+        let mut result = send(&self.socket);
+        if is_full(&result) && !self.congested {
+            wait_writable(self.socket.as_raw_fd(), SEND_PATIENCE);
+            result = send(&self.socket);
+        }
+        self.congested = is_full(&result);
+        result
+    }
+}
+
+fn is_full<T>(result: &io::Result<T>) -> bool {
+    matches!(result, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 impl AsRawFd for UdpSocket {
@@ -222,7 +247,7 @@ fn segment_message(segment: u16) -> [u8; size_of::<libc::cmsghdr>() + size_of::<
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::*;
     use crate::os::Poller;
@@ -290,6 +315,21 @@ mod tests {
         let unreachable = "[::1]:9".parse().expect("an address");
         assert_eq!(sender.send(unreachable, &[0; 10], 10), Sent { datagrams: 0, calls: 1, errors: 1 });
         assert_eq!(sender.send(unreachable, &[0; 30], 10).errors, 3);
+    }
+
+    #[test]
+    fn a_full_buffer_is_waited_for_once_until_something_leaves() {
+        let (mut socket, _) = pair();
+        let mut tries = 0;
+        let mut refuse = |_: &Socket| {
+            tries += 1;
+            io::Result::<()>::Err(io::ErrorKind::WouldBlock.into())
+        };
+        assert!(socket.with_patience(&mut refuse).is_err());
+        assert!(socket.with_patience(&mut refuse).is_err());
+        assert_eq!(tries, 3);
+        assert!(socket.with_patience(|_| Ok(())).is_ok());
+        assert!(!socket.congested);
     }
 
     #[test]
