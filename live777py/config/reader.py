@@ -24,13 +24,12 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
 
     Raises ConfigError, also for a named file that cannot be read.
     """
-    if path is None:
-        if not DEFAULT_FILE.exists():
-            return parse("", environ)
-        path = DEFAULT_FILE
+    optional, path = path is None, path or DEFAULT_FILE
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
+        if optional and isinstance(error, FileNotFoundError):
+            return parse("", environ)
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not UTF-8 text") from None

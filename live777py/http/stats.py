@@ -16,6 +16,19 @@ if TYPE_CHECKING:
     from live777py.media.native import Stats
     from live777py.streams.views import Counts, StreamView
 
+_EVENTS: Final = (
+    "datagram_ignored",
+    "key_frame",
+    "nack_received",
+    "nack_sent",
+    "nack_unanswered",
+    "packet_lost",
+    "packet_repaired",
+    "packet_retransmitted",
+    "pli_received",
+    "pli_sent",
+    "srtp_rejected",
+)
 _LIVE_STATES: Final = ("new", "connecting", "connected", "disconnected", "failed")
 
 
@@ -100,7 +113,7 @@ def _of_media(totals: Mapping[str, int]) -> Iterator[Total]:
         name="live777_media_events",
         text="Loss and repair: packets, NACKs, picture loss indications, rejected datagrams",
         label="event",
-        values={name: value for name, value in sorted(totals.items()) if not name.startswith("packets_")},
+        values={name: totals.get(name, 0) for name in _EVENTS},
     )
 
 

@@ -1,0 +1,57 @@
+"""The whole gateway in this process, with real streams and the real engine on loopback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import ClientResponse, web
+from aiohttp.test_utils import TestClient, TestServer
+
+from live777py.app import build_app
+from live777py.config import parse
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+Client = TestClient[web.Request, web.Application]
+
+
+class Gateway:
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def ask(self, method: str, path: str, body: str | bytes | None = None, **headers: str) -> ClientResponse:
+        """Underscores in the names of `headers` are hyphens. The body of the answer is read."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        skip = [] if "Content-Type" in named else ["Content-Type"]
+        response = await self._client.request(method, path, data=body, headers=named, skip_auto_headers=skip)
+        await response.read()
+        return response
+
+    async def post(self, path: str, offer: str) -> ClientResponse:
+        return await self.ask("POST", path, offer, Content_Type="application/sdp")
+
+    async def json(self, path: str) -> Any:
+        return await (await self.ask("GET", path)).json()
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Callable[[str], Awaitable[Gateway]]]:
+    clients: list[Client] = []
+
+    async def start_it(config: str) -> Gateway:
+        text = f'[webrtc]\nice_udp_addrs = ["127.0.0.1:0"]\n{config}'
+        client: Client = TestClient(TestServer(build_app(parse(text, {}))))
+        await client.start_server()
+        clients.append(client)
+        return Gateway(client)
+
+    yield start_it
+    for client in clients:
+        await client.close()
+
+
+@pytest.fixture
+async def gateway(start: Callable[[str], Awaitable[Gateway]]) -> Gateway:
+    return await start("")
