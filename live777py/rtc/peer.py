@@ -68,7 +68,7 @@ class ServerPeer:
         self.subscriptions: tuple[tuple[PlayedMedia, int], ...] = ()
         self._engine = engine
         self._certificate = certificate
-        self._owner = owner
+        self._owner: PeerOwner | None = owner
         self._remote = remote
         self._ufrag = secrets.token_hex(8)
         self._pwd = secrets.token_hex(16)
@@ -144,6 +144,7 @@ class ServerPeer:
     def close(self) -> None:
         """Undo everything in reverse, before it returns."""
         self.state = "closed"
+        self._owner = None
         self._undo.close()
 
     async def wait_closed(self) -> None:
@@ -214,15 +215,18 @@ class ServerPeer:
 
     def _set_state(self, state: PeerState) -> None:
         self.state = state
-        self._owner.peer_state_changed(state)
+        if self._owner is not None:
+            self._owner.peer_state_changed(state)
 
     def _end(self, reason: EndReason) -> None:
         if self.state == "closed":
             return
         if reason != "peer-closed":
             self._set_state("failed")
+        owner = self._owner
         self.close()
-        self._owner.peer_ended(reason)
+        if owner is not None:
+            owner.peer_ended(reason)
 
     def _stop_dtls(self) -> None:
         if self._handshake is not None:

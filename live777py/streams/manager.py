@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from live777py.errors import Conflict, NotFound, Unavailable, Unprocessable
 from live777py.rtc.candidates import offered_candidates
 from live777py.rtc.certificate import Certificate
+from live777py.rtc.memory import release_free_memory
 from live777py.rtc.negotiation import CodecPolicy, plan_play, plan_publish
 from live777py.rtc.sdpfrag import parse_fragment
 from live777py.rtc.tracks import random_ssrc
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from live777py.streams.views import SessionState, StreamView
 
 _HOUSEKEEPING_SECONDS = 1.0
+_RELEASE_AFTER_SESSIONS = 100
 
 _logger = logging.getLogger(__name__)
 
@@ -96,6 +98,7 @@ class StreamManager:
         self._sampler = Sampler(engine, self._sessions, self._now, self._on_sampled)
         self._housekeeper: asyncio.TimerHandle | None = None
         self._running = False
+        self._closed_since_release = 0
 
     async def start(self) -> None:
         for name in self._settings.provisioned:
@@ -318,6 +321,7 @@ class StreamManager:
         if self._sessions.pop(live.session.id, None) is None:
             return
         live.peer.close()
+        self._closed_since_release += 1
         self._enter(live, "closed")
         live.stream.leave(live.session, self._now())
         _logger.info("%s left: %s", live.peer.label, reason)
@@ -351,6 +355,9 @@ class StreamManager:
                 for live in [live for live in self._sessions.values() if live.stream is stream]:
                     self._leave(live, "stream-deleted")
                 self._delete(stream, reason)
+        if self._closed_since_release >= _RELEASE_AFTER_SESSIONS:
+            self._closed_since_release = 0
+            release_free_memory()
 
     def _on_sampled(self, silent: Sequence[LiveSession], heard: Sequence[LiveSession]) -> None:
         for live in silent:
