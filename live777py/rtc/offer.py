@@ -45,6 +45,7 @@ _HEX_PAIRS = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2})*")
 
 # With the marker bit these look like RTCP on a shared port (RFC 5761 section 4).
 _RTCP_TYPES = range(64, 96)
+_MAX_CODECS = 64
 _MAX_CANDIDATES = 32
 _MAX_ONE_BYTE_ID = 14
 _MAX_ONE_BYTE_TEXT = 16
@@ -121,6 +122,8 @@ def offered_codecs(section: OfferedSection, policy: CodecPolicy, *, with_transpo
     repaired = _retransmissions(media.payload_types, rtpmaps, fmtps)
     found: dict[int, Codec] = {}
     for payload_type in media.payload_types:
+        if len(found) == _MAX_CODECS:
+            break
         if payload_type in _RTCP_TYPES:
             continue
         mappings = rtpmaps.get(payload_type, ())
@@ -295,7 +298,7 @@ def _retransmissions(
     """RFC 4588 section 8.6: what is repaired -> the payload type that repairs it, the first of several."""
     found: dict[int, int] = {}
     for payload_type in payload_types:
-        mappings = rtpmaps.get(payload_type, ())
+        mappings = () if payload_type in _RTCP_TYPES else rtpmaps.get(payload_type, ())
         if len(mappings) == 1 and mappings[0].name.lower() == "rtx":
             repaired = codecs.parse_fmtp(fmtps.get(payload_type, "")).get("apt", "")
             if repaired.isascii() and repaired.isdigit() and len(repaired) <= 3:

@@ -66,14 +66,14 @@ def plan_publish(offer: str, policy: CodecPolicy) -> PublishPlan:
         offered = offered_codecs(section, policy, with_transport_cc=_has(extensions, TRANSPORT_CC))
         if section not in sending:
             if offered:
-                accepted[section.index] = _answer(offered[:1], (), ("a=inactive",))
+                accepted[section.index] = _answer(_chosen(offered), (), ("a=inactive",))
             continue
         if not offered:
             raise errors.Unprocessable(f"no codec of the {section.kind} section is known and allowed")
         chosen = _chosen(offered)
         layers = _Layers.of(section.media, payload_types(chosen))
         if len(layers.rids) > 1 and not _has(extensions, RID):
-            raise errors.Unprocessable("simulcast without the rtp-stream-id header extension (RFC 8853 section 5.3)")
+            raise errors.Unprocessable("simulcast without the rtp-stream-id header extension (RFC 8853)")
         media.append(
             PublishedMedia(
                 kind=section.kind,

@@ -179,6 +179,15 @@ def test_one_payload_type_for_two_codecs_in_the_bundle() -> None:
     assert "payload type" in refusal(build(OPUS, video(111, "VP8/90000"), direction="recvonly"))
 
 
+def test_codecs_are_bounded() -> None:
+    numbers = [number for number in range(128) if not 64 <= number < 96]
+    lines = tuple(f"a=rtpmap:{number} VP8/90000" for number in numbers)
+    offer = build(
+        (f"m=video 9 UDP/TLS/RTP/SAVPF {' '.join(map(str, numbers))}", "a=mid:1", *lines), direction="recvonly"
+    )
+    assert len(play(offer).media[0].codecs) == 64
+
+
 def test_whitelist() -> None:
     plan = plan_play(
         recorded("chromium-recvonly.sdp"), CodecPolicy(video=("H264",)), None, new_ssrc=ssrcs(), cname="viewer"

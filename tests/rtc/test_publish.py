@@ -68,6 +68,11 @@ def test_payload_types_that_look_like_rtcp_are_not_used() -> None:
     assert "known and allowed" in refusal(build(video(72, "VP8/90000")))
 
 
+def test_retransmissions_that_look_like_rtcp_are_not_used() -> None:
+    offer = build(("m=video 9 UDP/TLS/RTP/SAVPF 96 72", *VP8[1:], "a=rtpmap:72 rtx/90000", "a=fmtp:72 apt=96"))
+    assert plan_publish(offer, ANYTHING).media[0].codecs[0].rtx_payload_type is None
+
+
 def test_no_known_codec_fails_the_whole_offer() -> None:
     assert "video" in refusal(build(OPUS, video(96, "theora/90000")))
 
