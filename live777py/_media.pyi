@@ -270,7 +270,8 @@ class Engine:
     def unsubscribe(self, request: int, subscription: int) -> None: ...
 
     # The packets of a track leave through a subscription from its next key frame on; sequence numbers and timestamps
-    # continue those of the track attached before. `payload_types` maps the track's to the subscription's.
+    # continue those of the track attached before. `payload_types` maps the track's to the subscription's. A
+    # refused attach leaves the subscription detached.
     def attach(
         self, request: int, subscription: int, track: int, *, payload_types: Sequence[tuple[int, int]]
     ) -> None: ...
