@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from live777py import log
 from live777py.errors import NotFound
 from live777py.http.auth import Access
-from live777py.http.keys import OWNERS, PRINCIPAL, STREAM, STREAMS
-from live777py.http.messages import SDP_FRAGMENT, read_body
+from live777py.http.keys import CLIENT, CONFIG, OWNERS, PRINCIPAL, STREAM, STREAMS
+from live777py.http.messages import SDP_FRAGMENT, read_body, session_created
 from live777py.http.resource import Operation, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from live777py.http.auth import Principal
+    from live777py.streams.manager import Answer
     from live777py.streams.views import StreamView
 
+_logger = logging.getLogger(__name__)
 
-def record_owner(app: web.Application, session: str, principal: Principal, *, publisher: bool) -> None:
+
+def opened(request: web.Request, answer: Answer, *, publisher: bool) -> web.Response:
+    """The 201 of a session that was just made; its maker is remembered."""
+    app, stream = request.app, request[STREAM]
     owners = app[OWNERS]
     if owners.full:
         owners.keep(session for view in app[STREAMS].streams() for session in _live_sessions(view))
-    owners.record(session, principal, publisher=publisher)
+    owners.record(answer.session, request[PRINCIPAL], publisher=publisher)
+    logger = log.bind(_logger, stream=stream, session=answer.session)
+    logger.info("%s from %s", "publishes" if publisher else "plays", request[CLIENT])
+    return session_created(stream, answer, app[CONFIG].ice_servers)
 
 
 async def look(request: web.Request) -> web.Response:

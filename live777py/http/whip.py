@@ -5,20 +5,18 @@ from __future__ import annotations
 from aiohttp import web
 
 from live777py.http.auth import Access
-from live777py.http.keys import CLIENT, CONFIG, PRINCIPAL, STREAM, STREAMS
-from live777py.http.messages import SDP, read_body, session_created
+from live777py.http.keys import CLIENT, STREAM, STREAMS
+from live777py.http.messages import SDP, read_body
 from live777py.http.resource import Operation, Resource
-from live777py.http.session import record_owner
+from live777py.http.session import opened
 from live777py.streams.manager import Client
 
 
 async def publish(request: web.Request) -> web.Response:
-    stream = request[STREAM]
     offer = await read_body(request, SDP)
     client = Client(loopback=request[CLIENT].direct_loopback)
-    answer = await request.app[STREAMS].publish(stream, offer, client=client)
-    record_owner(request.app, answer.session, request[PRINCIPAL], publisher=True)
-    return session_created(stream, answer, request.app[CONFIG].ice_servers)
+    answer = await request.app[STREAMS].publish(request[STREAM], offer, client=client)
+    return opened(request, answer, publisher=True)
 
 
 async def look(_request: web.Request) -> web.Response:
