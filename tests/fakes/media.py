@@ -25,7 +25,7 @@ _KEY_LENGTHS = {
 }
 
 
-class EngineClosed(RuntimeError):  # noqa: N818 - the engine's name
+class EngineClosed(RuntimeError):
     pass
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 CERTIFICATE = Certificate.generate()
 UFRAG = "remote"
+PASSWORD = "p" * 24
 
 CODECS = {
     "opus": ("audio", 111, "opus/48000/2"),
@@ -38,7 +39,7 @@ def offer(
         "a=group:BUNDLE " + " ".join(str(mid) for mid in range(len(kinds))),
         f"a=fingerprint:{name} {value}",
         f"a=ice-ufrag:{UFRAG}",
-        "a=ice-pwd:" + "p" * 24,
+        f"a=ice-pwd:{PASSWORD}",
         f"a=setup:{setup}",
     ]
     for mid, kind in enumerate(kinds):

@@ -134,7 +134,7 @@ async def publishing(url: str, *, codec: str = "VP8") -> AsyncIterator[RTCPeerCo
         await connection.close()
 
 
-async def _consume(track: MediaStreamTrack, viewed: Viewed) -> None:
+async def consume(track: MediaStreamTrack, viewed: Viewed) -> None:
     with contextlib.suppress(MediaStreamError):
         while True:
             frame = await track.recv()
@@ -151,7 +151,7 @@ async def playing(url: str) -> AsyncIterator[Viewed]:
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     viewed = Viewed(connection)
     tasks: list[asyncio.Task[None]] = []
-    connection.on("track", lambda track: tasks.append(asyncio.create_task(_consume(track, viewed))))
+    connection.on("track", lambda track: tasks.append(asyncio.create_task(consume(track, viewed))))
     connection.addTransceiver("audio", direction="recvonly")
     connection.addTransceiver("video", direction="recvonly")
     viewed.session = await _post(connection, url)

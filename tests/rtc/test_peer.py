@@ -14,7 +14,7 @@ from live777py.rtc.negotiation import CodecPolicy, plan_publish
 from live777py.rtc.peer import EndReason, PeerState, ServerPeer
 from live777py.rtc.sdpfrag import Fragment, parse_fragment
 from tests.fakes import media as fake_media
-from tests.fakes.remote import UFRAG, Remote, offer
+from tests.fakes.remote import PASSWORD, UFRAG, Remote, offer
 
 if TYPE_CHECKING:
     from live777py.media.engine import MediaEngine
@@ -216,7 +216,7 @@ async def test_trickled_candidates_do_no_harm_and_have_a_bound(engine: MediaEngi
         "a=candidate:2 1 tcp 1518280447 192.0.2.1 9 typ host tcptype active",
         "a=candidate:3 1 udp 2122260223 198.18.0.1 50000 typ host",
     )
-    text = f"a=ice-ufrag:{UFRAG}\r\na=ice-pwd:{'p' * 24}\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"
+    text = f"a=ice-ufrag:{UFRAG}\r\na=ice-pwd:{PASSWORD}\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"
     peer.trickle(parse_fragment(text + "".join(f"{line}\r\n" for line in lines)))
     fragment = parse_fragment(text + f"{lines[0]}\r\n" * 16)
     for _ in range(peer_module.MAX_REMOTE_CANDIDATES // 16 - 1):

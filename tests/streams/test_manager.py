@@ -21,7 +21,7 @@ from live777py.streams.events import (
 from live777py.streams.manager import Client, StreamSettings
 from live777py.streams.strategy import Strategy
 from tests.fakes import media as fake_media
-from tests.fakes.remote import UFRAG, offer, watch
+from tests.fakes.remote import PASSWORD, UFRAG, offer, watch
 from tests.streams.conftest import HERE, House
 
 if TYPE_CHECKING:
@@ -308,7 +308,7 @@ async def test_an_unwatched_stream_is_forgotten_where_that_is_wished(make_house:
 
 async def test_trickle_finds_its_session(house: House) -> None:
     answer, _ = await house.publish()
-    fragment = f"a=ice-ufrag:{UFRAG}\r\na=ice-pwd:{'p' * 24}\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"
+    fragment = f"a=ice-ufrag:{UFRAG}\r\na=ice-pwd:{PASSWORD}\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"
     await house.manager.trickle("s", answer.session, fragment + "a=end-of-candidates\r\n")
     for stream, session in (("other", answer.session), ("s", "other")):
         with pytest.raises(NotFound):
