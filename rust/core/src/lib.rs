@@ -8,6 +8,7 @@ pub mod egress;
 pub mod event;
 pub mod fuzz;
 pub mod ice;
+pub mod receive;
 pub mod relay;
 pub mod rtcp;
 pub mod rtp;

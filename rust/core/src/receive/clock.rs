@@ -1,0 +1,102 @@
+//! NTP time, and how a publisher's NTP time maps to ours.
+
+use std::time::{Duration, Instant};
+
+use crate::rtcp::SenderInfo;
+
+/// Seconds from 1900 (NTP) to 1970 (Unix).
+const UNIX_EPOCH: u64 = 2_208_988_800;
+
+/// Our wall clock as NTP, from one reading at the start.
+#[derive(Clone, Copy, Debug)]
+pub struct NtpClock {
+    epoch: Instant,
+    epoch_unix_micros: u64,
+}
+
+impl NtpClock {
+    /// `epoch_unix_micros` is the Unix time of `epoch`, in microseconds.
+    pub fn new(epoch: Instant, epoch_unix_micros: u64) -> NtpClock {
+        NtpClock { epoch, epoch_unix_micros }
+    }
+
+    /// 32.32 fixed point seconds since 1900.
+    pub fn ntp(&self, instant: Instant) -> u64 {
+        let micros = match instant.checked_duration_since(self.epoch) {
+            Some(later) => self.epoch_unix_micros + later.as_micros() as u64,
+            None => self.epoch_unix_micros.saturating_sub((self.epoch - instant).as_micros() as u64),
+        };
+        (micros / 1_000_000 + UNIX_EPOCH) << 32 | ((micros % 1_000_000) << 32) / 1_000_000
+    }
+
+    /// The lower 24 bits of 6.18 fixed point seconds: abs-send-time.
+    pub fn abs_send_time(&self, instant: Instant) -> u32 {
+        (self.ntp(instant) >> 14) as u32 & 0x00ff_ffff
+    }
+}
+
+/// One offset from a publisher's NTP clock to ours, for all its tracks: so they stay in sync with one another, whichever
+/// of them has sent a report. The smallest delay seen defines it; it follows drift slowly.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PublisherClock {
+    /// The publisher's instant in units of 2^-32 s, and when it reached us.
+    best: Option<(u64, Instant)>,
+}
+
+/// How fast the best report ages: a report that is later by less than this per second is better.
+const DRIFT_PER_SECOND: Duration = Duration::from_micros(200);
+
+impl PublisherClock {
+    /// Notes a sender report and returns when, on our clock, its media was sampled.
+    pub fn sender_report(&mut self, now: Instant, info: &SenderInfo) -> Instant {
+        if self.instant_of(info.ntp).is_none_or(|expected| {
+            let age = self.best.map_or(Duration::ZERO, |(_, at)| now.saturating_duration_since(at));
+            let allowed = DRIFT_PER_SECOND.mul_f64(age.as_secs_f64());
+            // Sooner than the best so far, within drift of it, or so far off that the publisher's clock was set.
+            now <= expected + allowed || now > expected + Duration::from_secs(2)
+        }) {
+            self.best = Some((info.ntp, now));
+        }
+        self.instant_of(info.ntp).unwrap_or(now)
+    }
+
+    /// Our instant of one of the publisher's; `None` before any report, or for an instant hours away from it.
+    pub fn instant_of(&self, ntp: u64) -> Option<Instant> {
+        let (reference, at) = self.best?;
+        let span = |units: u64| (units >> 32 < 36_000).then(|| Duration::from_nanos(units / 4 * 1_000_000_000 >> 30));
+        if ntp >= reference { at.checked_add(span(ntp - reference)?) } else { at.checked_sub(span(reference - ntp)?) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ntp_of_a_known_instant() {
+        let epoch = Instant::now();
+        let clock = NtpClock::new(epoch, 1_000_000_500_000);
+        let ntp = clock.ntp(epoch + Duration::from_millis(250));
+        assert_eq!(ntp >> 32, 1_000_000 + UNIX_EPOCH);
+        assert_eq!(ntp as u32, 0xc000_0000);
+        assert_eq!(clock.abs_send_time(epoch + Duration::from_secs(64)), clock.abs_send_time(epoch));
+    }
+
+    #[test]
+    fn two_tracks_share_one_offset() {
+        let start = Instant::now();
+        let report =
+            |ms: u64| SenderInfo { ntp: (77 << 32) + ((ms << 32) / 1000), rtp_timestamp: 0, packets: 0, octets: 0 };
+        let mut clock = PublisherClock::default();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        assert_eq!(clock.sender_report(at(30), &report(0)), at(30));
+        // The second report was 20 ms quicker on its way: the offset moves, once.
+        let close = |a: Instant, b: Instant| a.max(b) - a.min(b) < Duration::from_micros(300);
+        assert!(close(clock.sender_report(at(1010), &report(1000)), at(1010)));
+        // A slow one does not move it.
+        assert!(close(clock.sender_report(at(2090), &report(2000)), at(2010)));
+        assert!(close(clock.instant_of(report(500).ntp).unwrap(), at(510)));
+        // The publisher's clock was set.
+        assert_eq!(clock.sender_report(at(9000), &report(3000)), at(9000));
+    }
+}
