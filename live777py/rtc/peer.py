@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
+from live777py import log
 from live777py.errors import Unprocessable
 from live777py.media import native
 from live777py.media.engine import CommandError, EngineGone
@@ -58,14 +59,17 @@ class ServerPeer:
         *,
         owner: PeerOwner,
         remote: RemotePeer,
-        label: str,
+        stream: str,
+        session: str,
     ) -> None:
+        """Peers of one stream share a media worker while it has room."""
         self.transport = engine.next_id()
-        self.label = label
         self.worker = -1
         self.state: PeerState = "new"
         self.tracks: tuple[tuple[PublishedMedia, int], ...] = ()
         self.subscriptions: tuple[tuple[PlayedMedia, int], ...] = ()
+        self._stream = stream
+        self._logger = log.bind(_logger, stream=stream, session=session)
         self._engine = engine
         self._certificate = certificate
         self._owner: PeerOwner | None = owner
@@ -79,20 +83,18 @@ class ServerPeer:
         self._released: asyncio.Future[None] | None = None
         self._candidates_seen = 0
 
-    async def open(
-        self, group: str, *, publish: Sequence[PublishedMedia] = (), play: Sequence[PlayedMedia] = ()
-    ) -> None:
-        """Make the transport with its tracks or subscriptions, on a worker that it shares with others of `group`.
+    async def open(self, *, publish: Sequence[PublishedMedia] = (), play: Sequence[PlayedMedia] = ()) -> None:
+        """Make the transport with its tracks or subscriptions.
 
         Raises `Unavailable` or `Unprocessable`; then, or when cancelled, the caller closes the peer.
         """
         engine = self._engine
         load = len(publish) + len(play)
-        worker = engine.placement.take(group, load)
+        worker = engine.placement.take(self._stream, load)
         if worker is None:
             raise EngineGone("no media worker is left")
         self.worker = worker
-        self._undo.callback(engine.placement.give_back, group, worker, load)
+        self._undo.callback(engine.placement.give_back, self._stream, worker, load)
         ice = native.IceParameters(
             role="lite",
             local_ufrag=self._ufrag,
@@ -155,7 +157,7 @@ class ServerPeer:
     # What the engine tells (media.engine.TransportHandler)
 
     def ice_connected(self, local: str, remote: str) -> None:
-        _logger.debug("%s: ICE connected on %s, peer %s", self.label, local, remote)
+        self._logger.debug("ICE connected on %s, peer %s", local, remote)
         self._start_dtls()
 
     def ice_lost(self) -> None:
@@ -169,10 +171,10 @@ class ServerPeer:
             self._dtls.datagram_received(datagram)
 
     def media_changed(self, event: native.TrackStarted | native.TrackSilent | native.LayerChanged) -> None:
-        _logger.debug("%s: %r", self.label, event)
+        self._logger.debug("%r", event)
 
     def worker_closed(self, reason: str) -> None:
-        _logger.warning("%s: the media worker has ended: %s", self.label, reason)
+        self._logger.warning("the media worker has ended: %s", reason)
         self._end("engine-failed")
 
     def _start_dtls(self) -> None:
@@ -185,7 +187,7 @@ class ServerPeer:
             on_closed=partial(self._end, "peer-closed"),
         )
         self._undo.callback(self._stop_dtls)
-        self._handshake = asyncio.create_task(self._secure(self._dtls), name=f"dtls {self.label}")
+        self._handshake = asyncio.create_task(self._secure(self._dtls), name="dtls handshake")
         self._set_state("connecting")
 
     async def _secure(self, dtls: DtlsTransport) -> None:
@@ -200,11 +202,11 @@ class ServerPeer:
                 remote_salt=keys.remote_salt,
             )
         except DtlsError as error:
-            _logger.info("%s: DTLS failed: %s", self.label, error)
+            self._logger.info("DTLS failed: %s", error)
             self._handshake = None
             self._end("dtls-failed")
         except (CommandError, EngineGone) as error:
-            _logger.warning("%s: keys were not installed: %s", self.label, error.detail)
+            self._logger.warning("keys were not installed: %s", error.detail)
             self._handshake = None
             self._end("engine-failed")
         else:

@@ -42,9 +42,7 @@ class LiveSession:
     ) -> None:
         self.stream = stream
         self.session = session
-        self.peer = ServerPeer(
-            engine, certificate, owner=self, remote=remote, label=f"{stream.name}/{session.id} ({session.role})"
-        )
+        self.peer = ServerPeer(engine, certificate, owner=self, remote=remote, stream=stream.name, session=session.id)
         self._owner = owner
 
     def peer_state_changed(self, state: PeerState) -> None:

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from live777py import log
 from live777py.errors import Conflict, NotFound, Unavailable, Unprocessable
 from live777py.rtc.candidates import offered_candidates
 from live777py.rtc.certificate import Certificate
@@ -131,7 +132,7 @@ class StreamManager:
             target = known or self._add_stream(stream, undo)
             live = self._join(target, "publish", plan, published=plan.media)
             undo.callback(self._leave, live, "refused")
-            await live.peer.open(stream, publish=plan.media)
+            await live.peer.open(publish=plan.media)
             sdp = self._answer(live, plan, client)
             for viewer in self._viewers(target):
                 self._connect(live, viewer)
@@ -152,7 +153,7 @@ class StreamManager:
             target = known or self._add_stream(stream, undo)
             live = self._join(target, "subscribe", plan)
             undo.callback(self._leave, live, "refused")
-            await live.peer.open(stream, play=plan.media)
+            await live.peer.open(play=plan.media)
             sdp = self._answer(live, plan, client)
             publisher = self._publisher(target)
             if publisher is not None and not self._connect(publisher, live):
@@ -324,7 +325,7 @@ class StreamManager:
         self._closed_since_release += 1
         self._enter(live, "closed")
         live.stream.leave(live.session, self._now())
-        _logger.info("%s left: %s", live.peer.label, reason)
+        log.bind(_logger, stream=live.stream.name, session=live.session.id).info("left: %s", reason)
         if live.session.established:
             left = PublishStopped if live.session.role == "publish" else SubscriberLeft
             self.bus.publish(left(stream=live.stream.name, session=live.session.id, reason=reason))

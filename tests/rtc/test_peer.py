@@ -44,8 +44,8 @@ class Owner:
 
 async def opened(engine: MediaEngine, owner: Owner, text: str | None = None) -> ServerPeer:
     plan = plan_publish(text or offer("opus", "vp8"), CodecPolicy())
-    peer = ServerPeer(engine, OURS, owner=owner, remote=plan.remote, label="a peer")
-    await peer.open("stream", publish=plan.media)
+    peer = ServerPeer(engine, OURS, owner=owner, remote=plan.remote, stream="stream", session="session")
+    await peer.open(publish=plan.media)
     return peer
 
 
@@ -178,12 +178,12 @@ async def test_a_peer_that_never_comes_is_given_up(
 
 async def test_what_the_engine_refuses_is_undone_by_close(engine: MediaEngine, fake: fake_media.Engine) -> None:
     plan = plan_publish(offer("opus"), CodecPolicy())
-    peer = ServerPeer(engine, OURS, owner=Owner(), remote=plan.remote, label="a peer")
+    peer = ServerPeer(engine, OURS, owner=Owner(), remote=plan.remote, stream="stream", session="session")
     fake.transports[peer.transport] = fake_media.FakeTransport(
         0, fake_media.IceParameters(role="", local_ufrag="", local_pwd="")
     )
     with pytest.raises(Exception, match="id_in_use"):
-        await peer.open("stream", publish=plan.media)
+        await peer.open(publish=plan.media)
     peer.close()
     await peer.wait_closed()
     assert no_trace(engine, fake)
@@ -199,8 +199,8 @@ async def test_without_a_worker_there_is_no_session(engine: MediaEngine, fake: f
 
 async def test_closed_while_it_opens(engine: MediaEngine, fake: fake_media.Engine) -> None:
     plan = plan_publish(offer("opus"), CodecPolicy())
-    peer = ServerPeer(engine, OURS, owner=Owner(), remote=plan.remote, label="a peer")
-    opening = asyncio.create_task(peer.open("stream", publish=plan.media))
+    peer = ServerPeer(engine, OURS, owner=Owner(), remote=plan.remote, stream="stream", session="session")
+    opening = asyncio.create_task(peer.open(publish=plan.media))
     await asyncio.sleep(0)
     peer.close()
     with pytest.raises(Unavailable):
