@@ -15,7 +15,7 @@ from live777py import __version__
 from live777py.config import warnings
 from live777py.errors import StartError
 from live777py.http.access_log import LOGGER as ACCESS_LOGGER
-from live777py.http.access_log import AccessLogger
+from live777py.http.access_log import SERVER_LOGGER, AccessLogger
 from live777py.http.door import build_door
 from live777py.http.keys import CONFIG, ENGINE_STATS, METRICS, PAGES, STREAMS
 from live777py.media.addresses import worker_sockets
@@ -53,7 +53,13 @@ async def serve(config: Config) -> None:
     for warning in warnings(config):
         _logger.warning("%s", warning)
     app = build_app(config)
-    runner = web.AppRunner(app, access_log_class=AccessLogger, access_log=ACCESS_LOGGER, shutdown_timeout=REQUEST_GRACE)
+    runner = web.AppRunner(
+        app,
+        access_log_class=AccessLogger,
+        access_log=ACCESS_LOGGER,
+        logger=SERVER_LOGGER,
+        shutdown_timeout=REQUEST_GRACE,
+    )
     listener = listen(config.http.address)
     try:
         await runner.setup()

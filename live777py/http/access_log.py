@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
+from aiohttp.http_exceptions import HttpProcessingError
 
 from live777py.http.keys import CLIENT
 
@@ -14,6 +15,18 @@ if TYPE_CHECKING:
     from aiohttp.web import BaseRequest, StreamResponse
 
 LOGGER = logging.getLogger(__name__)
+SERVER_LOGGER = logging.getLogger("live777py.http.server")
+"""What aiohttp says of connections; `http.problems` logs the faults of handlers."""
+
+
+class _NoProtocolErrors(logging.Filter):
+    """Anybody can send bytes that are not HTTP; the access line with its 400 is enough."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+
+
+SERVER_LOGGER.addFilter(_NoProtocolErrors())
 
 
 class AccessLogger(AbstractAccessLogger):

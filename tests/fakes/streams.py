@@ -35,12 +35,13 @@ class FakeStream:
 
 
 class FakeStreams:
-    """`offers`, `clients` and `fragments` are what came in. An offer that holds `crash` is a fault of ours."""
+    """`offers`, `clients` and `fragments` are what came in. `failure` is raised by every POST."""
 
     def __init__(self, provisioned: Sequence[str] = (), *, auto_create: bool = True) -> None:
         self.offers: list[str] = []
         self.clients: list[Client] = []
         self.fragments: list[tuple[str, str, str]] = []
+        self.failure: Exception | None = None
         self._auto_create = auto_create
         self._streams = {name: FakeStream(name, provisioned=True) for name in provisioned}
 
@@ -105,8 +106,8 @@ class FakeStreams:
         self._streams[stream].viewers[session] = "closed"
 
     def _accept(self, offer: str, client: Client) -> None:
-        if "crash" in offer:
-            raise ZeroDivisionError("secret of the house")
+        if self.failure is not None:
+            raise self.failure
         if not offer.startswith("v=0"):
             raise BadRequest("the offer is not SDP")
         self.offers.append(offer)

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
 from live777py.config import parse
-from live777py.http.access_log import LOGGER, AccessLogger
+from live777py.http.access_log import LOGGER, SERVER_LOGGER, AccessLogger
 from live777py.http.door import build_door
 from live777py.http.keys import STREAMS
 from tests.fakes.streams import FakeStreams
@@ -76,7 +76,7 @@ async def open_door(tmp_path: Path) -> AsyncIterator[OpenDoor]:
         app = build_door(parse(config, {}), web_pages=pages or tmp_path / "no-pages")
         fake = app[STREAMS] = streams or FakeStreams()
         server = TestServer(app)
-        await server.start_server(access_log_class=AccessLogger, access_log=LOGGER)
+        await server.start_server(access_log_class=AccessLogger, access_log=LOGGER, logger=SERVER_LOGGER)
         client = TestClient(server)
         clients.append(client)
         return Door(client=client, streams=fake, app=app)

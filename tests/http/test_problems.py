@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import io
 import logging
+from typing import Any
 
 import pytest
 
+from live777py.errors import Live777Error, Unauthorized
+from live777py.http import messages
 from tests.http.doors import OFFER, SDP, OpenDoor
 
 
@@ -24,7 +29,8 @@ async def test_problem_details_name_type_title_status_and_detail(open_door: Open
 
 async def test_our_fault_is_logged_and_not_told(open_door: OpenDoor, caplog: pytest.LogCaptureFixture) -> None:
     door = await open_door()
-    response = await door.ask("POST", "/whip/cam?token=hidden", data=OFFER + "crash", headers=SDP)
+    door.streams.failure = ZeroDivisionError("secret of the house")
+    response = await door.ask("POST", "/whip/cam?token=hidden", data=OFFER, headers=SDP)
     assert response.status == 500
     body = await response.text()
     assert "secret of the house" not in body
@@ -122,3 +128,43 @@ async def test_unknown_paths_are_404(open_door: OpenDoor, method: str, path: str
 async def test_a_trailing_slash_does_not_matter(open_door: OpenDoor, method: str, path: str, status: int) -> None:
     door = await open_door()
     assert (await door.ask(method, path)).status == status
+
+
+def _tree(error: type[Live777Error]) -> list[type[Live777Error]]:
+    children = [child for child in error.__subclasses__() if child.__module__ == Live777Error.__module__]
+    return [error, *(leaf for child in children for leaf in _tree(child))]
+
+
+@pytest.mark.parametrize("error", _tree(Live777Error), ids=lambda error: error.__name__)
+async def test_every_error_has_its_status(open_door: OpenDoor, error: type[Live777Error]) -> None:
+    door = await open_door()
+    needs = inspect.signature(error.__init__).parameters
+    arguments: dict[str, Any] = {"retry_after": 7} if "retry_after" in needs else {}
+    door.streams.failure = error(detail="the reason", **arguments)
+    response = await door.publish()
+    body = await response.json()
+    assert (response.status, body["status"], body["title"]) == (error.status, error.status, error.title)
+    assert ("the reason" in body["detail"]) is (error.status != 500)
+    assert response.headers.get("Retry-After") == ("7" if "retry_after" in needs else None)
+    assert ("WWW-Authenticate" in response.headers) is (error is Unauthorized)
+
+
+async def test_a_body_that_does_not_arrive_is_408(open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages, "BODY_TIMEOUT", 0.05)
+    door = await open_door()
+    reader, writer = await asyncio.open_connection("127.0.0.1", door.client.port)
+    writer.write(b"POST /whip/cam HTTP/1.1\r\nHost: x\r\nContent-Type: application/sdp\r\nContent-Length: 9\r\n\r\nv=0")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_what_is_not_http_is_one_line(open_door: OpenDoor, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    door = await open_door()
+    reader, writer = await asyncio.open_connection("127.0.0.1", door.client.port)
+    writer.write(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n")
+    assert b" 400 " in await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+    assert "Traceback" not in caplog.text
