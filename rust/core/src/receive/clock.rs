@@ -26,7 +26,7 @@ impl NtpClock {
             Some(later) => self.epoch_unix_micros + later.as_micros() as u64,
             None => self.epoch_unix_micros.saturating_sub((self.epoch - instant).as_micros() as u64),
         };
-        (micros / 1_000_000 + UNIX_EPOCH) << 32 | ((micros % 1_000_000) << 32) / 1_000_000
+        ((micros / 1_000_000 + UNIX_EPOCH) << 32) | (((micros % 1_000_000) << 32) / 1_000_000)
     }
 
     /// The lower 24 bits of 6.18 fixed point seconds: abs-send-time.
@@ -63,7 +63,10 @@ impl PublisherClock {
     /// Our instant of one of the publisher's; `None` before any report, or for an instant hours away from it.
     pub fn instant_of(&self, ntp: u64) -> Option<Instant> {
         let (reference, at) = self.best?;
-        let span = |units: u64| (units >> 32 < 36_000).then(|| Duration::from_nanos(units / 4 * 1_000_000_000 >> 30));
+        let span = |units: u64| {
+            let (seconds, fraction) = (units >> 32, units & 0xffff_ffff);
+            (seconds < 36_000).then(|| Duration::new(seconds, ((fraction * 1_000_000_000) >> 32) as u32))
+        };
         if ntp >= reference { at.checked_add(span(ntp - reference)?) } else { at.checked_sub(span(reference - ntp)?) }
     }
 }

@@ -35,7 +35,7 @@ impl ReceptionStats {
             let difference = u64::from((transit.wrapping_sub(last) as i32).unsigned_abs());
             // A timestamp that jumps (a new source behind the same SSRC) is no jitter.
             if difference < u64::from(clock_rate) {
-                self.jitter = (self.jitter + difference).saturating_sub(self.jitter + 8 >> 4);
+                self.jitter = (self.jitter + difference).saturating_sub((self.jitter + 8) >> 4);
             }
         }
     }
@@ -80,7 +80,7 @@ pub fn round_trip(block: &ReportBlock, ntp_now: u64) -> Option<Duration> {
     }
     let units = ((ntp_now >> 16) as u32).wrapping_sub(block.last_sr).wrapping_sub(block.delay_since_last_sr);
     // In 1/65536 s; a negative or huge value is a peer whose clock lies.
-    (units < 60 << 16).then(|| Duration::from_micros(u64::from(units) * 1_000_000 >> 16))
+    (units < 60 << 16).then(|| Duration::from_micros((u64::from(units) * 1_000_000) >> 16))
 }
 
 #[cfg(test)]
