@@ -8,6 +8,7 @@ datagram to `datagram_received`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final, Literal, cast
@@ -139,11 +140,9 @@ class DtlsTransport(RTCDtlsTransport):
 
     def shutdown(self) -> None:
         """Tell the peer (close_notify) and forget the connection; idempotent."""
-        if self._state in (State.CONNECTING, State.CONNECTED):
-            try:
+        if self.encrypted and self._state is not State.CLOSED:
+            with contextlib.suppress(SSL.Error):
                 self._connection.shutdown()
-            except SSL.Error:
-                _logger.debug("no close_notify: the handshake had not finished")
             self._flush()
         self._link.close()
         self._set_state(State.CLOSED)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from live777py import log
-from live777py.errors import Unprocessable
+from live777py.errors import Unavailable, Unprocessable
 from live777py.media import native
 from live777py.media.engine import CommandError, EngineGone
 from live777py.rtc.dtls import DtlsError, DtlsTransport
@@ -120,7 +120,7 @@ class ServerPeer:
                 raise Unprocessable(f"the media engine cannot carry this: {error.detail}") from error
             raise
         if self.state == "closed":
-            raise EngineGone("the media worker has ended")
+            raise Unavailable("the session was closed while it was being set up", retry_after=1)
         self._setup_timer = asyncio.get_running_loop().call_later(SETUP_TIMEOUT, self._end, "setup-timeout")
         self._undo.callback(self._setup_timer.cancel)
 

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from live777py.media.engine import MediaEngine
     from live777py.media.native import Stats
     from live777py.streams.live import LiveSession
+    from live777py.streams.session import Role
 
 SAMPLE_SECONDS: Final = 2.0
 FRESH_MS: Final = 200
 """A sample younger than this is new enough for the last counters of a session that is being closed."""
-SILENT_MS: Final = 8_000
-"""A peer that sent nothing for so long, not even a consent check (every 5 s, RFC 7675), counts as disconnected."""
+SILENT_MS: Final[Mapping[Role, int]] = {"publish": 5_000, "subscribe": 8_000}
+"""A peer that sent nothing for so long counts as disconnected: no media, or no consent check (every 5 s, RFC 7675)."""
 
 _logger = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ class Sampler:
         silent, heard = [], []
         for live in self._sessions.values():
             since = self._heard.get(live.peer.transport, (0, self._sampled_at))[1]
-            is_silent = self._sampled_at - since >= SILENT_MS
+            is_silent = self._sampled_at - since >= SILENT_MS[live.session.role]
             if live.session.state == "connected" and is_silent:
                 silent.append(live)
             elif live.session.state == "disconnected" and not is_silent:

@@ -69,6 +69,10 @@ async def test_a_wrong_fingerprint_yields_no_keys_in_either_role(role: str) -> N
     failed = server if role == "server" else client
     assert isinstance(failed, DtlsError)
     assert "fingerprint" in str(failed)
+    (line.server if role == "server" else line.client).shutdown()
+    async with asyncio.timeout(5):
+        await line.ended.wait()
+    assert line.closed == ["client" if role == "server" else "server"], "the other end is told"
 
 
 async def test_all_fingerprints_that_we_can_check_must_match() -> None:

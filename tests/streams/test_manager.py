@@ -373,7 +373,7 @@ async def test_a_silent_publisher_is_disconnected_and_makes_room(house: House) -
     row = fake_media.TransportStats(transport=house.transport(publisher), packets_received=7)
     house.fake.counters.transports = [row]
     await sample(house)
-    house.manager._unix_offset += sampler_module.SILENT_MS / 1000
+    house.manager._unix_offset += sampler_module.SILENT_MS["publish"] / 1000
     await sample(house)
     assert house.state(publisher) == "disconnected"
     row.packets_received = 8
@@ -381,7 +381,7 @@ async def test_a_silent_publisher_is_disconnected_and_makes_room(house: House) -
     assert house.state(publisher) == "connected"
     with pytest.raises(Conflict):
         await house.manager.publish("s", offer("opus"), client=HERE)
-    house.manager._unix_offset += sampler_module.SILENT_MS / 1000
+    house.manager._unix_offset += sampler_module.SILENT_MS["publish"] / 1000
     await sample(house)
     again, _ = await house.publish()
     assert house.state(again) == "connected"
