@@ -31,9 +31,17 @@ describe("a refusal in words", () => {
 });
 
 test("the parameters of the player page", () => {
-  expect(playerParameters("?id=a%2Fb%20%3Cimg%3E&autoplay&muted=&controls=false&reconnect=3000&token=t&lowlatency")).toEqual({
-    id: "a/b <img>", token: "t", autoplay: true, controls: false, muted: true, lowLatency: true, reconnect: 3000,
-  }); // prettier-ignore
+  expect(
+    playerParameters("?id=a%2Fb%20%3Cimg%3E&autoplay&muted=&controls=false&reconnect=3000&token=t&lowlatency"),
+  ).toEqual({
+    id: "a/b <img>",
+    token: "t",
+    autoplay: true,
+    controls: false,
+    muted: true,
+    lowLatency: true,
+    reconnect: 3000,
+  });
   const reconnect = (search: string) => playerParameters(search).reconnect;
   expect(["", "?reconnect", "?reconnect=0", "?reconnect=soon", "?reconnect=1"].map(reconnect)).toEqual([
     null,
@@ -66,12 +74,26 @@ test("rates are between two readings", () => {
     summarise(
       [
         ["C", { type: "codec", mimeType: "video/VP8" }],
-        ["V", { type: "inbound-rtp", kind: "video", timestamp: at, codecId: "C", bytesReceived: bytes, packetsReceived: bytes / 1000,
-            packetsLost: lost, frameWidth: 640, frameHeight: 360, jitterBufferDelay: at / 1000, jitterBufferEmittedCount: at / 50 }],
+        [
+          "V",
+          {
+            type: "inbound-rtp",
+            kind: "video",
+            timestamp: at,
+            codecId: "C",
+            bytesReceived: bytes,
+            packetsReceived: bytes / 1000,
+            packetsLost: lost,
+            frameWidth: 640,
+            frameHeight: 360,
+            jitterBufferDelay: at / 1000,
+            jitterBufferEmittedCount: at / 50,
+          },
+        ],
       ],
       "in",
       first,
-    ); // prettier-ignore
+    );
   let first: ReturnType<typeof summarise> | null = null;
   first = report(1000, 90_000, 0);
   const second = report(2000, 180_000, 10);

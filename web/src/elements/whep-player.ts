@@ -36,7 +36,9 @@ export class WhepPlayer extends MediaElement<PlayerState> {
   declare private picture: boolean;
   #moved = 0;
 
-  static override styles = [tokens, css`
+  static override styles = [
+    tokens,
+    css`
     :host { display: block; position: relative; aspect-ratio: 16 / 9; overflow: hidden; background: #000; color: #fff; --focus: #fff; }
     video { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; }
     .over { position: absolute; inset: 0; display: grid; place-content: center; justify-items: center; gap: 12px; padding: 48px 16px;
@@ -68,7 +70,8 @@ export class WhepPlayer extends MediaElement<PlayerState> {
     .spin { width: 28px; height: 28px; border: 3px solid rgb(255 255 255 / 0.25); border-top-color: #fff; border-radius: 50%; animation: spin 1s linear infinite; }
     @keyframes spin { to { transform: rotate(1turn); } }
     @media (prefers-reduced-motion: reduce) { .spin { animation-duration: 4s; } }
-  `]; // prettier-ignore
+  `,
+  ];
 
   constructor() {
     super("idle", "in");
@@ -214,7 +217,7 @@ export class WhepPlayer extends MediaElement<PlayerState> {
     const again = (name: string) => html`<button class="text" @click=${() => this.play()}>${name}</button>`;
     const say = (icon: unknown, title: string, more: unknown = nothing) => html`
       <div class="over ${this.picture ? "" : "opaque"}" role="status">${icon}<p>${title}</p>${more}</div>
-    `; // prettier-ignore
+    `;
     const sub = this.message ? html`<p class="sub">${this.message}</p>` : nothing;
     switch (this.state) {
       case "idle":
@@ -237,7 +240,7 @@ export class WhepPlayer extends MediaElement<PlayerState> {
   #bar(): TemplateResult {
     const button = (name: string, icon: TemplateResult, action: () => void, pressed?: boolean) => html`
       <button title=${name} aria-label=${name} aria-pressed=${pressed ?? nothing} @click=${action}>${icon}</button>
-    `; // prettier-ignore
+    `;
     const running = !["idle", "ended", "error"].includes(this.state);
     return html`<div class="bar">
       ${running ? button("Stop", icons.stop, () => void this.stop()) : button("Play", icons.play, () => this.play())}
@@ -249,7 +252,7 @@ export class WhepPlayer extends MediaElement<PlayerState> {
       ${button("Statistics (i)", icons.info, () => (this.details = !this.details), this.details)}
       ${document.pictureInPictureEnabled ? button("Picture in picture", icons.inset, () => void this.#pictureInPicture()) : nothing}
       ${button("Full screen (f)", icons.expand, () => void this.#fullscreen())}
-    </div>`; // prettier-ignore
+    </div>`;
   }
 }
 

@@ -12,6 +12,8 @@ import { controls, tokens } from "./theme";
 
 export type PublisherState = "idle" | "preparing" | "connecting" | "live" | "ended" | "error";
 type Source = "camera" | "screen" | "pattern";
+/** Value and text of an entry to choose. */
+type Option = [string, string];
 
 const SOURCES: [Source, string][] = [
   ["camera", "Camera"],
@@ -24,6 +26,7 @@ const HINTS: Record<Source, string> = {
   pattern: "Colour bars, a clock with milliseconds, a beep each second",
 };
 const SIZES = ["640x360", "1280x720", "1920x1080"];
+const FRAMES = [15, 25, 30, 60];
 const RATES = [0, 500, 1000, 2500, 5000, 10000];
 const INSECURE =
   "Browsers give the camera and the screen only to pages from https:// or localhost. The test pattern works here.";
@@ -56,7 +59,10 @@ export class WhipPublisher extends MediaElement<PublisherState> {
   #release: () => void = () => undefined;
   #attempt = 0;
 
-  static override styles = [tokens, controls, css`
+  static override styles = [
+    tokens,
+    controls,
+    css`
     :host { display: grid; gap: 14px; min-width: 0; }
     .preview { position: relative; aspect-ratio: 16 / 9; overflow: hidden; border-radius: var(--radius); background: #0e0f11; color: #b9bbc0; }
     video { width: 100%; height: 100%; object-fit: contain; }
@@ -68,7 +74,8 @@ export class WhipPublisher extends MediaElement<PublisherState> {
     .wide { grid-column: 1 / -1; }
     .go { min-height: 42px; }
     .numbers { min-height: 1.4em; margin: 0; }
-  `]; // prettier-ignore
+  `,
+  ];
 
   constructor() {
     super("idle", "out");
@@ -222,37 +229,46 @@ export class WhipPublisher extends MediaElement<PublisherState> {
 
   #sources(running: boolean): TemplateResult {
     const tab = ([source, name]: [Source, string]) =>
-      html`<button aria-pressed=${this.source === source} ?disabled=${running} @click=${() => (this.source = source)}>${name}</button>`; // prettier-ignore
+      html`<button aria-pressed=${this.source === source} ?disabled=${running} @click=${() => (this.source = source)}>${name}</button>`;
     return html`<div class="tabs" role="group" aria-label="Source">${SOURCES.map(tab)}</div>`;
   }
 
   #settings(running: boolean): TemplateResult {
-    const choice = (name: string, value: string, options: [string, string][], set: (value: string) => void, wide = false) => html`
+    const choice = (name: string, value: string, options: Option[], set: (value: string) => void, wide = false) => html`
       <label class=${wide ? "wide" : ""}>${name}
         <select ?disabled=${running} @change=${(event: Event) => set((event.target as HTMLSelectElement).value)}>
           ${options.map(([key, text]) => html`<option value=${key} ?selected=${key === value}>${text}</option>`)}
         </select>
-      </label>`; // prettier-ignore
-    const devices = (kind: MediaDeviceKind, name: string): [string, string][] => [
-      ["", `Default ${name.toLowerCase()}`],
-      ...this.devices
-        .filter((device) => device.kind === kind && device.deviceId && device.deviceId !== "default")
-        .map((device, index): [string, string] => [device.deviceId, device.label || `${name} ${index + 1}`]),
+      </label>`;
+    const codec = this.codec.toUpperCase();
+    const codecs = options(["", ...sendCodecs()], codec, (name) => name || "Automatic");
+    const rates = options(RATES, this.bitrate, (rate) => (rate ? bitrate(rate * 1000) : "Automatic"));
+    const sizes = options(SIZES, this.size, (size) => size.replace("x", " × "));
+    const frames = options(FRAMES, this.fps, String);
+    const cameras = this.#devices("videoinput", "camera");
+    const microphones: Option[] = [...this.#devices("audioinput", "microphone"), ["none", "No sound"]];
+    const devices = () => [
+      choice("Camera", this.camera, cameras, (id) => (this.camera = id), true),
+      choice("Microphone", this.microphone, microphones, (id) => (this.microphone = id), true),
     ];
-    const rates = RATES.includes(this.bitrate) ? RATES : [...RATES, this.bitrate];
-    const sizes = SIZES.includes(this.size) ? SIZES : [...SIZES, this.size];
-    const frames = [15, 25, 30, 60].includes(this.fps) ? [15, 25, 30, 60] : [15, 25, 30, 60, this.fps];
     return html`<div class="fields">
-      ${this.source === "camera"
-        ? html`${choice("Camera", this.camera, devices("videoinput", "Camera"), (id) => (this.camera = id), true)}
-            ${choice("Microphone", this.microphone, [...devices("audioinput", "Microphone"), ["none", "No sound"]], (id) => (this.microphone = id), true)}`
-        : nothing}
-      ${choice("Codec", this.codec.toUpperCase(), [["", "Automatic"], ...sendCodecs().map((name): [string, string] => [name, name])], (name) => (this.codec = name))}
-      ${choice("Bitrate at most", String(this.bitrate), rates.map((rate) => [String(rate), rate ? bitrate(rate * 1000) : "Automatic"]), (rate) => (this.bitrate = Number(rate)))}
-      ${choice("Size", this.size, sizes.map((size) => [size, size.replace("x", " × ")]), (size) => (this.size = size))}
-      ${choice("Frames per second", String(this.fps), frames.map((fps) => [String(fps), String(fps)]), (fps) => (this.fps = Number(fps)))}
-    </div>`; // prettier-ignore
+      ${this.source === "camera" ? devices() : nothing}
+      ${choice("Codec", codec, codecs, (name) => (this.codec = name))}
+      ${choice("Bitrate at most", String(this.bitrate), rates, (rate) => (this.bitrate = Number(rate)))}
+      ${choice("Size", this.size, sizes, (size) => (this.size = size))}
+      ${choice("Frames per second", String(this.fps), frames, (fps) => (this.fps = Number(fps)))}
+    </div>`;
   }
+
+  #devices(kind: MediaDeviceKind, name: string): Option[] {
+    const known = this.devices.filter((device) => device.kind === kind && !["", "default"].includes(device.deviceId));
+    return [["", `Default ${name}`], ...known.map(({ deviceId, label }): Option => [deviceId, label || name])];
+  }
+}
+
+/** The usual values, and the one that an attribute asked for. */
+function options<T extends string | number>(usual: readonly T[], value: T, text: (value: T) => string): Option[] {
+  return [...new Set([...usual, value])].map((each) => [String(each), text(each)]);
 }
 
 function captureProblem(error: unknown): string {

@@ -38,10 +38,27 @@ type Entry = Record<string, string | number | undefined> & { type: string };
 export function summarise(report: Iterable<[string, Entry]>, flow: "in" | "out", before: Stats | null): Stats {
   const entries = new Map(report);
   const stats: Stats = {
-    at: 0, videoCodec: "", audioCodec: "", width: 0, height: 0, fps: 0, bitrate: 0, bytes: 0, packets: 0, packetsLost: 0,
-    loss: 0, framesDecoded: 0, framesEncoded: 0, framesDropped: 0, freezes: 0, jitterBuffer: 0, roundTrip: 0,
-    audioEnergy: 0, limitation: "none", totals: { delay: 0, emitted: 0 },
-  }; // prettier-ignore
+    at: 0,
+    videoCodec: "",
+    audioCodec: "",
+    width: 0,
+    height: 0,
+    fps: 0,
+    bitrate: 0,
+    bytes: 0,
+    packets: 0,
+    packetsLost: 0,
+    loss: 0,
+    framesDecoded: 0,
+    framesEncoded: 0,
+    framesDropped: 0,
+    freezes: 0,
+    jitterBuffer: 0,
+    roundTrip: 0,
+    audioEnergy: 0,
+    limitation: "none",
+    totals: { delay: 0, emitted: 0 },
+  };
   const number = (entry: Entry, key: string) => Number(entry[key] ?? 0);
   for (const entry of entries.values()) {
     stats.at = Math.max(stats.at, number(entry, "timestamp"));

@@ -12,12 +12,16 @@ export class CopyButton extends LitElement {
   declare hint: string;
   declare private done: boolean;
 
-  static override styles = [tokens, controls, css`
+  static override styles = [
+    tokens,
+    controls,
+    css`
     :host { display: inline-block; }
     button { min-width: 92px; }
     .done { border-color: var(--good); color: var(--good); }
     @media (max-width: 640px) { button { min-width: 84px; padding: 0 8px; } }
-  `]; // prettier-ignore
+  `,
+  ];
 
   constructor() {
     super();
@@ -30,7 +34,7 @@ export class CopyButton extends LitElement {
     const hint = this.hint || this.label;
     return html`<button class=${this.done ? "done" : ""} title=${hint} aria-label=${this.done ? "Copied" : hint} @click=${() => this.#copy()}>
       ${icons.copy} ${this.done ? "Copied" : this.label}
-    </button>`; // prettier-ignore
+    </button>`;
   }
 
   async #copy(): Promise<void> {

@@ -36,7 +36,10 @@ class GatewayHome extends LitElement {
   readonly #gateway = new Gateway(new URL("./", location.href));
   #watch: ReturnType<Gateway["watch"]> | null = null;
 
-  static override styles = [tokens, controls, css`
+  static override styles = [
+    tokens,
+    controls,
+    css`
     :host { display: block; min-height: 100vh; background: var(--ground); }
     .page { max-width: 1240px; margin: 0 auto; padding: 0 24px 48px; }
     .top { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 12px; min-height: 72px; }
@@ -68,7 +71,8 @@ class GatewayHome extends LitElement {
       .top { padding: 16px 0; }
       .top .numbers { order: 1; width: 100%; }
     }
-  `]; // prettier-ignore
+  `,
+  ];
 
   constructor() {
     super();
@@ -164,10 +168,12 @@ class GatewayHome extends LitElement {
       <main>
         <section class="streams" aria-label="Streams">
           <h2>Streams</h2>
-          ${this.problem
-            ? html`<div class="notice" role="alert">${this.problem}
+          ${
+            this.problem
+              ? html`<div class="notice" role="alert">${this.problem}
                 ${this.locked ? html`<button class="primary" @click=${() => this.#ask()}>Sign in</button>` : nothing}</div>`
-            : nothing}
+              : nothing
+          }
           ${this.#streams()}
         </section>
         <section class="publish" aria-label="Publish from this browser">
@@ -184,7 +190,7 @@ class GatewayHome extends LitElement {
         </section>
       </main>
       ${this.#login()}
-    </div>`; // prettier-ignore
+    </div>`;
   }
 
   #summary(): string {
@@ -200,13 +206,13 @@ class GatewayHome extends LitElement {
     if (!this.snapshot) return this.problem ? nothing : html`<div class="empty"><p>Loading…</p></div>`;
     if (this.snapshot.streams.length === 0) {
       return html`<div class="empty"><strong>Nothing is live yet</strong>
-        <p>Publish from this browser, or paste the address below into OBS or FFmpeg. The stream appears here by itself.</p></div>`; // prettier-ignore
+        <p>Publish from this browser, or paste the address below into OBS or FFmpeg. The stream appears here by itself.</p></div>`;
     }
     const { now } = this.snapshot;
     const card = (info: StreamInfo) => html`
       <stream-card .info=${info} .gateway=${this.#gateway} .now=${now} .playing=${this.playing.has(info.id)}
         @toggle=${() => this.#toggle(info.id)} @destroy=${() => this.#destroy(info.id)}></stream-card>
-    `; // prettier-ignore
+    `;
     return repeat(this.snapshot.streams, ({ id }) => id, card);
   }
 
@@ -226,7 +232,7 @@ class GatewayHome extends LitElement {
           <button class="primary">Sign in</button>
         </div>
       </form>
-    </dialog>`; // prettier-ignore
+    </dialog>`;
   }
 }
 

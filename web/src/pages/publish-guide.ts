@@ -20,7 +20,10 @@ export class PublishGuide extends LitElement {
   declare signed: boolean;
   declare private tab: Tab;
 
-  static override styles = [tokens, controls, css`
+  static override styles = [
+    tokens,
+    controls,
+    css`
     :host { display: grid; gap: 14px; min-width: 0; }
     .tabs { justify-self: start; max-width: 100%; }
     .tabs button { flex: 1 0 auto; padding: 0 14px; }
@@ -38,7 +41,8 @@ export class PublishGuide extends LitElement {
       .tabs { width: 100%; }
       .tabs button { padding: 0 4px; }
     }
-  `]; // prettier-ignore
+  `,
+  ];
 
   constructor() {
     super();
@@ -59,10 +63,10 @@ export class PublishGuide extends LitElement {
     const url = this.gateway.whip(this.stream);
     const block = (text: string, more: string) => html`
       <p>${more}</p><div class="block"><pre>${text}</pre><copy-button .text=${text}></copy-button></div>
-    `; // prettier-ignore
+    `;
     const row = (name: string, text: string) => html`
       <div class="row"><span>${name}</span><code>${text}</code><copy-button .text=${text}></copy-button></div>
-    `; // prettier-ignore
+    `;
     switch (this.tab) {
       case "OBS":
         return html`

@@ -29,7 +29,10 @@ export class StreamCard extends LitElement {
   declare playing: boolean;
   declare private asking: boolean;
 
-  static override styles = [tokens, controls, css`
+  static override styles = [
+    tokens,
+    controls,
+    css`
     :host { display: block; border: 1px solid var(--line); border-radius: 12px; background: var(--surface); overflow: hidden; }
     article { display: grid; grid-template-columns: minmax(0, 1fr); gap: 14px; padding: 16px; }
     header { display: flex; flex-wrap: wrap; align-items: center; gap: 10px 16px; }
@@ -50,7 +53,8 @@ export class StreamCard extends LitElement {
       .play { flex: 1; min-width: 0; }
       .tag { margin-left: auto; }
     }
-  `]; // prettier-ignore
+  `,
+  ];
 
   override render(): TemplateResult {
     const { id, codecs, publish, subscribe, stats, provisioned } = this.info;
@@ -59,7 +63,7 @@ export class StreamCard extends LitElement {
     const kinds = [...new Set(codecs.map(({ codec }) => codecName(codec)))].join(" + ");
     const fact = (name: string, value: string | number, tone = "") => html`
       <div><dt>${name}</dt><dd class=${tone}>${value}</dd></div>
-    `; // prettier-ignore
+    `;
     return html`<article aria-label=${`Stream ${id}`}>
       <header>
         <div class="title">
@@ -75,10 +79,8 @@ export class StreamCard extends LitElement {
         ${fact("Viewers", subscribe.sessions.filter(isOpen).length)}
         ${fact("Uptime", publisher ? duration(this.now - publisher.createdAt) : "–")}
       </dl>
-      ${this.playing
-        ? html`<whep-player .stream=${id} autoplay muted controls reconnect></whep-player>`
-        : nothing}
-    </article>`; // prettier-ignore
+      ${this.playing ? html`<whep-player .stream=${id} autoplay muted controls reconnect></whep-player>` : nothing}
+    </article>`;
   }
 
   #actions(): TemplateResult {
@@ -92,7 +94,7 @@ export class StreamCard extends LitElement {
       <a class="button square" href=${this.gateway.player(id)} target="_blank" rel="noopener" title="Open the player page" aria-label="Open the player page">${icons.open}</a>
       <button class="square" title=${provisioned ? "Configured streams stay" : "Destroy the stream"} aria-label="Destroy the stream" ?disabled=${provisioned}
         @click=${() => (this.asking = true)}>${icons.trash}</button>
-    `; // prettier-ignore
+    `;
   }
 
   #question(): TemplateResult {
