@@ -9,10 +9,12 @@ import pytest
 
 from live777py.errors import BadRequest, Conflict, NotFound, Unavailable, Unprocessable
 from live777py.rtc import peer as peer_module
+from live777py.streams import manager as manager_module
 from live777py.streams import sampler as sampler_module
 from live777py.streams.events import (
     PublishStarted,
     PublishStopped,
+    StatsSampled,
     StreamCreated,
     StreamDeleted,
     SubscriberJoined,
@@ -387,6 +389,34 @@ async def test_a_silent_publisher_is_disconnected_and_makes_room(house: House) -
     assert house.state(again) == "connected"
     assert [session.id for session in house.manager.stream("s").publish.sessions] == [again.session]
     await house.events()
+
+
+async def test_samples_are_taken_again_and_again(make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampler_module, "SAMPLE_SECONDS", 0.001)
+    monkeypatch.setattr(sampler_module, "FRESH_MS", 0)
+    house = await make_house(StreamSettings())
+    with house.manager.bus.subscribe() as events:
+        async with asyncio.timeout(5):
+            assert [await anext(events) for _ in range(3)] == [StatsSampled()] * 3
+
+
+async def test_an_engine_without_counters_stops_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    publisher, _ = await house.publish()
+    monkeypatch.setattr(house.manager._engine, "stats", lambda: house.manager._engine.detach(99))
+    await sample(house)
+    await house.manager.close_session("s", publisher.session)
+
+
+async def test_memory_is_given_back_after_many_have_left(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    released: list[int] = []
+    monkeypatch.setattr(manager_module, "release_free_memory", lambda: released.append(1))
+    monkeypatch.setattr(manager_module, "_RELEASE_AFTER_SESSIONS", 2)
+    await house.publish()
+    for expected in (0, 1, 1):
+        viewer, _ = await house.play()
+        await house.manager.close_session("s", viewer.session)
+        house.manager._keep_house()
+        assert len(released) == expected
 
 
 async def test_nothing_is_left_after_many_sessions(house: House) -> None:

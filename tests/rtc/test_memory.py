@@ -1,0 +1,18 @@
+"""Giving memory back."""
+
+from __future__ import annotations
+
+import pytest
+
+from live777py.rtc import memory
+
+
+def test_it_is_a_call_without_effect_on_what_lives() -> None:
+    kept = [bytes(1000) for _ in range(1000)]
+    memory.release_free_memory()
+    assert all(len(block) == 1000 for block in kept)
+
+
+def test_a_c_library_without_it_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_MALLOC_TRIM", None)
+    memory.release_free_memory()

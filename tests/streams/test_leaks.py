@@ -1,0 +1,99 @@
+"""Sessions that come and go leave nothing in the process: no memory, descriptor or thread."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import aiohttp
+import psutil
+import pytest
+
+from tests.fakes.remote import watch
+from tests.gateway import Gateway, running_gateway
+from tests.light import LightPeer
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROUNDS = 3
+TOLERANCE = 1.10
+MEMORY_PER_VIEWER = 150_000
+AT_ONCE = 20
+
+
+class Crowd:
+    """Viewers of one stream."""
+
+    def __init__(self, gateway: Gateway, client: aiohttp.ClientSession) -> None:
+        self._gateway = gateway
+        self._client = client
+        self._gate = asyncio.Semaphore(AT_ONCE)
+
+    async def come(self, count: int) -> list[tuple[str, LightPeer]]:
+        return await asyncio.gather(*(self._one_comes() for _ in range(count)))
+
+    async def go(self, viewers: list[tuple[str, LightPeer]]) -> None:
+        """Half of them say goodbye, half of them DELETE; all of them are gone from the list of the living."""
+        await asyncio.gather(*(self._one_goes(number, *viewer) for number, viewer in enumerate(viewers)))
+        await eventually(self._nobody)
+
+    async def _one_comes(self) -> tuple[str, LightPeer]:
+        async with self._gate:
+            headers = {"Content-Type": "application/sdp"}
+            url = f"{self._gateway.url}/whep/crowd"
+            async with self._client.post(url, data=watch("opus", "vp8"), headers=headers) as response:
+                assert response.status == 201
+                answer, location = await response.text(), response.headers["Location"]
+            peer = LightPeer()
+            await peer.connect(answer)
+            return location, peer
+
+    async def _one_goes(self, number: int, location: str, peer: LightPeer) -> None:
+        async with self._gate:
+            if number % 2:
+                async with self._client.delete(self._gateway.url + location) as response:
+                    assert response.status in {200, 204}
+                async with asyncio.timeout(20):
+                    await peer.closed.wait()
+            peer.close()
+
+    async def _nobody(self) -> bool:
+        stream = await self._gateway.stream("crowd")
+        return stream is None or all(session["state"] == "closed" for session in stream["subscribe"]["sessions"])
+
+
+@pytest.mark.parametrize(
+    "count", [100, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])], ids=["100", "1000"]
+)
+async def test_nothing_is_left_of_sessions(tmp_path: Path, count: int) -> None:
+    config = '[stream.crowd]\n[log]\nlevel = "warn"\n'
+    async with running_gateway(tmp_path, config=config) as gateway, aiohttp.ClientSession() as client:
+        process = psutil.Process(gateway.pid)
+        crowd = Crowd(gateway, client)
+        await crowd.go(await crowd.come(AT_ONCE))
+        before, descriptors, threads = process.memory_info().rss, process.num_fds(), process.num_threads()
+        for number in range(ROUNDS):
+            viewers = await crowd.come(count)
+            full = process.memory_info().rss
+            if number == 0:
+                per_viewer = (full - before) / count
+                print(f"{per_viewer / 1000:.0f} kB per viewer")
+                assert per_viewer < MEMORY_PER_VIEWER
+            await crowd.go(viewers)
+
+        async def settled() -> bool:
+            return (
+                process.memory_info().rss <= before * TOLERANCE
+                and process.num_fds() <= descriptors
+                and process.num_threads() <= threads
+            )
+
+        try:
+            await eventually(settled, within=10)
+        except TimeoutError:
+            pytest.fail(
+                f"memory {before} -> {process.memory_info().rss}, descriptors {descriptors} -> {process.num_fds()}, "
+                f"threads {threads} -> {process.num_threads()}"
+            )
