@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from live777py.rtc.certificate import Certificate
 
-_REPEATS: Final = (0.07, 0.1, 0.2, 0.4)  # seconds of silence after which the newest flight is sent again
+_REPEATS: Final = (0.05, 0.1, 0.2, 0.4)  # seconds of silence after which the newest flight is sent again
 _MAX_QUEUE: Final = 32
 _READ_SIZE: Final = 2048
 

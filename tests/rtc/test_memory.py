@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import TYPE_CHECKING
 
 from live777py.rtc import memory
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_it_is_a_call_without_effect_on_what_lives() -> None:
