@@ -314,7 +314,10 @@ impl Agent {
         if self.role == IceRole::Lite {
             return self.heard.map(|heard| heard + CONSENT_TIMEOUT);
         }
-        let checks = self.checklist.next_deadline().filter(|_| self.current.remote_key.is_some());
+        let checks = self
+            .checklist
+            .next_deadline(self.role == IceRole::Controlling)
+            .filter(|_| self.current.remote_key.is_some());
         let consent = match &self.consent {
             Some(consent) => Some(consent.next_deadline()),
             None => self.heard.map(|heard| heard + CONSENT_TIMEOUT),

@@ -23,10 +23,13 @@ pub const MAX_CANDIDATES: usize = 32;
 const PACE: Duration = Duration::from_millis(50);
 /// First retransmission timeout (RFC 8445 section 14.3), doubled each time.
 const RTO: Duration = Duration::from_millis(500);
-/// Transmissions of one check (RFC 8489 section 6.2.1).
-const MAX_TRANSMISSIONS: u32 = 7;
-/// The last one is given up after this many RTO.
-const LAST_WAIT: u32 = 16;
+/// Longest retransmission timeout. RFC 8489 section 6.2.1 would go on doubling, and a peer on a lossy link could then not
+/// be reached in the time that a session has to connect; this is still less than a browser sends.
+const MAX_RTO: Duration = Duration::from_secs(2);
+/// Transmissions of one check.
+const MAX_TRANSMISSIONS: u32 = 10;
+/// How long the last one may be answered: Rm of RFC 8489 times RTO.
+const LAST_WAIT: Duration = Duration::from_secs(8);
 /// How long a proven pair waits for a better one before it is nominated.
 const NOMINATION_DELAY: Duration = Duration::from_millis(200);
 
@@ -185,9 +188,8 @@ impl Checklist {
                 continue;
             }
             check.transmissions += 1;
-            let wait =
-                if check.transmissions == MAX_TRANSMISSIONS { LAST_WAIT } else { 1 << (check.transmissions - 1) };
-            check.due = now + RTO * wait;
+            let wait = (RTO * (1 << (check.transmissions - 1))).min(MAX_RTO);
+            check.due = now + if check.transmissions == MAX_TRANSMISSIONS { LAST_WAIT } else { wait };
             return Some(Probe { path: pair.path, transaction: check.transaction, nominates: check.nominates });
         }
         None
@@ -273,12 +275,15 @@ impl Checklist {
         }
     }
 
-    /// When [`Checklist::poll`] has work.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    /// When [`Checklist::poll`] has work. Always in the future of the last poll.
+    pub(super) fn next_deadline(&self, controlling: bool) -> Option<Instant> {
         let waiting = !self.triggered.is_empty() || self.pairs.iter().any(|pair| pair.state == State::Waiting);
-        let nominating = self.nominate_by.filter(|_| !self.pairs.iter().any(|pair| pair.nominated));
+        let undecided = controlling
+            && !self.pairs.iter().any(|pair| pair.nominated)
+            && self.pairs.iter().any(|pair| pair.state == State::Succeeded);
+        let nomination = self.nominate_by.filter(|_| undecided);
         let retransmission = self.pairs.iter().filter_map(|pair| pair.check.as_ref()).map(|check| check.due).min();
-        [waiting.then_some(self.next_check), nominating, retransmission].into_iter().flatten().min()
+        [waiting.then_some(self.next_check), nomination, retransmission].into_iter().flatten().min()
     }
 
     fn position(&self, path: Path) -> Option<usize> {

@@ -41,6 +41,12 @@ impl<'a> Builder<'a> {
         self
     }
 
+    /// An attribute that this module does not know.
+    #[cfg(test)]
+    pub(crate) fn raw_attribute(self, kind: u16, value: &[u8]) -> Self {
+        self.attribute(kind, value)
+    }
+
     /// USERNAME: the receiver's ufrag first (RFC 8445 section 7.2.2).
     pub fn username(self, receiver: &str, sender: &str) -> Self {
         self.attribute(attribute::USERNAME, format!("{receiver}:{sender}").as_bytes())
