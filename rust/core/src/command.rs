@@ -132,6 +132,7 @@ pub struct SubscriptionParameters {
 
 /// One request. Every one is answered by a `Result<Reply, CommandError>`.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "the fields are named for their types")]
 pub enum Command {
     /// Create a transport and be ready for its first check.
     OpenTransport { transport: TransportId, ice: IceParameters },

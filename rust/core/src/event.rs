@@ -15,6 +15,7 @@ pub struct Path {
 
 /// One notification.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "the fields are named for their types")]
 pub enum Event {
     /// The first nominated pair, or a migration to another.
     IceConnected { transport: TransportId, path: Path },

@@ -4,10 +4,14 @@
 
 pub mod codec;
 pub mod command;
-pub mod egress;
+mod dump;
+mod egress;
 pub mod event;
 pub mod fuzz;
 pub mod ice;
+mod notices;
+mod objects;
+mod random;
 pub mod receive;
 pub mod relay;
 pub mod rtcp;
@@ -15,4 +19,8 @@ pub mod rtp;
 pub mod srtp;
 pub mod stats;
 pub mod stun;
+mod subscription;
+mod timers;
+mod track;
+mod transport;
 pub mod worker;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::command::TrackId;
-use crate::egress::burst::PacketBuffer;
+pub use crate::egress::burst::{Element, Packet, PacketBuffer, PictureNumbers, Source};
 
 /// One direction from this worker to another. The shell chooses the numbers (the index of the other worker will do).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

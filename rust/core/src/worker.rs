@@ -1,17 +1,39 @@
 //! One media thread's state: bytes, commands and `now` in; datagrams, events and the next deadline out.
 
-use std::collections::VecDeque;
+mod commands;
+mod connectivity;
+mod dump;
+mod feedback;
+mod outbox;
+mod publisher;
+mod receive;
+mod relayed;
+mod reports;
+mod snapshot;
+mod timeouts;
+
 use std::time::Instant;
 
+use rustc_hash::FxHashMap;
+
 use crate::command::{Command, CommandError};
+use crate::egress::burst::PacketBuffer;
+use crate::egress::flush::{Egress, Flush};
 use crate::event::{Event, Path};
+use crate::notices::Notices;
+use crate::objects::Objects;
+use crate::random::Random;
+use crate::receive::clock::NtpClock;
 use crate::relay::{RelayMessage, RouteId};
-use crate::stats::Stats;
+use crate::rtcp::ReportBlock;
+use crate::stats::{Stats, WorkerStats};
+use crate::timers::Timers;
+use outbox::Outbox;
 
 /// What a worker cannot make up by itself.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerConfig {
-    /// Seed of everything that only has to be unlike (first sequence numbers, RTX start).
+    /// Seed of everything that only has to be unlike: first sequence numbers, transaction ids.
     pub seed: u64,
     /// The same instant on all workers of an engine ...
     pub epoch: Instant,
@@ -37,61 +59,131 @@ pub trait Transmit {
     fn transmit(&mut self, path: Path, datagrams: &[u8], segment: usize);
 }
 
-/// The state of one media thread. See the crate's documentation for the walk of a packet.
+/// The state of one media thread.
+///
+/// Everything that was received before the socket ran dry is one *burst*: hand it over datagram by datagram, then call
+/// [`Worker::flush`] once.
 pub struct Worker {
-    config: WorkerConfig,
-    events: VecDeque<Event>,
-    outbox: VecDeque<(RouteId, RelayMessage)>,
+    ntp: NtpClock,
+    random: Random,
+    objects: Objects,
+    by_ufrag: FxHashMap<Box<str>, usize>,
+    by_path: FxHashMap<Path, usize>,
+    /// Transports whose agent sends checks.
+    askers: Vec<usize>,
+    timers: Timers,
+    /// Plaintext of the packets received since the last flush.
+    burst: PacketBuffer,
+    /// Slots of the tracks that have packets in the burst.
+    touched: Vec<usize>,
+    /// Slots of the transports that have retransmissions to send.
+    answering: Vec<usize>,
+    egress: Egress,
+    outbox: Outbox,
+    notices: Notices,
+    counters: WorkerStats,
+    stun_reply: Vec<u8>,
+    scratch: Vec<u8>,
+    lost: Vec<u16>,
+    blocks: Vec<ReportBlock>,
 }
 
 impl Worker {
     /// An empty worker.
     pub fn new(config: WorkerConfig) -> Worker {
-        Worker { config, events: VecDeque::new(), outbox: VecDeque::new() }
+        Worker {
+            ntp: NtpClock::new(config.epoch, config.epoch_unix_micros),
+            random: Random::new(config.seed),
+            objects: Objects::default(),
+            by_ufrag: FxHashMap::default(),
+            by_path: FxHashMap::default(),
+            askers: Vec::new(),
+            timers: Timers::default(),
+            burst: PacketBuffer::default(),
+            touched: Vec::new(),
+            answering: Vec::new(),
+            egress: Egress::default(),
+            outbox: Outbox::default(),
+            notices: Notices::default(),
+            counters: WorkerStats::default(),
+            stun_reply: Vec::new(),
+            scratch: Vec::new(),
+            lost: Vec::new(),
+            blocks: Vec::new(),
+        }
     }
 
     /// Takes one received datagram, decrypts it in place and queues what it causes; nothing is sent before `flush`.
     pub fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &mut [u8]) {
-        let _ = (now, path, datagram, self.config);
-    }
-
-    /// Takes a message of another worker; what it causes is sent by `flush`.
-    pub fn handle_relay(&mut self, now: Instant, message: RelayMessage) {
-        let _ = (now, message);
+        self.counters.datagrams_received += 1;
+        // RFC 7983 section 7. Only STUN can say who it is from; the rest is known by its path, and only where ICE has
+        // authenticated that path.
+        match datagram.first() {
+            Some(0..=3) => self.handle_stun(now, path, datagram),
+            Some(kind @ (20..=63 | 128..=191)) => match self.by_path.get(&path) {
+                Some(&slot) if *kind < 64 => self.handle_dtls(slot, datagram),
+                Some(&slot) => self.handle_media(now, slot, path, datagram),
+                None => self.counters.unknown_datagrams += 1,
+            },
+            _ => self.counters.unknown_datagrams += 1,
+        }
     }
 
     /// Sends everything that the burst caused: one run per subscriber transport.
     pub fn flush(&mut self, now: Instant, out: &mut impl Transmit) {
-        let _ = (now, out);
+        self.outbox.drain(out);
+        if self.touched.is_empty() && self.answering.is_empty() {
+            self.burst.clear();
+            return;
+        }
+        self.export();
+        let mut flush = Flush {
+            abs_send_time: self.ntp.abs_send_time(now),
+            burst: &self.burst,
+            objects: &mut self.objects,
+            notices: &mut self.notices,
+        };
+        self.egress.flush(&mut flush, &self.touched, &self.answering, out);
+        for track in self.touched.drain(..) {
+            if let Some(track) = self.objects.tracks.get_mut(track) {
+                track.burst.clear();
+            }
+        }
+        self.answering.clear();
+        self.burst.clear();
     }
 
     /// Does what is due. Call it when `poll_timeout` has passed; calling it early is harmless.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut impl Transmit) {
-        let _ = (now, out);
+        self.run_timers(now);
+        self.flush(now, out);
     }
 
     /// When `handle_timeout` is due next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.timers.next()
     }
 
     /// Executes one command. Datagrams that it causes leave with the next `flush`.
+    ///
+    /// # Errors
+    /// See [`CommandError`]; nothing has changed then.
     pub fn command(&mut self, now: Instant, command: Command) -> Result<Reply, CommandError> {
-        let _ = now;
-        match command {
-            Command::Stats => Ok(Reply::Stats(Box::default())),
-            Command::Dump => Ok(Reply::Dump(String::new())),
-            _ => Ok(Reply::Done),
-        }
+        self.execute(now, command)
+    }
+
+    /// Takes a message of another worker; what it causes is sent by `flush`.
+    pub fn handle_relay(&mut self, now: Instant, message: RelayMessage) {
+        self.take_relayed(now, message);
     }
 
     /// The next notification for control.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.notices.poll_event()
     }
 
     /// The next message for another worker.
     pub fn poll_relay(&mut self) -> Option<(RouteId, RelayMessage)> {
-        self.outbox.pop_front()
+        self.notices.poll_relay()
     }
 }

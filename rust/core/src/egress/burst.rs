@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use crate::rtp::ExtensionKind;
+
 /// Which encoding of a track a packet belongs to, and which life of it: a publisher that starts its encoding anew
 /// (other SSRC, sequence jump) begins a new generation that has nothing in common with the numbers before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,39 +14,34 @@ pub struct Source {
     pub generation: u8,
 }
 
-/// Header extension elements that are copied to viewers under the viewer's own id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Carried {
-    /// RFC 6464.
-    AudioLevel,
-    /// AV1 RTP specification, appendix A.
-    DependencyDescriptor,
-    /// 3GPP TS 26.114 coordination of video orientation.
-    VideoOrientation,
-    /// libwebrtc's playout-delay.
-    PlayoutDelay,
-}
-
-impl Carried {
-    /// Number of kinds.
-    pub const COUNT: usize = 4;
-}
+/// The header extensions whose elements mean the same at a viewer as they did at the publisher, and are copied.
+pub const COPIED: [ExtensionKind; 4] = [
+    ExtensionKind::AudioLevel,
+    ExtensionKind::DependencyDescriptor,
+    ExtensionKind::VideoOrientation,
+    ExtensionKind::PlayoutDelay,
+];
 
 /// Where a copied element lies in its packet.
 #[derive(Clone, Copy, Debug)]
 pub struct Element {
-    /// What it is.
-    pub kind: Carried,
+    /// What it is: an index into [`COPIED`].
+    pub kind: u8,
     /// Offset from the packet's first byte.
     pub offset: u16,
     /// Length in bytes, 0 for an unused slot.
     pub len: u8,
 }
 
+impl Default for Element {
+    fn default() -> Element {
+        Element::NONE
+    }
+}
+
 impl Element {
     /// An unused slot.
-    pub const NONE: Element = Element { kind: Carried::AudioLevel, offset: 0, len: 0 };
+    pub const NONE: Element = Element { kind: 0, offset: 0, len: 0 };
 }
 
 /// Picture numbers of a VP8 payload descriptor (RFC 7741 section 4.2) and where they lie in the payload.
@@ -86,7 +83,7 @@ pub struct Packet {
     /// When it came.
     pub arrival: Instant,
     /// Elements to copy.
-    pub elements: [Element; Carried::COUNT],
+    pub elements: [Element; COPIED.len()],
     /// VP8 only.
     pub pictures: Option<PictureNumbers>,
 }

@@ -69,8 +69,7 @@ mod tests {
     use super::*;
 
     fn plan(sizes: &[u16], paddable: bool) -> (Vec<Run>, Vec<u8>) {
-        let mut segments: Vec<Segment> =
-            sizes.iter().map(|&size| Segment { size, padding: 0, paddable }).collect();
+        let mut segments: Vec<Segment> = sizes.iter().map(|&size| Segment { size, padding: 0, paddable }).collect();
         let mut runs = Vec::new();
         let mut start = 0;
         while start < segments.len() {

@@ -1,0 +1,276 @@
+//! The walk over the viewers that a burst concerns.
+
+use std::ops::Range;
+
+use slab::Slab;
+
+use crate::egress::burst::PacketBuffer;
+use crate::egress::header::HeaderFields;
+use crate::egress::plan::{self, MAX_SEGMENTS};
+use crate::egress::write::{self, Item};
+use crate::event::{Event, Path};
+use crate::notices::Notices;
+use crate::objects::Objects;
+use crate::srtp::{MAX_RTP_OVERHEAD, MacBatch};
+use crate::subscription::{Admission, Outgoing, Subscription};
+use crate::track::Track;
+use crate::transport::Transport;
+use crate::worker::Transmit;
+
+/// Bytes after which waiting for more HMAC viewers would only leave the cache.
+const ARENA_SOFT_LIMIT: usize = 192 * 1024;
+/// Packets from which on a batch of HMACs keeps every lane busy.
+const BATCH_SOFT_LIMIT: usize = MacBatch::CAPACITY - MAX_SEGMENTS;
+
+/// What one flush works with.
+pub struct Flush<'a> {
+    /// 6.18 fixed point seconds, for abs-send-time.
+    pub abs_send_time: u32,
+    /// The packets.
+    pub burst: &'a PacketBuffer,
+    /// Everything else.
+    pub objects: &'a mut Objects,
+    /// Where events go.
+    pub notices: &'a mut Notices,
+}
+
+/// A retransmission that waits for the flush.
+#[derive(Clone, Copy, Debug)]
+pub struct Retransmission {
+    /// Slot of the subscription.
+    pub subscription: usize,
+    /// Index of a copy of the packet in the burst.
+    pub packet: usize,
+    /// The numbers it had.
+    pub outgoing: Outgoing,
+}
+
+/// A run in the arena.
+struct Ready {
+    path: Path,
+    bytes: Range<usize>,
+    segment: usize,
+}
+
+/// Buffers of the egress. All keep their memory, so that a burst like one before it allocates nothing.
+pub struct Egress {
+    arena: Vec<u8>,
+    used: usize,
+    items: Vec<Item>,
+    segments: Vec<plan::Segment>,
+    ready: Vec<Ready>,
+    batch: MacBatch,
+    batched: usize,
+    affected: Vec<usize>,
+    epoch: u64,
+    /// Datagrams handed to `Transmit`.
+    pub datagrams: u64,
+    /// Calls of `Transmit`.
+    pub runs: u64,
+}
+
+impl Default for Egress {
+    fn default() -> Egress {
+        Egress {
+            arena: Vec::new(),
+            used: 0,
+            items: Vec::new(),
+            segments: Vec::new(),
+            ready: Vec::new(),
+            batch: MacBatch::new(),
+            batched: 0,
+            affected: Vec::new(),
+            epoch: 0,
+            datagrams: 0,
+            runs: 0,
+        }
+    }
+}
+
+impl Egress {
+    /// Sends the packets of `tracks` (slots) to their subscribers, and what `transports` have to send again.
+    pub fn flush(&mut self, flush: &mut Flush<'_>, tracks: &[usize], transports: &[usize], out: &mut impl Transmit) {
+        self.epoch += 1;
+        self.affected.clear();
+        let objects = &mut *flush.objects;
+        for &slot in transports {
+            Self::mark(&mut objects.transports, slot, self.epoch, &mut self.affected);
+        }
+        for &track in tracks {
+            let Some(track) = objects.tracks.get(track) else { continue };
+            for &subscription in &track.subscriptions {
+                let slot = objects.subscriptions[subscription].transport;
+                Self::mark(&mut objects.transports, slot, self.epoch, &mut self.affected);
+            }
+        }
+        for index in 0..self.affected.len() {
+            let slot = self.affected[index];
+            self.collect(flush, slot);
+            self.write_runs(flush, slot);
+            if self.batch.is_empty() || self.batched >= BATCH_SOFT_LIMIT || self.used >= ARENA_SOFT_LIMIT {
+                self.send(out);
+            }
+        }
+        self.send(out);
+    }
+
+    fn mark(transports: &mut Slab<Transport>, slot: usize, epoch: u64, affected: &mut Vec<usize>) {
+        if let Some(transport) = transports.get_mut(slot)
+            && transport.egress.epoch != epoch
+        {
+            transport.egress.epoch = epoch;
+            affected.push(slot);
+        }
+    }
+
+    /// Lists what the transport gets: retransmissions, then its subscriptions' packets.
+    fn collect(&mut self, flush: &mut Flush<'_>, slot: usize) {
+        self.items.clear();
+        self.segments.clear();
+        let objects = &mut *flush.objects;
+        let transport = &mut objects.transports[slot];
+        let ready = transport.path.is_some() && transport.outbound.is_some();
+        for again in transport.egress.retransmissions.drain(..) {
+            let Some(subscription) = objects.subscriptions.get(again.subscription) else { continue };
+            if ready {
+                let rtx_payload_type = subscription.retransmits_as(again.outgoing.payload_type);
+                let item = Item {
+                    subscription: again.subscription,
+                    packet: again.packet,
+                    outgoing: again.outgoing,
+                    rtx_payload_type,
+                    again: true,
+                };
+                self.append(subscription, flush.burst, item);
+            }
+        }
+        if !ready {
+            return;
+        }
+        for index in 0..transport.subscriptions.len() {
+            let key = transport.subscriptions[index];
+            let subscription = &mut objects.subscriptions[key];
+            let Some(track) = subscription.track.and_then(|track| objects.tracks.get(track)) else { continue };
+            if track.burst.is_empty() {
+                continue;
+            }
+            let target = track.target(subscription);
+            for &packet_index in &track.burst {
+                let packet = &flush.burst.packets()[packet_index];
+                let mut admission = subscription.admit(packet, target);
+                if matches!(admission, Admission::Start) {
+                    let timestamp = track.handover(subscription, packet);
+                    subscription.start(packet, timestamp);
+                    announce(track, subscription, packet.source.encoding, flush.notices);
+                    admission = subscription.admit(packet, target);
+                }
+                let Admission::Forward(outgoing) = admission else { continue };
+                let item =
+                    Item { subscription: key, packet: packet_index, outgoing, rtx_payload_type: None, again: false };
+                self.append(subscription, flush.burst, item);
+            }
+        }
+    }
+
+    #[inline]
+    fn append(&mut self, subscription: &Subscription, burst: &PacketBuffer, item: Item) {
+        let packet = &burst.packets()[item.packet];
+        let size = write::size(&subscription.template, packet, item.rtx_payload_type.is_some()) as u16;
+        self.segments.push(plan::Segment { size, padding: 0, paddable: subscription.volatile });
+        self.items.push(item);
+    }
+
+    /// Writes and seals what `collect` listed, run by run.
+    fn write_runs(&mut self, flush: &mut Flush<'_>, slot: usize) {
+        let mut start = 0;
+        while start < self.items.len() {
+            let run = plan::next_run(&mut self.segments, start);
+            start = run.segments.end;
+            let begin = self.used;
+            let room = run.segments.len() * (usize::from(run.size) + MAX_RTP_OVERHEAD);
+            if self.arena.len() < begin + room {
+                self.arena.resize((begin + room).next_power_of_two(), 0);
+            }
+            let objects = &mut *flush.objects;
+            let transport = &mut objects.transports[slot];
+            let (Some(path), Some(outbound)) = (transport.path, transport.outbound.as_mut()) else { return };
+            let mut segment = 0;
+            for index in run.segments.clone() {
+                let item = &self.items[index];
+                let subscription = &mut objects.subscriptions[item.subscription];
+                let packet = &flush.burst.packets()[item.packet];
+                let stamped = subscription.template.takes_transport_sequence();
+                if stamped {
+                    transport.egress.transport_sequence = transport.egress.transport_sequence.wrapping_add(1);
+                }
+                let (ssrc, payload_type, sequence) = match (item.rtx_payload_type, subscription.rtx_ssrc) {
+                    (Some(payload_type), Some(ssrc)) => {
+                        let sequence = subscription.rtx_sequence;
+                        subscription.rtx_sequence += 1;
+                        (ssrc, payload_type, sequence)
+                    }
+                    _ => (subscription.ssrc, item.outgoing.payload_type, item.outgoing.sequence),
+                };
+                let fields = HeaderFields {
+                    payload_type,
+                    marker: packet.marker,
+                    padding: false,
+                    sequence: sequence as u16,
+                    timestamp: packet.timestamp.wrapping_add(item.outgoing.segment.timestamp_offset),
+                    ssrc,
+                    abs_send_time: flush.abs_send_time,
+                    transport_sequence: transport.egress.transport_sequence,
+                };
+                let padding = self.segments[index].padding;
+                let out = &mut self.arena[self.used..];
+                let (header_len, len) =
+                    write::write(&subscription.template, fields, item, packet, flush.burst, padding, out);
+                let (wire_len, pending) = outbound.seal_rtp_deferred(out, header_len, len, sequence);
+                if let Some(pending) = pending {
+                    if self.batch.is_full() {
+                        self.batch.finish(&mut self.arena);
+                        self.batched = 0;
+                    }
+                    self.batch.push(self.used, pending);
+                    self.batched += 1;
+                }
+                self.used += wire_len;
+                segment = segment.max(wire_len);
+                let counters = &mut subscription.counters;
+                if item.again {
+                    counters.retransmitted += 1;
+                } else {
+                    counters.packets += 1;
+                    counters.bytes += len as u64;
+                    counters.payload_bytes += u64::from(packet.payload_len);
+                }
+            }
+            transport.counters.packets_sent += run.segments.len() as u64;
+            transport.counters.bytes_sent += (self.used - begin) as u64;
+            self.datagrams += run.segments.len() as u64;
+            self.ready.push(Ready { path, bytes: begin..self.used, segment });
+        }
+    }
+
+    /// Completes the pending tags and hands out every run.
+    fn send(&mut self, out: &mut impl Transmit) {
+        if !self.batch.is_empty() {
+            self.batch.finish(&mut self.arena);
+            self.batched = 0;
+        }
+        self.runs += self.ready.len() as u64;
+        for ready in self.ready.drain(..) {
+            out.transmit(ready.path, &self.arena[ready.bytes], ready.segment);
+        }
+        self.used = 0;
+    }
+}
+
+/// Tells control which encoding flows, where there is a choice.
+fn announce(track: &Track, subscription: &mut Subscription, encoding: u8, notices: &mut Notices) {
+    if track.encodings.len() > 1 && subscription.announced != Some(encoding) {
+        subscription.announced = Some(encoding);
+        let rid = track.encodings.get(usize::from(encoding)).and_then(|encoding| encoding.rid.clone());
+        notices.event(Event::LayerChanged { subscription: subscription.id, rid });
+    }
+}

@@ -1,0 +1,286 @@
+//! The RTP header that a viewer gets: fixed fields, MID and stamps from a template, the rest copied element by element.
+
+use crate::egress::burst::{COPIED, Element, Packet, PacketBuffer};
+use crate::rtp::{ExtensionKind, ExtensionMap};
+
+/// RTP header without CSRCs and extension, in bytes.
+const FIXED_LEN: usize = 12;
+/// RFC 8285 section 4.2.
+const ONE_BYTE_PROFILE: u16 = 0xbede;
+/// RFC 8285 section 4.3.
+const TWO_BYTE_PROFILE: u16 = 0x1000;
+/// Longest MID that is taken (RFC 8843 leaves it open; browsers write one to three bytes).
+pub const MAX_MID_LEN: usize = 32;
+/// Longest constant part of an extension: MID, abs-send-time and transport-cc, each with two bytes of its own header.
+const MAX_CONSTANT_LEN: usize = 2 + MAX_MID_LEN + 2 + 3 + 2 + 2;
+
+/// What differs from packet to packet.
+#[derive(Clone, Copy, Debug)]
+pub struct HeaderFields {
+    /// RTP payload type of the viewer.
+    pub payload_type: u8,
+    /// Marker bit.
+    pub marker: bool,
+    /// Whether padding follows the payload.
+    pub padding: bool,
+    /// Sequence number.
+    pub sequence: u16,
+    /// RTP timestamp.
+    pub timestamp: u32,
+    /// SSRC of the media or of its retransmissions.
+    pub ssrc: u32,
+    /// 6.18 fixed point seconds, 24 bits.
+    pub abs_send_time: u32,
+    /// Transport-wide sequence number.
+    pub transport_sequence: u16,
+}
+
+/// The constant elements in one of the two forms of RFC 8285.
+#[derive(Clone, Copy, Debug)]
+struct Constant {
+    bytes: [u8; MAX_CONSTANT_LEN],
+    len: u8,
+    /// Offsets of the data to fill in, 0 where there is none.
+    abs_send_time_at: u8,
+    transport_cc_at: u8,
+}
+
+/// How to write the headers of one subscription.
+#[derive(Clone, Debug)]
+pub struct HeaderTemplate {
+    one_byte: Option<Constant>,
+    two_byte: Constant,
+    /// Ids of what is copied, 0 where the viewer did not negotiate one.
+    ids: [u8; COPIED.len()],
+    stamps: bool,
+}
+
+impl HeaderTemplate {
+    /// `mid` longer than [`MAX_MID_LEN`] is left out. `stamps` allows abs-send-time and transport-cc, which make every
+    /// transmission of a packet unlike the last.
+    pub fn new(mid: Option<&str>, extensions: &ExtensionMap, stamps: bool) -> HeaderTemplate {
+        let id = |kind| extensions.id(kind).unwrap_or(0);
+        let mid_id = id(ExtensionKind::Mid);
+        let mid = mid.filter(|mid| !mid.is_empty() && mid.len() <= MAX_MID_LEN && mid_id != 0).unwrap_or("").as_bytes();
+        let stamp = |kind| if stamps { id(kind) } else { 0 };
+        let (abs_send_time, transport_cc) = (stamp(ExtensionKind::AbsSendTime), stamp(ExtensionKind::TransportCc));
+        let ids = COPIED.map(id);
+        let all = [mid_id, abs_send_time, transport_cc].into_iter().chain(ids);
+        let short = all.max().unwrap_or(0) <= 14 && mid.len() <= 16;
+        let constant = |two_byte| Constant::new(two_byte, (mid_id, mid), abs_send_time, transport_cc);
+        HeaderTemplate {
+            one_byte: short.then(|| constant(false)),
+            two_byte: constant(true),
+            ids,
+            stamps: transport_cc != 0,
+        }
+    }
+
+    /// Whether each packet takes a transport-wide sequence number.
+    pub fn takes_transport_sequence(&self) -> bool {
+        self.stamps
+    }
+
+    /// Bytes of the header that `write` will write for this packet.
+    #[inline]
+    pub fn len(&self, packet: &Packet) -> usize {
+        let (constant, element_header, _) = self.form(packet);
+        let mut len = usize::from(constant.len);
+        for element in self.elements(packet) {
+            len += element_header + usize::from(element.len);
+        }
+        if len == 0 { FIXED_LEN } else { FIXED_LEN + 4 + len.next_multiple_of(4) }
+    }
+
+    /// Writes the header and returns its length. `out` must have room for [`HeaderTemplate::len`] bytes.
+    #[inline]
+    pub fn write(&self, fields: &HeaderFields, packet: &Packet, source: &PacketBuffer, out: &mut [u8]) -> usize {
+        out[1] = u8::from(fields.marker) << 7 | fields.payload_type;
+        out[2..4].copy_from_slice(&fields.sequence.to_be_bytes());
+        out[4..8].copy_from_slice(&fields.timestamp.to_be_bytes());
+        out[8..12].copy_from_slice(&fields.ssrc.to_be_bytes());
+        let first = 0x80 | u8::from(fields.padding) << 5;
+        let (constant, element_header, profile) = self.form(packet);
+        let body = FIXED_LEN + 4;
+        let mut end = body + usize::from(constant.len);
+        if constant.len == 0 && self.elements(packet).next().is_none() {
+            out[0] = first;
+            return FIXED_LEN;
+        }
+        out[body..end].copy_from_slice(&constant.bytes[..usize::from(constant.len)]);
+        for element in self.elements(packet) {
+            let id = self.ids[usize::from(element.kind)];
+            if element_header == 1 {
+                out[end] = id << 4 | (element.len - 1);
+            } else {
+                out[end] = id;
+                out[end + 1] = element.len;
+            }
+            end += element_header;
+            let data = source.element(packet, element);
+            out[end..end + data.len()].copy_from_slice(data);
+            end += data.len();
+        }
+        out[0] = first | 0x10;
+        if constant.abs_send_time_at != 0 {
+            let at = body + usize::from(constant.abs_send_time_at);
+            out[at..at + 3].copy_from_slice(&fields.abs_send_time.to_be_bytes()[1..]);
+        }
+        if constant.transport_cc_at != 0 {
+            let at = body + usize::from(constant.transport_cc_at);
+            out[at..at + 2].copy_from_slice(&fields.transport_sequence.to_be_bytes());
+        }
+        let padded = FIXED_LEN + 4 + (end - body).next_multiple_of(4);
+        out[end..padded].fill(0);
+        out[FIXED_LEN..FIXED_LEN + 2].copy_from_slice(&profile.to_be_bytes());
+        out[FIXED_LEN + 2..body].copy_from_slice(&(((padded - body) / 4) as u16).to_be_bytes());
+        padded
+    }
+
+    /// Constant part, length of an element's own header, and profile: the short form unless an element is too long.
+    #[inline]
+    fn form(&self, packet: &Packet) -> (&Constant, usize, u16) {
+        match &self.one_byte {
+            Some(constant) if self.elements(packet).all(|element| element.len <= 16) => (constant, 1, ONE_BYTE_PROFILE),
+            _ => (&self.two_byte, 2, TWO_BYTE_PROFILE),
+        }
+    }
+
+    #[inline]
+    fn elements<'a>(&self, packet: &'a Packet) -> impl Iterator<Item = &'a Element> + use<'a> {
+        let ids = self.ids;
+        packet.elements.iter().filter(move |element| element.len > 0 && ids[usize::from(element.kind)] != 0)
+    }
+}
+
+impl Constant {
+    fn new(two_byte: bool, (mid_id, mid): (u8, &[u8]), abs_send_time: u8, transport_cc: u8) -> Constant {
+        let mut constant = Constant { bytes: [0; MAX_CONSTANT_LEN], len: 0, abs_send_time_at: 0, transport_cc_at: 0 };
+        if !mid.is_empty() {
+            constant.push(two_byte, mid_id, mid);
+        }
+        if abs_send_time != 0 {
+            constant.abs_send_time_at = constant.push(two_byte, abs_send_time, &[0; 3]);
+        }
+        if transport_cc != 0 {
+            constant.transport_cc_at = constant.push(two_byte, transport_cc, &[0; 2]);
+        }
+        constant
+    }
+
+    /// Returns the offset of the data.
+    fn push(&mut self, two_byte: bool, id: u8, data: &[u8]) -> u8 {
+        let mut at = usize::from(self.len);
+        let len = data.len() as u8;
+        if two_byte {
+            self.bytes[at] = id;
+            self.bytes[at + 1] = len;
+            at += 2;
+        } else {
+            self.bytes[at] = id << 4 | (len - 1);
+            at += 1;
+        }
+        self.bytes[at..at + data.len()].copy_from_slice(data);
+        self.len = (at + data.len()) as u8;
+        at as u8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::egress::burst::Source;
+
+    fn packet(elements: &[(ExtensionKind, &[u8])]) -> (PacketBuffer, Packet) {
+        let mut plaintext = vec![0u8; 12];
+        let mut slots = [Element::NONE; COPIED.len()];
+        for (slot, (kind, data)) in slots.iter_mut().zip(elements) {
+            let kind = COPIED.iter().position(|copied| copied == kind).unwrap() as u8;
+            *slot = Element { kind, offset: plaintext.len() as u16, len: data.len() as u8 };
+            plaintext.extend_from_slice(data);
+        }
+        let packet = Packet {
+            start: 0,
+            header_len: plaintext.len() as u16,
+            payload_len: 0,
+            source: Source::default(),
+            payload_type: 96,
+            marker: true,
+            key_frame: false,
+            sequence: 0,
+            timestamp: 0,
+            arrival: Instant::now(),
+            elements: slots,
+            pictures: None,
+        };
+        let mut buffer = PacketBuffer::default();
+        buffer.push(packet, &plaintext);
+        let stored = buffer.packets()[0];
+        (buffer, stored)
+    }
+
+    /// Ids in the order MID, abs-send-time, transport-cc, audio level, dependency descriptor.
+    fn map(ids: &[u8]) -> ExtensionMap {
+        use ExtensionKind::{AbsSendTime, AudioLevel, DependencyDescriptor, Mid, TransportCc};
+        let kinds = [Mid, AbsSendTime, TransportCc, AudioLevel, DependencyDescriptor];
+        let pairs: Vec<_> = ids.iter().copied().zip(kinds).collect();
+        ExtensionMap::new(&pairs)
+    }
+
+    fn fields() -> HeaderFields {
+        HeaderFields {
+            payload_type: 111,
+            marker: true,
+            padding: false,
+            sequence: 0x0102,
+            timestamp: 0x0304_0506,
+            ssrc: 0x0708_090a,
+            abs_send_time: 0x00ab_cdef,
+            transport_sequence: 0x1234,
+        }
+    }
+
+    fn written(template: &HeaderTemplate, elements: &[(ExtensionKind, &[u8])]) -> Vec<u8> {
+        let (buffer, packet) = packet(elements);
+        let mut out = vec![0xff; template.len(&packet)];
+        assert_eq!(template.write(&fields(), &packet, &buffer, &mut out), out.len());
+        out
+    }
+
+    #[test]
+    fn nothing_negotiated_is_a_bare_header() {
+        let template = HeaderTemplate::new(Some("0"), &ExtensionMap::default(), true);
+        let header = written(&template, &[(ExtensionKind::AudioLevel, &[5])]);
+        assert_eq!(header, [0x80, 0x80 | 111, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    }
+
+    #[test]
+    fn one_byte_form_with_stamps_and_a_copied_element() {
+        let template = HeaderTemplate::new(Some("0"), &map(&[4, 2, 3, 1]), true);
+        assert!(template.takes_transport_sequence());
+        let header = written(&template, &[(ExtensionKind::AudioLevel, &[5])]);
+        assert_eq!(header[0], 0x90);
+        let expected = [0xbe, 0xde, 0, 3, 0x40, b'0', 0x22, 0xab, 0xcd, 0xef, 0x31, 0x12, 0x34, 0x10, 5, 0];
+        assert_eq!(header[12..], expected);
+    }
+
+    #[test]
+    fn without_stamps_repeated_packets_are_identical() {
+        let template = HeaderTemplate::new(Some("0"), &map(&[4, 2, 3]), false);
+        assert!(!template.takes_transport_sequence());
+        assert_eq!(written(&template, &[])[12..], [0xbe, 0xde, 0, 1, 0x40, b'0', 0, 0]);
+    }
+
+    #[test]
+    fn long_elements_and_high_ids_take_the_two_byte_form() {
+        let template = HeaderTemplate::new(Some("v"), &map(&[4, 0, 0, 0, 9]), true);
+        let long = [7u8; 20];
+        let header = written(&template, &[(ExtensionKind::DependencyDescriptor, &long)]);
+        assert_eq!(header[12..21], [0x10, 0, 0, 7, 4, 1, b'v', 9, 20]);
+        assert_eq!(written(&template, &[(ExtensionKind::DependencyDescriptor, &[1, 2, 3])])[12..14], [0xbe, 0xde]);
+        let high = HeaderTemplate::new(Some("v"), &map(&[15]), true);
+        assert_eq!(written(&high, &[])[12..], [0x10, 0, 0, 1, 15, 1, b'v', 0]);
+    }
+}

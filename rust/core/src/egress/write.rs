@@ -1,0 +1,83 @@
+//! One packet, from plaintext in the burst to sealed bytes in the arena.
+
+use crate::egress::burst::{Packet, PacketBuffer, PictureNumbers};
+use crate::egress::header::{HeaderFields, HeaderTemplate};
+use crate::subscription::Outgoing;
+use crate::subscription::continuity::{Segment, rewritten};
+
+/// The original sequence number in front of a retransmitted payload (RFC 4588 section 4).
+const OSN_LEN: usize = 2;
+
+/// A packet on its way to one viewer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Item {
+    /// Slot of the subscription.
+    pub subscription: usize,
+    /// Index in the burst.
+    pub packet: usize,
+    /// Its numbers.
+    pub outgoing: Outgoing,
+    /// Payload type on the retransmission stream, for a retransmission by RFC 4588.
+    pub rtx_payload_type: Option<u8>,
+    /// The packet was sent before.
+    pub again: bool,
+}
+
+/// Bytes that [`write`] makes of a packet, without tag and run padding.
+#[inline]
+pub(super) fn size(template: &HeaderTemplate, packet: &Packet, rtx: bool) -> usize {
+    let payload = usize::from(packet.payload_len) + if rtx { OSN_LEN } else { 0 };
+    template.len(packet) + payload.max(1)
+}
+
+/// Writes the packet as `fields` say, followed by `padding` bytes. Returns header and total length.
+///
+/// A packet without payload (it fills a number that was left for it) carries one byte of padding in its place.
+#[inline]
+pub(super) fn write(
+    template: &HeaderTemplate,
+    mut fields: HeaderFields,
+    item: &Item,
+    packet: &Packet,
+    source: &PacketBuffer,
+    padding: u8,
+    out: &mut [u8],
+) -> (usize, usize) {
+    let rtx = item.rtx_payload_type.is_some();
+    let padding = usize::from(padding) + usize::from(packet.payload_len == 0 && !rtx);
+    fields.padding = padding > 0;
+    let header_len = template.write(&fields, packet, source, out);
+    let mut at = header_len;
+    if rtx {
+        out[at..at + OSN_LEN].copy_from_slice(&(item.outgoing.sequence as u16).to_be_bytes());
+        at += OSN_LEN;
+    }
+    let payload = source.payload(packet);
+    out[at..at + payload.len()].copy_from_slice(payload);
+    if let Some(pictures) = &packet.pictures {
+        renumber(pictures, &item.outgoing.segment, &mut out[at..at + payload.len()]);
+    }
+    at += payload.len();
+    if padding > 0 {
+        out[at..at + padding].fill(0);
+        at += padding;
+        out[at - 1] = padding as u8;
+    }
+    (header_len, at)
+}
+
+/// Continues VP8's picture numbers over a change of source.
+fn renumber(pictures: &PictureNumbers, segment: &Segment, payload: &mut [u8]) {
+    let (picture_id, tl0) = rewritten(pictures, segment);
+    if pictures.picture_id_offset != 0 {
+        let at = usize::from(pictures.picture_id_offset);
+        if pictures.long_picture_id {
+            payload[at..at + 2].copy_from_slice(&(0x8000 | picture_id).to_be_bytes());
+        } else {
+            payload[at] = picture_id as u8;
+        }
+    }
+    if pictures.tl0_offset != 0 {
+        payload[usize::from(pictures.tl0_offset)] = tl0;
+    }
+}

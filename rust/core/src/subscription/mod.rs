@@ -1,0 +1,274 @@
+//! One track forwarded onto one transport: which packets pass, and under which numbers.
+
+pub mod continuity;
+pub mod retransmit;
+
+use crate::command::{CodecParameters, Kind, SubscriptionId, SubscriptionParameters};
+use crate::egress::burst::{Packet, Source};
+use crate::egress::header::HeaderTemplate;
+use crate::rtp::ExtensionMap;
+use crate::track::Track;
+use continuity::{Continuity, Segment};
+use retransmit::Retransmissions;
+
+/// Marks a payload type of the track that the viewer did not negotiate.
+const UNMAPPED: u8 = 0xff;
+
+/// What a subscription does with a packet.
+#[derive(Clone, Copy, Debug)]
+pub enum Admission {
+    /// It leaves.
+    Forward(Outgoing),
+    /// It is the first of a source: call [`Subscription::start`], then ask again.
+    Start,
+    /// It does not concern the viewer.
+    Pass,
+}
+
+/// How a packet leaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing {
+    /// The viewer's extended sequence number.
+    pub sequence: u64,
+    /// Offsets of its other numbers.
+    pub segment: Segment,
+    /// The viewer's payload type.
+    pub payload_type: u8,
+}
+
+/// Counters of one subscription, see `SubscriptionStats`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counters {
+    /// Packets sent, without retransmissions.
+    pub packets: u64,
+    /// Header and payload of these packets, in bytes.
+    pub bytes: u64,
+    /// Payload alone: the octet count of sender reports.
+    pub payload_bytes: u64,
+    /// Retransmissions sent.
+    pub retransmitted: u64,
+    /// Numbers asked for.
+    pub nacks_received: u64,
+    /// Numbers asked for that the history did not have.
+    pub nacks_unanswered: u64,
+    /// Numbers asked for again within a round trip.
+    pub nacks_repeated: u64,
+    /// PLI and FIR.
+    pub plis_received: u64,
+    /// Packets that came before the key frame that the viewer waits for.
+    pub before_key_frame: u64,
+    /// Packets whose payload type is not mapped.
+    pub unmapped: u64,
+    /// Packets that came while paused.
+    pub paused: u64,
+}
+
+/// The newest receiver report about a subscription.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reception {
+    /// 0.0-1.0.
+    pub fraction_lost: f64,
+    /// Milliseconds.
+    pub jitter_ms: f64,
+}
+
+/// The state of one subscription.
+#[derive(Debug)]
+pub struct Subscription {
+    /// Its id.
+    pub id: SubscriptionId,
+    /// Slot of its transport.
+    pub transport: usize,
+    /// Slot of its track.
+    pub track: Option<usize>,
+    /// SSRC of the media.
+    pub ssrc: u32,
+    /// SSRC of retransmissions.
+    pub rtx_ssrc: Option<u32>,
+    /// Header of each packet.
+    pub template: HeaderTemplate,
+    /// Numbering.
+    pub continuity: Continuity,
+    /// Whether two transmissions of a packet may differ: padding and stamps are allowed.
+    pub volatile: bool,
+    /// Nothing flows while set.
+    pub paused: bool,
+    /// Encoding chosen by rid; `None` is the best.
+    pub pinned: Option<Pinned>,
+    /// Encoding that control knows of.
+    pub announced: Option<u8>,
+    /// Answered NACKs.
+    pub retransmissions: Retransmissions,
+    /// Next number of the retransmission stream.
+    pub rtx_sequence: u64,
+    /// What is counted.
+    pub counters: Counters,
+    /// What the viewer reports.
+    pub reception: Reception,
+    payload_types: [u8; 128],
+    codecs: Vec<CodecParameters>,
+    extensions: ExtensionMap,
+    mid: Option<String>,
+    /// Audio or video.
+    pub kind: Kind,
+    /// CNAME of its SDES.
+    pub cname: String,
+}
+
+/// A choice of [`Subscription::pin`].
+#[derive(Clone, Debug)]
+pub struct Pinned {
+    /// What was asked for.
+    pub rid: String,
+    /// Its index in the attached track, if there is such an encoding.
+    pub encoding: Option<u8>,
+}
+
+impl Subscription {
+    /// A subscription without a track. `first_sequence` and `first_rtx_sequence` should be random, below 2^15.
+    pub fn new(
+        id: SubscriptionId,
+        transport: usize,
+        parameters: SubscriptionParameters,
+        first_sequence: u16,
+        first_rtx_sequence: u16,
+    ) -> Subscription {
+        let extensions = ExtensionMap::new(&parameters.extensions);
+        Subscription {
+            id,
+            transport,
+            track: None,
+            ssrc: parameters.ssrc,
+            rtx_ssrc: parameters.rtx_ssrc,
+            template: HeaderTemplate::new(parameters.mid.as_deref(), &extensions, false),
+            continuity: Continuity::new(first_sequence),
+            volatile: false,
+            paused: false,
+            pinned: None,
+            announced: None,
+            retransmissions: Retransmissions::default(),
+            rtx_sequence: u64::from(first_rtx_sequence),
+            counters: Counters::default(),
+            reception: Reception::default(),
+            payload_types: [UNMAPPED; 128],
+            codecs: parameters.codecs,
+            extensions,
+            mid: parameters.mid,
+            kind: parameters.kind,
+            cname: parameters.cname,
+        }
+    }
+
+    /// Whether each (track's, viewer's) pair leads to a negotiated payload type.
+    pub fn accepts(&self, payload_types: &[(u8, u8)]) -> bool {
+        !payload_types.is_empty() && payload_types.iter().all(|&(from, to)| from < 128 && self.codec(to).is_some())
+    }
+
+    /// Whether this stream or its retransmissions have the SSRC.
+    pub fn sends(&self, ssrc: u32) -> bool {
+        self.ssrc == ssrc || self.rtx_ssrc == Some(ssrc)
+    }
+
+    /// Binds a track, in slot `slot`, by pairs that `accepts` has accepted.
+    pub fn attach(&mut self, slot: usize, payload_types: &[(u8, u8)], track: &Track) {
+        self.track = Some(slot);
+        self.payload_types = [UNMAPPED; 128];
+        for &(from, to) in payload_types {
+            self.payload_types[usize::from(from)] = to;
+        }
+        if let Some(pinned) = &mut self.pinned {
+            pinned.encoding = track.encoding_of(&pinned.rid);
+        }
+        self.volatile = payload_types.iter().all(|&(_, to)| self.retransmits_as(to).is_some() || !self.answers(to));
+        self.template = HeaderTemplate::new(self.mid.as_deref(), &self.extensions, self.volatile);
+    }
+
+    /// Unbinds the track. Numbers go on with the next one.
+    pub fn detach(&mut self) {
+        self.track = None;
+        self.announced = None;
+        self.continuity.forget();
+        if let Some(pinned) = &mut self.pinned {
+            pinned.encoding = None;
+        }
+    }
+
+    /// Holds or releases. A released video subscription begins anew at a key frame.
+    pub fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+        if paused {
+            self.continuity.stop();
+        }
+    }
+
+    /// Clock rate of what it carries, in Hz.
+    pub fn clock_rate(&self) -> u32 {
+        let mapped = self.payload_types.iter().find(|&&mapped| mapped != UNMAPPED);
+        let codec = mapped.and_then(|&mapped| self.codec(mapped)).or(self.codecs.first());
+        codec.map_or(90_000, |codec| codec.clock_rate)
+    }
+
+    /// The viewer's codec with this payload type.
+    pub fn codec(&self, payload_type: u8) -> Option<&CodecParameters> {
+        self.codecs.iter().find(|codec| codec.payload_type == payload_type)
+    }
+
+    /// Payload type of retransmissions of the viewer's payload type, if both ends speak RFC 4588.
+    pub fn retransmits_as(&self, payload_type: u8) -> Option<u8> {
+        self.rtx_ssrc?;
+        self.codec(payload_type)?.rtx_payload_type
+    }
+
+    /// Whether NACKs about the viewer's payload type are answered.
+    pub fn answers(&self, payload_type: u8) -> bool {
+        self.codec(payload_type).is_some_and(|codec| codec.nack)
+    }
+
+    /// The viewer's payload type for the track's.
+    #[inline]
+    pub fn payload_type(&self, payload_type: u8) -> Option<u8> {
+        let mapped = self.payload_types[usize::from(payload_type & 0x7f)];
+        (mapped != UNMAPPED).then_some(mapped)
+    }
+
+    /// Decides on a packet of the attached track. `target` is the encoding to forward.
+    #[inline]
+    pub fn admit(&mut self, packet: &Packet, target: Option<u8>) -> Admission {
+        if self.paused {
+            self.counters.paused += 1;
+            return Admission::Pass;
+        }
+        let mapped = self.payload_type(packet.payload_type);
+        let wanted = target == Some(packet.source.encoding);
+        if wanted && self.continuity.source() != Some(packet.source) {
+            if mapped.is_some() && packet.key_frame && packet.payload_len > 0 {
+                return Admission::Start;
+            }
+            self.counters.before_key_frame += 1;
+        }
+        let Some(payload_type) = mapped else {
+            self.counters.unmapped += 1;
+            self.continuity.skip(packet);
+            return Admission::Pass;
+        };
+        if packet.payload_len == 0 && self.continuity.skip(packet) {
+            return Admission::Pass;
+        }
+        match self.continuity.pass(packet) {
+            Some(segment) => {
+                Admission::Forward(Outgoing { sequence: segment.out(packet.sequence), segment, payload_type })
+            }
+            None => Admission::Pass,
+        }
+    }
+
+    /// Begins to forward the source of this packet; `timestamp` is the viewer's for it.
+    pub fn start(&mut self, packet: &Packet, timestamp: u32) {
+        self.continuity.start(packet, timestamp);
+    }
+
+    /// What flows now.
+    pub fn source(&self) -> Option<Source> {
+        self.continuity.source()
+    }
+}

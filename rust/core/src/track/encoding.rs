@@ -1,0 +1,155 @@
+//! One encoding of a track: what is known of it and what it needs.
+
+use std::time::{Duration, Instant};
+
+use crate::command::{EncodingParameters, Kind};
+use crate::egress::burst::Packet;
+use crate::receive::history::History;
+use crate::receive::nack::NackGenerator;
+use crate::receive::report::ReceptionStats;
+use crate::rtp::Unwrapper;
+use crate::track::clock::ClockPoint;
+use crate::track::key_frames::KeyFrameRequests;
+use crate::track::rate::RateMeter;
+
+/// Packets kept to answer NACKs from: two seconds of 25 Mbit/s, or of 2.5 ms audio frames.
+const VIDEO_HISTORY: usize = 4096;
+const AUDIO_HISTORY: usize = 1024;
+
+/// Counters of one encoding, see `TrackStats`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counters {
+    /// Media packets, repaired ones included.
+    pub packets: u64,
+    /// Header and payload of these, in bytes.
+    pub bytes: u64,
+    /// Packets that came by retransmission.
+    pub repaired: u64,
+    /// Packets with padding alone.
+    pub padding_only: u64,
+    /// Key frames.
+    pub key_frames: u64,
+    /// NACK packets sent.
+    pub nacks_sent: u64,
+    /// Packets that never came, in generations before this one.
+    pub lost_before: u64,
+}
+
+/// The state of one encoding.
+#[derive(Debug)]
+pub struct Encoding {
+    /// Restriction identifier.
+    pub rid: Option<String>,
+    /// SSRC that the SDP names.
+    pub signalled_ssrc: Option<u32>,
+    /// SSRC of retransmissions that the SDP names.
+    pub signalled_rtx_ssrc: Option<u32>,
+    /// SSRC of the newest packet, 0 before the first.
+    pub ssrc: u32,
+    /// Payload type of the newest packet.
+    pub payload_type: u8,
+    /// Clock rate of that payload type in Hz.
+    pub clock_rate: u32,
+    /// Counts restarts of the numbering.
+    pub generation: u8,
+    /// Picture size in pixels, 0 while unknown.
+    pub size: (u16, u16),
+    /// It sent lately.
+    pub alive: bool,
+    /// Newest packet.
+    pub heard: Option<Instant>,
+    /// Bytes per second.
+    pub rate: RateMeter,
+    /// Requests to the publisher.
+    pub key_frame_requests: KeyFrameRequests,
+    /// NTP and RTP time of the newest sender report.
+    pub sender_report: Option<(u64, u32)>,
+    /// The same on our clock.
+    pub clock: Option<ClockPoint>,
+    /// The newest packet, by arrival.
+    pub newest: Option<ClockPoint>,
+    /// Timestamp of the newest key frame.
+    pub key_frame_timestamp: Option<u32>,
+    /// What is counted.
+    pub counters: Counters,
+    /// Extended sequence numbers.
+    pub unwrapper: Unwrapper,
+    /// What is missing.
+    pub nacks: NackGenerator,
+    /// What to report.
+    pub reception: ReceptionStats,
+    /// What viewers may ask for again.
+    pub history: History<Packet>,
+}
+
+impl Encoding {
+    /// An encoding that has received nothing.
+    pub fn new(parameters: EncodingParameters, kind: Kind) -> Encoding {
+        let bound = match kind {
+            Kind::Video => VIDEO_HISTORY,
+            Kind::Audio => AUDIO_HISTORY,
+        };
+        Encoding {
+            rid: parameters.rid,
+            signalled_ssrc: parameters.ssrc,
+            signalled_rtx_ssrc: parameters.rtx_ssrc,
+            ssrc: 0,
+            payload_type: 0,
+            clock_rate: 0,
+            generation: 0,
+            size: (0, 0),
+            alive: false,
+            heard: None,
+            rate: RateMeter::default(),
+            key_frame_requests: KeyFrameRequests::default(),
+            sender_report: None,
+            clock: None,
+            newest: None,
+            key_frame_timestamp: None,
+            counters: Counters::default(),
+            unwrapper: Unwrapper::default(),
+            nacks: NackGenerator::default(),
+            reception: ReceptionStats::default(),
+            history: History::new(bound),
+        }
+    }
+
+    /// What makes an encoding better than another: picture area, then bytes per second.
+    pub fn rank(&mut self, now: Instant) -> (u32, u64) {
+        (u32::from(self.size.0) * u32::from(self.size.1), self.rate.bytes_per_second(now))
+    }
+
+    /// The best point of its clock: from a sender report, else from the newest packet's arrival.
+    pub fn clock_point(&self) -> Option<ClockPoint> {
+        self.clock.or(self.newest)
+    }
+
+    /// Packets that never came, repair included.
+    pub fn lost(&self) -> u64 {
+        self.counters.lost_before + self.nacks.given_up()
+    }
+
+    /// Whether it sent within `span`.
+    pub fn heard_within(&self, now: Instant, span: Duration) -> bool {
+        self.heard.is_some_and(|heard| now.saturating_duration_since(heard) < span)
+    }
+
+    /// Starts anew: nothing of the numbering before holds any more.
+    pub fn restart(&mut self) {
+        self.counters.lost_before = self.lost();
+        self.sender_report = None;
+        self.unwrapper = Unwrapper::default();
+        self.nacks = NackGenerator::default();
+        self.reception = ReceptionStats::default();
+        self.begin_generation(self.generation.wrapping_add(1));
+    }
+
+    /// Nothing before can be continued: viewers begin again at a key frame.
+    pub fn begin_generation(&mut self, generation: u8) {
+        self.generation = generation;
+        self.clock = None;
+        self.newest = None;
+        self.key_frame_timestamp = None;
+        self.history.clear();
+    }
+}

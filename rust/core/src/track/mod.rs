@@ -1,0 +1,195 @@
+//! One published source, its encodings, and who gets it.
+
+pub mod clock;
+pub mod encoding;
+pub mod key_frames;
+pub mod rate;
+
+use std::time::{Duration, Instant};
+
+use crate::command::{CodecParameters, Kind, TrackId, TrackParameters};
+use crate::egress::burst::Packet;
+use crate::relay::RouteId;
+use crate::subscription::Subscription;
+use crate::timers::Scheduled;
+use encoding::Encoding;
+
+/// Without a packet for this long a track is silent, and an encoding is not chosen.
+pub const SILENCE: Duration = Duration::from_secs(2);
+/// How often the best encoding is chosen anew.
+pub const CHOICE_INTERVAL: Duration = Duration::from_millis(500);
+/// Beyond this, sender reports of two encodings contradict their arrival, and are not believed.
+const MAX_CLOCK_ERROR: Duration = Duration::from_secs(2);
+
+/// Where a track's packets come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Slot of the publisher's transport.
+    Transport(usize),
+    /// Another worker; key frame requests go back there.
+    Route(RouteId),
+}
+
+/// The state of one track.
+#[derive(Debug)]
+pub struct Track {
+    /// Its id.
+    pub id: TrackId,
+    /// Where packets come from.
+    pub origin: Origin,
+    /// Audio or video.
+    pub kind: Kind,
+    /// The m-section.
+    pub mid: Option<String>,
+    /// SSRC of our RTCP about it.
+    pub local_ssrc: u32,
+    /// Negotiated payload types.
+    pub codecs: Vec<CodecParameters>,
+    /// At least one.
+    pub encodings: Vec<Encoding>,
+    /// Slots of its subscriptions.
+    pub subscriptions: Vec<usize>,
+    /// Workers that import it.
+    pub routes: Vec<RouteId>,
+    /// Its packets in the current burst.
+    pub burst: Vec<usize>,
+    /// The encoding that viewers get who do not choose.
+    pub best: Option<u8>,
+    /// Newest packet of any encoding.
+    pub heard: Option<Instant>,
+    /// Control has been told that it is silent.
+    pub silent: bool,
+    /// Next timer.
+    pub scheduled: Scheduled,
+    /// Header extensions that the publisher negotiated.
+    pub extensions: Vec<(u8, crate::rtp::ExtensionKind)>,
+    /// Next time to choose the best encoding.
+    pub choose_at: Option<Instant>,
+}
+
+impl Track {
+    /// A track that has received nothing.
+    pub fn new(id: TrackId, origin: Origin, parameters: TrackParameters) -> Track {
+        let encodings = parameters.encodings.into_iter().map(|one| Encoding::new(one, parameters.kind)).collect();
+        Track {
+            id,
+            origin,
+            kind: parameters.kind,
+            mid: parameters.mid,
+            local_ssrc: parameters.local_ssrc,
+            codecs: parameters.codecs,
+            encodings,
+            subscriptions: Vec::new(),
+            routes: Vec::new(),
+            burst: Vec::new(),
+            best: None,
+            heard: None,
+            silent: true,
+            scheduled: None,
+            extensions: parameters.extensions,
+            choose_at: None,
+        }
+    }
+
+    /// The codec with this payload type.
+    pub fn codec(&self, payload_type: u8) -> Option<&CodecParameters> {
+        self.codecs.iter().find(|codec| codec.payload_type == payload_type)
+    }
+
+    /// The codec whose retransmissions have this payload type.
+    pub fn codec_of_rtx(&self, payload_type: u8) -> Option<&CodecParameters> {
+        self.codecs.iter().find(|codec| codec.rtx_payload_type == Some(payload_type))
+    }
+
+    /// The encoding with this rid.
+    pub fn encoding_of(&self, rid: &str) -> Option<u8> {
+        let index = self.encodings.iter().position(|encoding| encoding.rid.as_deref() == Some(rid))?;
+        Some(index as u8)
+    }
+
+    /// Slot of the publisher's transport, if it is on this worker.
+    pub fn transport(&self) -> Option<usize> {
+        match self.origin {
+            Origin::Transport(slot) => Some(slot),
+            Origin::Route(_) => None,
+        }
+    }
+
+    /// Whether anybody wants its packets.
+    pub fn is_watched(&self) -> bool {
+        !self.subscriptions.is_empty() || !self.routes.is_empty()
+    }
+
+    /// The encoding to forward: the pinned one while it is alive, else the best.
+    #[inline]
+    pub fn target(&self, subscription: &Subscription) -> Option<u8> {
+        match subscription.pinned.as_ref().and_then(|pinned| pinned.encoding) {
+            Some(pinned) if self.encodings.get(usize::from(pinned)).is_some_and(|encoding| encoding.alive) => {
+                Some(pinned)
+            }
+            _ => self.best,
+        }
+    }
+
+    /// Chooses the best of the living encodings: the largest picture, then the highest rate. A higher rate alone must be
+    /// clearly higher, lest two equal encodings take turns. Returns true if the choice has changed.
+    pub fn choose(&mut self, now: Instant) -> bool {
+        self.choose_at = Some(now + CHOICE_INTERVAL);
+        for encoding in &mut self.encodings {
+            encoding.alive = encoding.heard_within(now, SILENCE);
+        }
+        let current = self.best.filter(|best| self.encodings[usize::from(*best)].alive);
+        let mut best = current;
+        let mut best_rank = current.map(|current| {
+            let (area, rate) = self.encodings[usize::from(current)].rank(now);
+            (area, rate + rate / 4)
+        });
+        for index in 0..self.encodings.len() {
+            if !self.encodings[index].alive || current == Some(index as u8) {
+                continue;
+            }
+            let rank = self.encodings[index].rank(now);
+            if best_rank.is_none_or(|best| rank > best) {
+                (best, best_rank) = (Some(index as u8), Some(rank));
+            }
+        }
+        // A silent publisher goes on with what it last sent best.
+        let best = best.or(self.best);
+        let changed = best != self.best;
+        self.best = best;
+        changed
+    }
+
+    /// The viewer's timestamp for the first packet of another source. Between encodings of this track the sender reports
+    /// say it exactly; else it goes on by elapsed time. The very first source keeps its timestamps.
+    pub fn handover(&self, subscription: &Subscription, packet: &Packet) -> u32 {
+        let Some(clock_rate) = self.codec(packet.payload_type).map(|codec| codec.clock_rate) else {
+            return packet.timestamp;
+        };
+        let Some(elapsed) = subscription.continuity.timestamp_at(packet.arrival, clock_rate) else {
+            return packet.timestamp;
+        };
+        let exact = || {
+            let (old, offset) = subscription.continuity.last()?;
+            if old == packet.source {
+                return Some(packet.timestamp.wrapping_add(offset));
+            }
+            let new = self.encodings.get(usize::from(packet.source.encoding))?.clock?;
+            let old =
+                self.encodings.get(usize::from(old.encoding)).filter(|now| now.generation == old.generation)?.clock?;
+            let ahead = packet.timestamp.wrapping_sub(new.rtp_timestamp);
+            let exact = old.at(new.instant, clock_rate).wrapping_add(ahead).wrapping_add(offset);
+            let error = (exact.wrapping_sub(elapsed) as i32).unsigned_abs();
+            (u64::from(error) <= u64::from(clock_rate) * MAX_CLOCK_ERROR.as_secs()).then_some(exact)
+        };
+        exact().unwrap_or(elapsed)
+    }
+
+    /// When its timer is due: key frame requests, choice, silence.
+    pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
+        let requests = self.encodings.iter().filter_map(|encoding| encoding.key_frame_requests.due(now));
+        let silence = self.heard.filter(|_| !self.silent).map(|heard| heard + SILENCE);
+        let choice = self.choose_at.filter(|_| self.encodings.len() > 1 && !self.silent);
+        requests.chain(silence).chain(choice).min()
+    }
+}

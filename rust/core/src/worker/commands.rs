@@ -1,0 +1,295 @@
+//! Execution of commands. Each checks everything before it changes anything.
+
+use std::time::Instant;
+
+use crate::command::{
+    Command, CommandError, IceParameters, IceRole, SubscriptionId, SubscriptionParameters, TrackId, TrackParameters,
+    TransportId,
+};
+use crate::ice::Outcome;
+use crate::relay::RouteId;
+use crate::srtp::{Inbound, MasterKey, Outbound, Profile};
+use crate::subscription::{Pinned, Subscription};
+use crate::track::{Origin, Track};
+use crate::transport::Transport;
+use crate::worker::{Reply, Worker};
+
+/// Objects of each kind that one worker takes.
+const MAX_OBJECTS: usize = 65_536;
+/// SSRCs that one transport may ever send.
+const MAX_SSRCS: usize = 1024;
+/// Routes that one track is exported to.
+const MAX_ROUTES: usize = 64;
+/// Encodings of one track. Browsers send three.
+const MAX_ENCODINGS: usize = 16;
+
+impl Worker {
+    pub(super) fn execute(&mut self, now: Instant, command: Command) -> Result<Reply, CommandError> {
+        match command {
+            Command::OpenTransport { transport, ice } => self.open_transport(now, transport, &ice)?,
+            Command::CloseTransport { transport } => self.close_transport(transport)?,
+            Command::AddRemoteCandidate { transport, address, priority } => {
+                self.add_remote_candidate(now, transport, address, priority)?;
+            }
+            Command::RestartIce { transport, ice } => self.restart_ice(now, transport, &ice)?,
+            Command::SendDtls { transport, data } => self.send_dtls(transport, &data)?,
+            Command::InstallKeys { transport, profile, local, remote } => {
+                self.install_keys(now, transport, profile, &local, &remote)?;
+            }
+            Command::AddTrack { transport, track, parameters } => {
+                let slot = self.objects.transport(transport)?;
+                self.add_track(track, Origin::Transport(slot), parameters)?;
+            }
+            Command::RemoveTrack { track } => {
+                let slot = self.objects.track(track)?;
+                self.drop_track(slot);
+            }
+            Command::Subscribe { transport, subscription, parameters } => {
+                self.subscribe(transport, subscription, parameters)?;
+            }
+            Command::Unsubscribe { subscription } => {
+                let slot = self.objects.subscription(subscription)?;
+                self.objects.remove_subscription(slot);
+            }
+            Command::Attach { subscription, track, payload_types } => {
+                self.attach(now, subscription, track, &payload_types)?;
+            }
+            Command::Detach { subscription } => {
+                let slot = self.objects.subscription(subscription)?;
+                self.objects.detach(slot);
+            }
+            Command::SelectLayer { subscription, rid } => self.select_layer(now, subscription, rid)?,
+            Command::Pause { subscription, paused } => {
+                let slot = self.objects.subscription(subscription)?;
+                let subscription = &mut self.objects.subscriptions[slot];
+                if subscription.paused != paused {
+                    subscription.pause(paused);
+                    self.want_key_frame_for(now, slot);
+                }
+            }
+            Command::RequestKeyFrame { track } => {
+                let slot = self.objects.track(track)?;
+                self.want_key_frames(now, slot);
+            }
+            Command::Export { track, route } => self.add_route(now, track, route)?,
+            Command::Unexport { track, route } => {
+                let slot = self.objects.track(track)?;
+                self.objects.tracks[slot].routes.retain(|&other| other != route);
+            }
+            Command::Import { track, route, parameters } => {
+                self.add_track(track, Origin::Route(route), parameters)?;
+            }
+            Command::Stats => return Ok(Reply::Stats(Box::new(self.stats()))),
+            Command::Dump => return Ok(Reply::Dump(self.dump(now))),
+        }
+        Ok(Reply::Done)
+    }
+
+    fn open_transport(&mut self, now: Instant, id: TransportId, ice: &IceParameters) -> Result<(), CommandError> {
+        self.objects.transport_is_new(id)?;
+        if ice.local_ufrag.is_empty() || ice.local_pwd.is_empty() || self.by_ufrag.contains_key(&*ice.local_ufrag) {
+            return Err(CommandError::InvalidArgument);
+        }
+        if self.objects.transports.len() >= MAX_OBJECTS {
+            return Err(CommandError::LimitReached);
+        }
+        let transport = Transport::new(id, ice, self.random.next(), now);
+        let slot = self.objects.insert_transport(transport);
+        self.by_ufrag.insert(ice.local_ufrag.as_str().into(), slot);
+        if ice.role != IceRole::Lite {
+            self.askers.push(slot);
+        }
+        self.schedule_transport(slot);
+        Ok(())
+    }
+
+    fn close_transport(&mut self, id: TransportId) -> Result<(), CommandError> {
+        let slot = self.objects.transport(id)?;
+        self.send_bye(slot);
+        while let Some(&subscription) = self.objects.transports[slot].subscriptions.last() {
+            self.objects.remove_subscription(subscription);
+        }
+        while let Some(&track) = self.objects.transports[slot].tracks.last() {
+            self.drop_track(track);
+        }
+        self.by_ufrag.retain(|_, owner| *owner != slot);
+        self.by_path.retain(|_, owner| *owner != slot);
+        self.askers.retain(|owner| *owner != slot);
+        self.answering.retain(|owner| *owner != slot);
+        self.objects.remove_transport(slot);
+        Ok(())
+    }
+
+    fn add_remote_candidate(
+        &mut self,
+        now: Instant,
+        id: TransportId,
+        address: std::net::SocketAddr,
+        priority: u32,
+    ) -> Result<(), CommandError> {
+        let slot = self.objects.transport(id)?;
+        let agent = &mut self.objects.transports[slot].agent;
+        // Only sockets of the same family can reach it; the shell refuses the others when it sends.
+        agent.add_remote_candidate(crate::event::Path { socket: 0, remote: address }, priority);
+        let outcome = agent.handle_timeout(now);
+        self.apply(now, slot, &outcome);
+        Ok(())
+    }
+
+    fn restart_ice(&mut self, now: Instant, id: TransportId, ice: &IceParameters) -> Result<(), CommandError> {
+        let slot = self.objects.transport(id)?;
+        if ice.local_ufrag.is_empty() || ice.local_pwd.is_empty() {
+            return Err(CommandError::InvalidArgument);
+        }
+        if self.by_ufrag.get(&*ice.local_ufrag).is_some_and(|&owner| owner != slot) {
+            return Err(CommandError::InvalidArgument);
+        }
+        let agent = &mut self.objects.transports[slot].agent;
+        agent.restart(ice, now);
+        self.by_ufrag.retain(|ufrag, owner| *owner != slot || agent.local_ufrags().any(|known| known == &**ufrag));
+        self.by_ufrag.insert(ice.local_ufrag.as_str().into(), slot);
+        self.askers.retain(|&owner| owner != slot);
+        if ice.role != IceRole::Lite {
+            self.askers.push(slot);
+        }
+        self.apply(now, slot, &Outcome::default());
+        Ok(())
+    }
+
+    fn send_dtls(&mut self, id: TransportId, data: &[u8]) -> Result<(), CommandError> {
+        let slot = self.objects.transport(id)?;
+        let path = self.objects.transports[slot].agent.send_path().ok_or(CommandError::InvalidState)?;
+        self.outbox.push(path, data);
+        Ok(())
+    }
+
+    fn install_keys(
+        &mut self,
+        now: Instant,
+        id: TransportId,
+        profile: Profile,
+        local: &MasterKey,
+        remote: &MasterKey,
+    ) -> Result<(), CommandError> {
+        let slot = self.objects.transport(id)?;
+        let transport = &mut self.objects.transports[slot];
+        if transport.outbound.is_some() {
+            return Err(CommandError::InvalidState);
+        }
+        let outbound = Outbound::new(profile, local).map_err(|_| CommandError::InvalidArgument)?;
+        let inbound = Inbound::new(profile, remote).map_err(|_| CommandError::InvalidArgument)?;
+        transport.outbound = Some(outbound);
+        transport.inbound = Some(inbound);
+        for (path, mut datagram) in transport.take_held() {
+            self.handle_media(now, slot, path, &mut datagram);
+        }
+        self.awaken(now, slot);
+        self.schedule_transport(slot);
+        Ok(())
+    }
+
+    fn add_track(&mut self, id: TrackId, origin: Origin, parameters: TrackParameters) -> Result<(), CommandError> {
+        self.objects.track_is_new(id)?;
+        let sound = !parameters.encodings.is_empty()
+            && parameters.encodings.len() <= MAX_ENCODINGS
+            && !parameters.codecs.is_empty()
+            && parameters.codecs.iter().all(|codec| codec.payload_type < 128 && codec.clock_rate > 0);
+        if !sound {
+            return Err(CommandError::InvalidArgument);
+        }
+        if self.objects.tracks.len() >= MAX_OBJECTS {
+            return Err(CommandError::LimitReached);
+        }
+        let slot = self.objects.insert_track(Track::new(id, origin, parameters));
+        if let Origin::Transport(transport) = origin {
+            let track = &self.objects.tracks[slot];
+            self.objects.transports[transport].learn_track(slot, track);
+            self.schedule_transport(transport);
+        }
+        Ok(())
+    }
+
+    fn subscribe(
+        &mut self,
+        transport: TransportId,
+        id: SubscriptionId,
+        parameters: SubscriptionParameters,
+    ) -> Result<(), CommandError> {
+        let transport = self.objects.transport(transport)?;
+        self.objects.subscription_is_new(id)?;
+        let ssrcs = [Some(parameters.ssrc), parameters.rtx_ssrc];
+        let used = &self.objects.transports[transport].used_ssrcs;
+        if parameters.rtx_ssrc == Some(parameters.ssrc)
+            || ssrcs.iter().flatten().any(|ssrc| used.contains(ssrc))
+            || parameters.codecs.iter().any(|codec| codec.payload_type >= 128 || codec.clock_rate == 0)
+        {
+            return Err(CommandError::InvalidArgument);
+        }
+        if used.len() >= MAX_SSRCS {
+            return Err(CommandError::LimitReached);
+        }
+        if self.objects.subscriptions.len() >= MAX_OBJECTS {
+            return Err(CommandError::LimitReached);
+        }
+        self.objects.transports[transport].used_ssrcs.extend(ssrcs.into_iter().flatten());
+        let (first, first_rtx) = (self.random.first_sequence(), self.random.first_sequence());
+        let subscription = Subscription::new(id, transport, parameters, first, first_rtx);
+        self.objects.insert_subscription(subscription);
+        Ok(())
+    }
+
+    fn attach(
+        &mut self,
+        now: Instant,
+        subscription: SubscriptionId,
+        track: TrackId,
+        payload_types: &[(u8, u8)],
+    ) -> Result<(), CommandError> {
+        let slot = self.objects.subscription(subscription)?;
+        let track_slot = self.objects.track(track)?;
+        let subscription = &self.objects.subscriptions[slot];
+        if subscription.kind != self.objects.tracks[track_slot].kind || !subscription.accepts(payload_types) {
+            return Err(CommandError::InvalidArgument);
+        }
+        self.objects.detach(slot);
+        let track = &mut self.objects.tracks[track_slot];
+        track.subscriptions.push(slot);
+        self.objects.subscriptions[slot].attach(track_slot, payload_types, track);
+        let transport = self.objects.subscriptions[slot].transport;
+        self.begin_sender_reports(now, transport);
+        self.want_key_frame_for(now, slot);
+        Ok(())
+    }
+
+    fn select_layer(&mut self, now: Instant, id: SubscriptionId, rid: Option<String>) -> Result<(), CommandError> {
+        let slot = self.objects.subscription(id)?;
+        let subscription = &mut self.objects.subscriptions[slot];
+        let track = subscription.track.and_then(|track| self.objects.tracks.get(track));
+        subscription.pinned = rid.map(|rid| {
+            let encoding = track.and_then(|track| track.encoding_of(&rid));
+            Pinned { rid, encoding }
+        });
+        self.want_key_frame_for(now, slot);
+        Ok(())
+    }
+
+    fn add_route(&mut self, now: Instant, track: TrackId, route: RouteId) -> Result<(), CommandError> {
+        let slot = self.objects.track(track)?;
+        let track = &mut self.objects.tracks[slot];
+        if track.routes.contains(&route) {
+            return Err(CommandError::InvalidState);
+        }
+        if track.routes.len() >= MAX_ROUTES {
+            return Err(CommandError::LimitReached);
+        }
+        track.routes.push(route);
+        self.export_clocks(slot);
+        self.want_key_frames(now, slot);
+        Ok(())
+    }
+
+    fn drop_track(&mut self, slot: usize) {
+        self.touched.retain(|&track| track != slot);
+        self.objects.remove_track(slot);
+    }
+}

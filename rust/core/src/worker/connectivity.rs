@@ -1,0 +1,92 @@
+//! STUN, DTLS and the paths of transports.
+
+use std::time::Instant;
+
+use crate::event::{Event, Path};
+use crate::ice::Outcome;
+use crate::stun::{Class, Message};
+use crate::transport::ignored::Reason;
+use crate::worker::Worker;
+
+/// Longer datagrams are no DTLS records of a handshake over UDP.
+const MAX_DTLS_LEN: usize = 4096;
+
+impl Worker {
+    pub(super) fn handle_stun(&mut self, now: Instant, path: Path, datagram: &[u8]) {
+        let slot = match Message::parse(datagram) {
+            Ok(message) => match self.owner_of(path, &message) {
+                Some(slot) => {
+                    let agent = &mut self.objects.transports[slot].agent;
+                    let outcome = agent.handle_stun(now, path, &message, &mut self.stun_reply);
+                    if !self.stun_reply.is_empty() {
+                        self.outbox.push(path, &self.stun_reply);
+                    }
+                    if !outcome.authenticated {
+                        self.objects.transports[slot].ignored.count(Reason::BadStun);
+                    }
+                    self.apply(now, slot, &outcome);
+                    Some(slot)
+                }
+                None => None,
+            },
+            Err(_) => None,
+        };
+        if slot.is_none() {
+            self.counters.unknown_datagrams += 1;
+        }
+    }
+
+    /// Requests name the transport by its ufrag; answers belong to whoever asked.
+    fn owner_of(&self, path: Path, message: &Message<'_>) -> Option<usize> {
+        match message.class() {
+            Class::Request => message.ufrags().and_then(|(local, _)| self.by_ufrag.get(local).copied()),
+            Class::Indication => self.by_path.get(&path).copied(),
+            Class::Success | Class::Error => {
+                let expects = |slot: &usize| self.objects.transports[*slot].agent.expects(message.transaction());
+                self.by_path
+                    .get(&path)
+                    .copied()
+                    .filter(|slot| expects(slot))
+                    .or_else(|| self.askers.iter().copied().find(|slot| expects(slot)))
+            }
+        }
+    }
+
+    /// Takes over what ICE found out, and sends what it wants to say.
+    pub(super) fn apply(&mut self, now: Instant, slot: usize, outcome: &Outcome) {
+        if let Some(path) = outcome.learned {
+            self.by_path.insert(path, slot);
+        }
+        if let Some(path) = outcome.forgotten
+            && self.by_path.get(&path) == Some(&slot)
+        {
+            self.by_path.remove(&path);
+        }
+        let transport = &mut self.objects.transports[slot];
+        while let Some((path, datagram)) = transport.agent.poll_transmit() {
+            self.outbox.push(path, &datagram);
+        }
+        let connected = transport.path.is_some();
+        transport.path = transport.agent.send_path();
+        if let Some(path) = outcome.selected {
+            self.notices.event(Event::IceConnected { transport: transport.id, path });
+        }
+        if outcome.lost {
+            self.notices.event(Event::IceLost { transport: transport.id });
+            self.by_path.retain(|_, owner| *owner != slot);
+        }
+        if !connected && self.objects.transports[slot].path.is_some() {
+            self.awaken(now, slot);
+        }
+        self.schedule_transport(slot);
+    }
+
+    pub(super) fn handle_dtls(&mut self, slot: usize, datagram: &[u8]) {
+        let transport = &mut self.objects.transports[slot];
+        if datagram.len() > MAX_DTLS_LEN {
+            transport.ignored.count(Reason::BadDtls);
+            return;
+        }
+        self.notices.event(Event::Dtls { transport: transport.id, data: datagram.to_vec() });
+    }
+}

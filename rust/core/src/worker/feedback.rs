@@ -1,0 +1,153 @@
+//! SRTCP from publishers (reports) and viewers (reports, NACK, key frame requests).
+
+use std::time::Instant;
+
+use crate::egress::flush::Retransmission;
+use crate::event::Path;
+use crate::receive::report::round_trip;
+use crate::rtcp::{Packet, Packets, ReportBlock, SenderInfo, lost_sequences};
+use crate::subscription::Outgoing;
+use crate::track::clock::ClockPoint;
+use crate::transport::ignored::Reason;
+use crate::worker::Worker;
+
+impl Worker {
+    pub(super) fn handle_rtcp(&mut self, now: Instant, slot: usize, path: Path, datagram: &mut [u8]) {
+        let transport = &mut self.objects.transports[slot];
+        let Some(inbound) = &mut transport.inbound else { return };
+        let Ok(len) = inbound.open_rtcp(datagram) else {
+            transport.counters.srtp_rejected += 1;
+            return;
+        };
+        transport.counters.packets_received += 1;
+        transport.counters.bytes_received += datagram.len() as u64;
+        transport.agent.note_activity(now, path);
+        let mut packets = 0;
+        for packet in Packets::new(&datagram[..len]) {
+            packets += 1;
+            for report in packet.reports() {
+                self.handle_report(now, slot, &report);
+            }
+            match packet {
+                Packet::SenderReport { ssrc, info, .. } => self.handle_sender_report(now, slot, ssrc, &info),
+                Packet::Bye { ssrc } => self.handle_bye(now, slot, ssrc),
+                Packet::Nack { media_ssrc, pairs } => self.handle_nack(now, slot, media_ssrc, pairs),
+                Packet::PictureLoss { media_ssrc } => self.handle_key_frame_request(now, slot, media_ssrc),
+                Packet::FullIntra { entries } => {
+                    for entry in entries.chunks_exact(8) {
+                        let ssrc = u32::from_be_bytes([entry[0], entry[1], entry[2], entry[3]]);
+                        self.handle_key_frame_request(now, slot, ssrc);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if packets == 0 {
+            self.objects.transports[slot].ignored.count(Reason::BadRtcp);
+        }
+    }
+
+    /// The subscription of a transport that sends this media SSRC.
+    fn subscription_of(&mut self, slot: usize, ssrc: u32) -> Option<usize> {
+        let transport = &mut self.objects.transports[slot];
+        let subscriptions = &self.objects.subscriptions;
+        let found = transport.subscriptions.iter().copied().find(|&slot| subscriptions[slot].ssrc == ssrc);
+        if found.is_none() {
+            transport.ignored.count(Reason::UnknownFeedback);
+        }
+        found
+    }
+
+    fn handle_report(&mut self, now: Instant, slot: usize, report: &ReportBlock) {
+        let sample = round_trip(report, self.ntp.ntp(now));
+        let subscriptions = &mut self.objects.subscriptions;
+        let transport = &mut self.objects.transports[slot];
+        let Some(&found) = transport.subscriptions.iter().find(|&&slot| subscriptions[slot].sends(report.ssrc)) else {
+            return;
+        };
+        let subscription = &mut subscriptions[found];
+        if subscription.ssrc == report.ssrc {
+            let clock_rate = subscription.clock_rate();
+            subscription.reception.fraction_lost = f64::from(report.fraction_lost) / 256.0;
+            subscription.reception.jitter_ms = f64::from(report.jitter) * 1000.0 / f64::from(clock_rate);
+        }
+        if let Some(sample) = sample {
+            transport.rtt = Some(transport.rtt.map_or(sample, |smoothed| (smoothed * 7 + sample) / 8));
+        }
+    }
+
+    fn handle_sender_report(&mut self, now: Instant, slot: usize, ssrc: u32, info: &SenderInfo) {
+        let transport = &mut self.objects.transports[slot];
+        let Some(binding) = transport.bindings.get(ssrc).filter(|binding| !binding.rtx) else { return };
+        let encoding = &mut self.objects.tracks[binding.track].encodings[usize::from(binding.encoding)];
+        encoding.reception.sender_report(now, info);
+        encoding.sender_report = Some((info.ntp, info.rtp_timestamp));
+        transport.reception.clock.sender_report(now, info);
+        // The report may have moved the publisher's clock on ours, and with it all its encodings.
+        for &slot in &transport.tracks {
+            for encoding in &mut self.objects.tracks[slot].encodings {
+                encoding.clock = encoding.sender_report.and_then(|(ntp, rtp_timestamp)| {
+                    Some(ClockPoint { instant: transport.reception.clock.instant_of(ntp)?, rtp_timestamp })
+                });
+            }
+        }
+        self.export_clocks(binding.track);
+    }
+
+    /// The publisher says that it has stopped: there is no need to wait for silence.
+    fn handle_bye(&mut self, now: Instant, slot: usize, ssrc: u32) {
+        let transport = &self.objects.transports[slot];
+        let Some(binding) = transport.bindings.get(ssrc).filter(|binding| !binding.rtx) else { return };
+        self.objects.tracks[binding.track].encodings[usize::from(binding.encoding)].heard = None;
+        self.choose(now, binding.track);
+    }
+
+    fn handle_key_frame_request(&mut self, now: Instant, slot: usize, ssrc: u32) {
+        let Some(subscription) = self.subscription_of(slot, ssrc) else { return };
+        let subscription = &mut self.objects.subscriptions[subscription];
+        subscription.counters.plis_received += 1;
+        let Some(slot) = subscription.track else { return };
+        let track = &mut self.objects.tracks[slot];
+        let source = subscription.source().map(|source| source.encoding);
+        let Some(encoding) = source.or_else(|| track.target(subscription)) else { return };
+        if let Some(encoding) = track.encodings.get_mut(usize::from(encoding)) {
+            encoding.key_frame_requests.want();
+        }
+        self.send_key_frame_requests(now, slot);
+    }
+
+    /// Queues what the history still has; `flush` sends it.
+    fn handle_nack(&mut self, now: Instant, slot: usize, ssrc: u32, pairs: &[u8]) {
+        let Some(key) = self.subscription_of(slot, ssrc) else { return };
+        let subscription = &mut self.objects.subscriptions[key];
+        let transport = &mut self.objects.transports[slot];
+        let interval = transport.rtt.unwrap_or(crate::transport::DEFAULT_RTT);
+        let track = subscription.track.and_then(|track| self.objects.tracks.get(track));
+        for out in lost_sequences(pairs) {
+            subscription.counters.nacks_received += 1;
+            let found = track.zip(subscription.continuity.source_of(out)).and_then(|(track, (segment, sequence))| {
+                let encoding = track.encodings.get(usize::from(segment.source.encoding))?;
+                let (packet, plaintext) = encoding.history.get(now, sequence)?;
+                let payload_type = subscription.payload_type(packet.payload_type)?;
+                (packet.source == segment.source && subscription.answers(payload_type)).then_some((
+                    Outgoing { sequence: segment.out(sequence), segment, payload_type },
+                    packet,
+                    plaintext,
+                ))
+            });
+            let Some((outgoing, packet, plaintext)) = found else {
+                subscription.counters.nacks_unanswered += 1;
+                continue;
+            };
+            if !subscription.retransmissions.admit(now, outgoing.sequence, interval) {
+                subscription.counters.nacks_repeated += 1;
+                continue;
+            }
+            if transport.egress.retransmissions.is_empty() {
+                self.answering.push(slot);
+            }
+            let packet = self.burst.push(*packet, plaintext);
+            transport.egress.retransmissions.push(Retransmission { subscription: key, packet, outgoing });
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! `stats`: the counters of everything, copied.
+
+use std::time::Duration;
+
+use crate::stats::{Stats, SubscriptionStats, TrackStats, TransportStats, WorkerStats};
+use crate::subscription::Subscription;
+use crate::track::Track;
+use crate::track::encoding::Encoding;
+use crate::transport::Transport;
+use crate::worker::Worker;
+
+impl Worker {
+    pub(super) fn stats(&self) -> Stats {
+        let objects = &self.objects;
+        let mut tracks = Vec::new();
+        for (_, track) in &objects.tracks {
+            let Some(transport) = track.transport() else { continue };
+            let transport = objects.transports[transport].id;
+            tracks.extend(track.encodings.iter().map(|encoding| encoding_stats(transport, track, encoding)));
+        }
+        Stats {
+            worker: WorkerStats {
+                datagrams_sent: self.egress.datagrams + self.outbox.sent,
+                runs_sent: self.egress.runs + self.outbox.sent,
+                events_dropped: self.notices.dropped,
+                ..self.counters
+            },
+            transports: objects.transports.iter().map(|(_, transport)| transport_stats(transport)).collect(),
+            tracks,
+            subscriptions: objects.subscriptions.iter().map(|(_, other)| self.subscription_stats(other)).collect(),
+        }
+    }
+
+    fn subscription_stats(&self, subscription: &Subscription) -> SubscriptionStats {
+        let track = subscription.track.and_then(|slot| self.objects.tracks.get(slot));
+        let source = subscription.source();
+        let encoding = track.zip(source).and_then(|(track, source)| track.encodings.get(usize::from(source.encoding)));
+        let counters = &subscription.counters;
+        SubscriptionStats {
+            subscription: subscription.id,
+            transport: self.objects.transports[subscription.transport].id,
+            track: track.map(|track| track.id),
+            rid: encoding.and_then(|encoding| encoding.rid.clone()),
+            packets: counters.packets,
+            bytes: counters.bytes,
+            retransmitted: counters.retransmitted,
+            nacks_received: counters.nacks_received,
+            nacks_unanswered: counters.nacks_unanswered,
+            plis_received: counters.plis_received,
+            fraction_lost: subscription.reception.fraction_lost,
+            jitter_ms: subscription.reception.jitter_ms,
+        }
+    }
+}
+
+fn transport_stats(transport: &Transport) -> TransportStats {
+    let millis = |rtt: Duration| rtt.as_secs_f64() * 1000.0;
+    TransportStats {
+        transport: transport.id,
+        connected: transport.agent.selected().is_some() && !transport.agent.is_lost(),
+        path: transport.path,
+        packets_received: transport.counters.packets_received,
+        bytes_received: transport.counters.bytes_received,
+        packets_sent: transport.counters.packets_sent,
+        bytes_sent: transport.counters.bytes_sent,
+        srtp_rejected: transport.counters.srtp_rejected,
+        datagrams_ignored: transport.ignored.total(),
+        rtt_ms: transport.rtt.or(transport.agent.rtt()).map(millis),
+    }
+}
+
+fn encoding_stats(transport: crate::command::TransportId, track: &Track, encoding: &Encoding) -> TrackStats {
+    TrackStats {
+        track: track.id,
+        transport,
+        rid: encoding.rid.clone(),
+        ssrc: encoding.ssrc,
+        payload_type: encoding.payload_type,
+        packets: encoding.counters.packets,
+        bytes: encoding.counters.bytes,
+        lost: encoding.lost(),
+        repaired: encoding.counters.repaired,
+        nacks_sent: encoding.counters.nacks_sent,
+        plis_sent: encoding.key_frame_requests.sent,
+        key_frames: encoding.counters.key_frames,
+        jitter_ms: f64::from(encoding.reception.jitter()) * 1000.0 / f64::from(encoding.clock_rate.max(1)),
+        width: encoding.size.0,
+        height: encoding.size.1,
+    }
+}

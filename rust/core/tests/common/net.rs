@@ -1,0 +1,207 @@
+//! A worker, its peers, and a seeded bad network between them, on a virtual clock.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use live777_media::event::{Event, Path};
+use live777_media::worker::{Transmit, Worker, WorkerConfig};
+
+/// A small generator, so that a failing seed fails again.
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Random {
+        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        (self.next() >> 16) % bound
+    }
+
+    pub fn chance(&mut self, probability: f64) -> bool {
+        (self.below(1 << 24) as f64) < probability * f64::from(1 << 24)
+    }
+}
+
+/// How a link treats datagrams.
+#[derive(Clone, Copy, Debug)]
+pub struct Link {
+    pub loss: f64,
+    pub delay: Duration,
+    pub jitter: Duration,
+}
+
+impl Default for Link {
+    fn default() -> Link {
+        Link { loss: 0.0, delay: Duration::from_millis(10), jitter: Duration::ZERO }
+    }
+}
+
+/// One end that talks to a worker.
+pub trait Peer {
+    /// Its address.
+    fn path(&self) -> Path;
+    /// A datagram from the worker.
+    fn receive(&mut self, now: Instant, datagram: &[u8]);
+    /// What it wants to send now.
+    fn send(&mut self, now: Instant, out: &mut Vec<(Path, Vec<u8>)>);
+    /// When it wants to send next.
+    fn next(&self) -> Instant;
+}
+
+/// Collects what a worker sends, datagram by datagram.
+#[derive(Default)]
+pub struct Wire {
+    pub datagrams: Vec<(Path, Vec<u8>)>,
+    pub runs: Vec<usize>,
+}
+
+impl Transmit for Wire {
+    fn transmit(&mut self, path: Path, datagrams: &[u8], segment: usize) {
+        assert!(segment > 0 && !datagrams.is_empty(), "an empty run");
+        let chunks = datagrams.chunks(segment);
+        self.runs.push(chunks.len());
+        self.datagrams.extend(chunks.map(|chunk| (path, chunk.to_vec())));
+    }
+}
+
+/// A datagram on its way.
+enum Flight {
+    ToWorker(usize, Path, Vec<u8>),
+    ToPeer(Path, Vec<u8>),
+}
+
+/// Everything.
+pub struct Net {
+    pub now: Instant,
+    pub start: Instant,
+    pub workers: Vec<Worker>,
+    pub events: Vec<(usize, Event)>,
+    pub link: Link,
+    pub random: Random,
+    pub runs: Vec<usize>,
+    flights: BTreeMap<(Instant, u64), Flight>,
+    order: u64,
+}
+
+impl Net {
+    pub fn new(seed: u64, workers: usize) -> Net {
+        let start = Instant::now();
+        let worker = |n: usize| {
+            Worker::new(WorkerConfig {
+                seed: seed.wrapping_add(n as u64),
+                epoch: start,
+                epoch_unix_micros: 1_800_000_000_000_000,
+            })
+        };
+        Net {
+            now: start,
+            start,
+            workers: (0..workers).map(worker).collect(),
+            events: Vec::new(),
+            link: Link::default(),
+            random: Random::new(seed),
+            runs: Vec::new(),
+            flights: BTreeMap::new(),
+            order: 0,
+        }
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.now - self.start
+    }
+
+    /// Puts a datagram to the worker on the wire, as the link pleases.
+    pub fn inject(&mut self, worker: usize, path: Path, datagram: Vec<u8>) {
+        self.fly(Flight::ToWorker(worker, path, datagram));
+    }
+
+    fn fly(&mut self, flight: Flight) {
+        if self.random.chance(self.link.loss) {
+            return;
+        }
+        let jitter = self.link.jitter.as_micros() as u64;
+        let extra = if jitter > 0 { self.random.below(jitter) } else { 0 };
+        self.order += 1;
+        self.flights.insert((self.now + self.link.delay + Duration::from_micros(extra), self.order), flight);
+    }
+
+    /// Runs until `duration` has passed. `peers[i].1` is the worker that peer `i` talks to.
+    pub fn run(&mut self, duration: Duration, peers: &mut [(&mut dyn Peer, usize)]) {
+        let end = self.now + duration;
+        let mut sent = Vec::new();
+        loop {
+            let flight = self.flights.first_key_value().map(|((at, _), _)| *at);
+            let peer = peers.iter().map(|(peer, _)| peer.next()).min();
+            let timers = self.workers.iter().filter_map(Worker::poll_timeout).min();
+            let next = [flight, peer, timers].into_iter().flatten().min().unwrap_or(end).max(self.now);
+            if next > end {
+                self.now = end;
+                return;
+            }
+            self.now = next;
+            for (peer, worker) in peers.iter_mut() {
+                if peer.next() <= self.now {
+                    peer.send(self.now, &mut sent);
+                    for (path, datagram) in sent.drain(..) {
+                        self.fly(Flight::ToWorker(*worker, path, datagram));
+                    }
+                }
+            }
+            while let Some(entry) = self.flights.first_entry()
+                && entry.key().0 <= self.now
+            {
+                match entry.remove() {
+                    Flight::ToWorker(worker, path, mut datagram) => {
+                        self.workers[worker].handle_datagram(self.now, path, &mut datagram);
+                    }
+                    Flight::ToPeer(path, datagram) => {
+                        if let Some((peer, _)) = peers.iter_mut().find(|(peer, _)| peer.path() == path) {
+                            peer.receive(self.now, &datagram);
+                        }
+                    }
+                }
+            }
+            self.settle();
+        }
+    }
+
+    /// Flushes the workers, carries their relay messages and collects their events.
+    pub fn settle(&mut self) {
+        loop {
+            let mut messages = Vec::new();
+            for index in 0..self.workers.len() {
+                let mut wire = Wire::default();
+                let worker = &mut self.workers[index];
+                worker.flush(self.now, &mut wire);
+                if worker.poll_timeout().is_some_and(|at| at <= self.now) {
+                    worker.handle_timeout(self.now, &mut wire);
+                }
+                while let Some(event) = worker.poll_event() {
+                    self.events.push((index, event));
+                }
+                while let Some((route, message)) = worker.poll_relay() {
+                    messages.push((route, message));
+                }
+                self.runs.extend(wire.runs);
+                for (path, datagram) in wire.datagrams {
+                    self.fly(Flight::ToPeer(path, datagram));
+                }
+            }
+            if messages.is_empty() {
+                return;
+            }
+            for (route, message) in messages {
+                self.workers[route.0 as usize].handle_relay(self.now, message);
+            }
+        }
+    }
+}

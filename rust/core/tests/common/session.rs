@@ -1,0 +1,146 @@
+//! What publishers and viewers have in common: a path, ICE credentials, keys.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use live777_media::command::{Command, CommandError, IceParameters, IceRole, TransportId};
+use live777_media::event::Path;
+use live777_media::srtp::{Inbound, MasterKey, Outbound, Profile};
+use live777_media::stun::{Builder, Class, IntegrityKey, TransactionId};
+use live777_media::worker::{Reply, Worker};
+
+use super::wire;
+
+/// A peer's end of a transport, with keys set in advance.
+pub struct Session {
+    pub id: TransportId,
+    pub path: Path,
+    pub profile: Profile,
+    pub outbound: Outbound,
+    pub inbound: Inbound,
+    /// When the next consent check is due.
+    pub check_at: Instant,
+    pub checks: bool,
+    transaction: u64,
+}
+
+fn key(profile: Profile, fill: u8) -> MasterKey {
+    let row = profile.parameters();
+    MasterKey::new(&vec![fill; row.key_len], &vec![fill ^ 0x55; row.salt_len])
+}
+
+pub fn ufrag(id: TransportId) -> String {
+    format!("ufrag{}", id.0)
+}
+
+pub fn password(id: TransportId) -> String {
+    format!("password-of-transport-{:08}", id.0)
+}
+
+impl Session {
+    /// Opens the transport on the worker. Keys are those of `install_keys`.
+    pub fn open(worker: &mut Worker, now: Instant, id: u64, profile: Profile) -> Session {
+        let id = TransportId(id);
+        let ice = IceParameters {
+            role: IceRole::Lite,
+            local_ufrag: ufrag(id),
+            local_pwd: password(id),
+            remote_ufrag: Some("peer".to_owned()),
+            remote_pwd: Some("password-of-the-peer-0000".to_owned()),
+        };
+        worker.command(now, Command::OpenTransport { transport: id, ice }).expect("open");
+        let remote = SocketAddr::from(([10, (id.0 >> 16) as u8, (id.0 >> 8) as u8, id.0 as u8], 5000));
+        Session {
+            id,
+            path: Path { socket: 0, remote },
+            profile,
+            outbound: Outbound::new(profile, &key(profile, 1 + (id.0 as u8 & 0x3f))).unwrap(),
+            inbound: Inbound::new(profile, &key(profile, 0x80 | (id.0 as u8 & 0x3f))).unwrap(),
+            check_at: now,
+            checks: true,
+            transaction: 0,
+        }
+    }
+
+    pub fn install_keys(&self, worker: &mut Worker, now: Instant) -> Result<Reply, CommandError> {
+        let command = Command::InstallKeys {
+            transport: self.id,
+            profile: self.profile,
+            local: key(self.profile, 0x80 | (self.id.0 as u8 & 0x3f)),
+            remote: key(self.profile, 1 + (self.id.0 as u8 & 0x3f)),
+        };
+        worker.command(now, command)
+    }
+
+    /// A connectivity check that nominates.
+    pub fn check(&mut self) -> Vec<u8> {
+        self.transaction += 1;
+        let mut transaction = [0; 12];
+        transaction[..8].copy_from_slice(&self.transaction.to_be_bytes());
+        let mut out = Vec::new();
+        Builder::new(&mut out, Class::Request, TransactionId(transaction))
+            .username(&ufrag(self.id), "peer")
+            .priority(1)
+            .controlling(7)
+            .use_candidate()
+            .finish(&IntegrityKey::new(&password(self.id)));
+        out
+    }
+
+    /// Sends a check if one is due: twice a second until something came back would be usual; every 2.5 s will do.
+    pub fn poll(&mut self, now: Instant, out: &mut Vec<(Path, Vec<u8>)>) {
+        if self.checks && now >= self.check_at {
+            self.check_at = now + Duration::from_millis(2500);
+            let check = self.check();
+            out.push((self.path, check));
+        }
+    }
+
+    pub fn next(&self, now_or_later: Instant) -> Instant {
+        if self.checks { self.check_at } else { now_or_later }
+    }
+
+    pub fn seal_rtp(&mut self, plain: &[u8], index: u64) -> Vec<u8> {
+        let header_len = wire::header_len(plain);
+        let mut packet = plain.to_vec();
+        packet.resize(plain.len() + 16, 0);
+        let len = self.outbound.seal_rtp(&mut packet, header_len, plain.len(), index);
+        packet.truncate(len);
+        packet
+    }
+
+    pub fn seal_rtcp(&mut self, plain: &[u8]) -> Vec<u8> {
+        let mut packet = plain.to_vec();
+        packet.resize(plain.len() + 20, 0);
+        let len = self.outbound.seal_rtcp(&mut packet, plain.len()).unwrap();
+        packet.truncate(len);
+        packet
+    }
+
+    /// Opens what came from the worker; None for STUN and DTLS.
+    pub fn open_media(&mut self, datagram: &[u8]) -> Option<Opened> {
+        if !(128..192).contains(&datagram[0]) {
+            return None;
+        }
+        let mut packet = datagram.to_vec();
+        if (192..224).contains(&packet[1]) {
+            let len = self.inbound.open_rtcp(&mut packet).expect("authentic SRTCP, never the same twice");
+            return Some(Opened::Rtcp(wire::read_rtcp(&packet[..len])));
+        }
+        let (ssrc, sequence) = wire::ssrc_and_sequence(&packet);
+        let header_len = wire::header_len(&packet);
+        match self.inbound.open_rtp(&mut packet, header_len, ssrc, sequence) {
+            Ok(len) => Some(Opened::Rtp(wire::Rtp::read(&packet[..len]))),
+            Err(live777_media::srtp::SrtpError::Replay) => Some(Opened::Replay(ssrc, sequence)),
+            Err(error) => panic!("not authentic: {error}"),
+        }
+    }
+}
+
+/// A datagram in plaintext.
+pub enum Opened {
+    Rtp(wire::Rtp),
+    Rtcp(Vec<wire::Rtcp>),
+    /// A packet that was there before.
+    Replay(u32, u16),
+}

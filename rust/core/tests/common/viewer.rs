@@ -1,0 +1,325 @@
+//! A viewer: a small jitter buffer with NACK and PLI that keeps account of what could be shown.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use live777_media::event::Path;
+
+use super::net::Peer;
+use super::session::{Opened, Session};
+use super::wire::{self, ReportBlock, Rtcp, Rtp};
+
+/// A frame that could be shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown {
+    pub at: Instant,
+    pub timestamp: u32,
+    pub number: u32,
+    /// Of the media's SSRC at the publisher, by the fill byte: not set here.
+    pub size: usize,
+}
+
+/// One media SSRC of a viewer.
+pub struct Receiver {
+    pub ssrc: u32,
+    pub rtx: Option<(u32, u8)>,
+    pub nacks: bool,
+    pub shown: Vec<Shown>,
+    pub received: u64,
+    pub repaired: u64,
+    pub packets: Vec<Rtp>,
+    pub keep_packets: bool,
+    pub skipped: u64,
+    pub plis: u64,
+    /// Numbers that came twice with different content.
+    pub contradictions: u64,
+    pub transport_sequences: Vec<u16>,
+    first: Option<u64>,
+    next: u64,
+    highest: u64,
+    buffer: BTreeMap<u64, Rtp>,
+    missing: BTreeMap<u64, (Instant, u32)>,
+    stuck: Option<Instant>,
+    frame: Vec<Rtp>,
+    broken: bool,
+    pub reports: Vec<(Instant, Rtcp)>,
+}
+
+impl Receiver {
+    pub fn new(ssrc: u32, rtx: Option<(u32, u8)>, nacks: bool) -> Receiver {
+        Receiver {
+            ssrc,
+            rtx,
+            nacks,
+            shown: Vec::new(),
+            received: 0,
+            repaired: 0,
+            packets: Vec::new(),
+            keep_packets: false,
+            skipped: 0,
+            plis: 0,
+            contradictions: 0,
+            transport_sequences: Vec::new(),
+            first: None,
+            next: 0,
+            highest: 0,
+            buffer: BTreeMap::new(),
+            missing: BTreeMap::new(),
+            stuck: None,
+            frame: Vec::new(),
+            broken: true,
+            reports: Vec::new(),
+        }
+    }
+
+    fn extend(&self, sequence: u16) -> u64 {
+        if self.first.is_none() {
+            return u64::from(sequence) + 65_536;
+        }
+        let difference = sequence.wrapping_sub(self.highest as u16) as i16;
+        self.highest.wrapping_add_signed(i64::from(difference))
+    }
+
+    fn take(&mut self, now: Instant, packet: Rtp) {
+        let sequence = self.extend(packet.sequence);
+        if self.first.is_none() {
+            (self.first, self.next, self.highest) = (Some(sequence), sequence, sequence);
+        }
+        if self.keep_packets {
+            self.packets.push(packet.clone());
+        }
+        if sequence > self.highest {
+            for lost in self.highest + 1..sequence {
+                self.missing.insert(lost, (now + Duration::from_millis(5), 0));
+            }
+            self.highest = sequence;
+        }
+        self.missing.remove(&sequence);
+        if sequence >= self.next {
+            self.buffer.insert(sequence, packet);
+        }
+        self.play(now);
+    }
+
+    fn play(&mut self, now: Instant) {
+        while let Some(packet) = self.buffer.remove(&self.next) {
+            self.next += 1;
+            self.stuck = None;
+            if packet.payload.is_empty() {
+                continue;
+            }
+            if self.frame.first().is_some_and(|first| first.timestamp != packet.timestamp) {
+                self.frame.clear();
+            }
+            let marker = packet.marker;
+            self.frame.push(packet);
+            if marker {
+                self.show(now);
+            }
+        }
+        if !self.buffer.is_empty() {
+            self.stuck.get_or_insert(now);
+        }
+    }
+
+    /// Checks the finished frame against what the publisher wrote at the end of each payload.
+    fn show(&mut self, now: Instant) {
+        let frame = std::mem::take(&mut self.frame);
+        let tail = |packet: &Rtp| {
+            let tail = &packet.payload[packet.payload.len() - 8..];
+            let half = |at: usize| u16::from_be_bytes([tail[at], tail[at + 1]]);
+            (u32::from_be_bytes(tail[..4].try_into().unwrap()), half(4), half(6))
+        };
+        let (number, _, count) = tail(&frame[0]);
+        let whole = frame.len() == usize::from(count)
+            && frame.iter().enumerate().all(|(index, packet)| tail(packet) == (number, index as u16, count));
+        if whole {
+            let size = frame[0].payload.len();
+            self.shown.push(Shown { at: now, timestamp: frame[0].timestamp, number, size });
+        }
+    }
+
+    /// The longest time without a new frame, from the first frame to `end`.
+    pub fn longest_gap(&self, end: Instant) -> Duration {
+        let times = self.shown.iter().map(|shown| shown.at).chain([end]);
+        let mut last = None;
+        let mut longest = Duration::ZERO;
+        for at in times {
+            if let Some(last) = last.replace(at) {
+                longest = longest.max(at - last);
+            }
+        }
+        longest
+    }
+
+    pub fn lost(&self) -> usize {
+        self.missing.len()
+    }
+
+    pub fn highest(&self) -> u64 {
+        self.highest
+    }
+
+    fn poll(&mut self, now: Instant) -> (Vec<u16>, bool) {
+        let mut lost = Vec::new();
+        let mut pli = false;
+        if self.nacks {
+            for (&sequence, (due, tries)) in &mut self.missing {
+                if *due <= now && *tries < 12 {
+                    *due = now + Duration::from_millis(40);
+                    *tries += 1;
+                    lost.push(sequence as u16);
+                }
+            }
+        }
+        if self.stuck.is_some_and(|since| now - since > Duration::from_millis(1000)) {
+            // Give up on what is missing and go on behind it.
+            let next = *self.buffer.keys().next().expect("stuck on something");
+            self.skipped += next - self.next;
+            self.missing = self.missing.split_off(&next);
+            self.next = next;
+            self.frame.clear();
+            self.stuck = None;
+            self.plis += 1;
+            pli = true;
+            self.play(now);
+        }
+        (lost, pli)
+    }
+}
+
+pub struct Viewer {
+    pub session: Session,
+    pub receivers: Vec<Receiver>,
+    pub replays: u64,
+    pub transport_cc: Option<u8>,
+    pub byes: Vec<u32>,
+    /// Our own receiver reports: (fraction lost, jitter).
+    pub reports: bool,
+    report_at: Instant,
+    poll_at: Instant,
+    last_report: Option<(Instant, u64)>,
+}
+
+pub const VIEWER_SSRC: u32 = 1;
+
+impl Viewer {
+    pub fn new(session: Session, now: Instant, receivers: Vec<Receiver>) -> Viewer {
+        Viewer {
+            session,
+            receivers,
+            replays: 0,
+            transport_cc: None,
+            byes: Vec::new(),
+            reports: true,
+            report_at: now + Duration::from_millis(700),
+            poll_at: now,
+            last_report: None,
+        }
+    }
+
+    pub fn receiver(&self, index: usize) -> &Receiver {
+        &self.receivers[index]
+    }
+}
+
+impl Peer for Viewer {
+    fn path(&self) -> Path {
+        self.session.path
+    }
+
+    fn receive(&mut self, now: Instant, datagram: &[u8]) {
+        match self.session.open_media(datagram) {
+            None => {}
+            Some(Opened::Replay(ssrc, _)) => {
+                assert!(self.receivers.iter().all(|receiver| receiver.rtx.is_none_or(|(rtx, _)| rtx != ssrc)));
+                self.replays += 1;
+            }
+            Some(Opened::Rtp(mut packet)) => {
+                for receiver in &mut self.receivers {
+                    if let Some(id) = self.transport_cc
+                        && let Some(data) = packet.extension(id)
+                        && (packet.ssrc == receiver.ssrc || receiver.rtx.is_some_and(|(rtx, _)| rtx == packet.ssrc))
+                    {
+                        receiver.transport_sequences.push(u16::from_be_bytes([data[0], data[1]]));
+                    }
+                    if packet.ssrc == receiver.ssrc {
+                        receiver.received += 1;
+                        receiver.take(now, packet);
+                        break;
+                    }
+                    if receiver.rtx == Some((packet.ssrc, packet.payload_type)) {
+                        receiver.repaired += 1;
+                        packet.sequence = u16::from_be_bytes([packet.payload[0], packet.payload[1]]);
+                        packet.payload.drain(..2);
+                        packet.ssrc = receiver.ssrc;
+                        receiver.take(now, packet);
+                        break;
+                    }
+                }
+            }
+            Some(Opened::Rtcp(packets)) => {
+                for packet in packets {
+                    match &packet {
+                        Rtcp::SenderReport { ssrc, ntp, .. } => {
+                            self.last_report = Some((now, *ntp));
+                            if let Some(receiver) = self.receivers.iter_mut().find(|receiver| receiver.ssrc == *ssrc) {
+                                receiver.reports.push((now, packet));
+                            }
+                        }
+                        Rtcp::Bye { ssrcs } => self.byes.extend(ssrcs),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, now: Instant, out: &mut Vec<(Path, Vec<u8>)>) {
+        self.session.poll(now, out);
+        if now >= self.poll_at {
+            self.poll_at = now + Duration::from_millis(10);
+            for index in 0..self.receivers.len() {
+                let ssrc = self.receivers[index].ssrc;
+                let (lost, pli) = self.receivers[index].poll(now);
+                let mut compound = wire::write_empty_report(VIEWER_SSRC);
+                if !lost.is_empty() {
+                    compound.extend(wire::write_nack(VIEWER_SSRC, ssrc, &lost));
+                }
+                if pli {
+                    compound.extend(wire::write_pli(VIEWER_SSRC, ssrc));
+                }
+                if compound.len() > 8 {
+                    let sealed = self.session.seal_rtcp(&compound);
+                    out.push((self.session.path, sealed));
+                }
+            }
+        }
+        if self.reports && now >= self.report_at {
+            self.report_at = now + Duration::from_secs(1);
+            for index in 0..self.receivers.len() {
+                let receiver = &self.receivers[index];
+                let (lsr, dlsr) = match self.last_report {
+                    Some((at, ntp)) => ((ntp >> 16) as u32, ((now - at).as_micros() * 65_536 / 1_000_000) as u32),
+                    None => (0, 0),
+                };
+                let block = ReportBlock {
+                    ssrc: receiver.ssrc,
+                    fraction: 64,
+                    lost: 0,
+                    highest: receiver.highest as u32,
+                    jitter: 90,
+                    lsr,
+                    dlsr,
+                };
+                let sealed = self.session.seal_rtcp(&wire::write_report(VIEWER_SSRC, &block));
+                out.push((self.session.path, sealed));
+            }
+        }
+    }
+
+    fn next(&self) -> Instant {
+        let reports = if self.reports { self.report_at } else { self.poll_at };
+        self.session.next(self.poll_at).min(self.poll_at).min(reports)
+    }
+}
