@@ -15,6 +15,9 @@ use crate::stun::{Builder, Class, ErrorCode, IntegrityKey, Message, TransactionI
 /// A selected path that was silent for this long gives way to any other over which the peer proves itself: a peer behind
 /// a rebound NAT may not know that it has to nominate again.
 const PATH_SILENT: Duration = Duration::from_secs(10);
+/// A peer that nominates every pair it checks (RFC 5245 section 8.1.1.2; Firefox) means the one of highest priority. That
+/// storm is over after this long; later nominations are a peer that roams, and the newest counts.
+const NOMINATION_STORM: Duration = Duration::from_secs(2);
 /// Own messages that wait for [`Agent::poll_transmit`]; more than a caller that drains can ever see.
 const MAX_TRANSMITS: usize = 64;
 /// Candidate priority that a check without PRIORITY is taken to have.
@@ -49,6 +52,9 @@ pub struct Agent {
     paths: Paths,
     selected: Option<Path>,
     selected_heard: Instant,
+    /// Lite only: the priority that the peer gave to the selected path, and until when a lower one does not replace it.
+    selected_priority: u32,
+    storm_ends: Instant,
     /// The last proof of the peer's presence.
     heard: Option<Instant>,
     /// Full roles only.
@@ -73,6 +79,8 @@ impl Agent {
             paths: Paths::default(),
             selected: None,
             selected_heard: now,
+            selected_priority: 0,
+            storm_ends: now,
             heard: None,
             checklist: Checklist::new(now),
             consent: None,
@@ -165,16 +173,18 @@ impl Agent {
 
         let mut outcome = self.prove(now, path);
         let nominated = request.use_candidate() && self.role != IceRole::Controlling;
+        let priority = request.priority().unwrap_or(LEAST_PRIORITY);
         let select = match self.role {
-            IceRole::Lite => nominated || self.is_selected_silent(now),
+            IceRole::Lite if nominated => self.is_better(now, priority, outdated),
+            IceRole::Lite => self.is_selected_silent(now),
             IceRole::Controlling | IceRole::Controlled if outdated => false,
             IceRole::Controlling | IceRole::Controlled => {
-                let priority = request.priority().unwrap_or(LEAST_PRIORITY);
                 self.checklist.trigger(path, priority, nominated) && nominated
             }
         };
         if select {
             outcome.selected = self.select(now, path, outdated);
+            self.selected_priority = priority;
         }
         if self.selected == Some(path) {
             self.selected_heard = now;
@@ -394,12 +404,15 @@ impl Agent {
         Outcome { authenticated: true, learned, forgotten, ..Outcome::default() }
     }
 
-    /// Selects a path. The newest nomination counts: that is how a peer roams.
+    /// Selects a path.
     fn select(&mut self, now: Instant, path: Path, outdated: bool) -> Option<Path> {
         let first_of_generation = !outdated && self.previous.take().is_some();
         let changed = self.selected != Some(path);
         if !changed && !first_of_generation {
             return None;
+        }
+        if first_of_generation || self.selected.is_none() {
+            self.storm_ends = now + NOMINATION_STORM;
         }
         self.selected = Some(path);
         self.selected_heard = now;
@@ -408,6 +421,12 @@ impl Agent {
             self.checklist.conclude();
         }
         Some(path)
+    }
+
+    /// Whether a path that the peer nominates now replaces the selected one.
+    fn is_better(&self, now: Instant, priority: u32, outdated: bool) -> bool {
+        let first = self.selected.is_none() || (self.previous.is_some() && !outdated);
+        first || now >= self.storm_ends || priority >= self.selected_priority
     }
 
     fn is_selected_silent(&self, now: Instant) -> bool {

@@ -43,12 +43,13 @@ struct Check {
     key: &'static str,
     nominates: bool,
     controlled: bool,
+    priority: u32,
     id: u8,
 }
 
 impl Default for Check {
     fn default() -> Self {
-        Self { username: ("s", "c"), key: "s", nominates: false, controlled: false, id: 1 }
+        Self { username: ("s", "c"), key: "s", nominates: false, controlled: false, priority: 1000, id: 1 }
     }
 }
 
@@ -61,7 +62,7 @@ impl Check {
         let mut bytes = Vec::new();
         let mut builder = Builder::new(&mut bytes, Class::Request, TransactionId([self.id; 12]))
             .username(self.username.0, self.username.1)
-            .priority(1000);
+            .priority(self.priority);
         builder = if self.controlled { builder.controlled(1) } else { builder.controlling(1) };
         if self.nominates {
             builder = builder.use_candidate();
@@ -191,6 +192,22 @@ fn a_nomination_selects_and_the_newest_counts() {
     assert_eq!((outcome.selected, outcome.learned), (Some(path("192.0.2.3:3")), Some(path("192.0.2.3:3"))));
     assert_eq!(agent.selected(), Some(path("192.0.2.3:3")));
     assert_eq!(agent.paths().count(), 3);
+}
+
+#[test]
+fn of_many_nominations_at_the_start_the_best_counts() {
+    let (mut agent, now) = lite();
+    let nominate = |agent: &mut Agent, after: u64, port: u16, priority: u32| {
+        let from = Path { socket: 0, remote: SocketAddr::new([192, 0, 2, 1].into(), port) };
+        Check { priority, ..Check::nominating() }.send(agent, now + Duration::from_millis(after), from);
+        agent.selected().unwrap().remote.port()
+    };
+    assert_eq!(nominate(&mut agent, 0, 1, 1000), 1);
+    assert_eq!(nominate(&mut agent, 50, 2, 2000), 2);
+    assert_eq!(nominate(&mut agent, 100, 3, 500), 2);
+    assert_eq!(nominate(&mut agent, 150, 4, 2000), 4);
+    assert_eq!(nominate(&mut agent, 1999, 3, 500), 4);
+    assert_eq!(nominate(&mut agent, 2000, 3, 500), 3, "it roams");
 }
 
 #[test]

@@ -148,6 +148,36 @@ fn gcm_seals_and_opens_the_packets_of_rfc_7714_section_17() {
     }
 }
 
+/// The same master keys, packets and indices given to libsrtp 2.
+#[test]
+fn seals_the_same_bytes_as_libsrtp() {
+    for (profile, sealed_rtp, sealed_rtcp) in [
+        (
+            Profile::AeadAes128Gcm,
+            "80600007 12345678 5501a0b2 d92568e6708085482b13d892b9986611c77107035759ab518e1dd005bc2490e6b6da190ef60efcb1
+             445456f7124ec2d1fa8e935386cb25e0",
+            "80c8000d 4d617273 34265e79af10deaf8602fada6e070f0fb8e2f7de 5fbee769b7e9db00b9581cee0bde1f60 80000001",
+        ),
+        (
+            Profile::AeadAes256Gcm,
+            "80600007 12345678 5501a0b2 35d991a543c5480f49bb0af590817242ed063bca743455bfd74feac175b4ceda87bcbae3c2d44de1
+             dec9a1f823938fb55b382a1598781efc",
+            "80c8000d 4d617273 42d04d301057918dbdbbe3fb5b14fd0558f564f7 7d0e7628e94e00dc8285c05f4ffb39ac 80000001",
+        ),
+        (
+            Profile::AesCm128HmacSha1_80,
+            "80600007 12345678 5501a0b2 640cd745b0eebf8e7829d7fe1f04405b6521bee05a8928abc73a20778ee16133d48e67d1446cde08
+             88c3ce30870a5cdf197b",
+            "80c8000d 4d617273 b833864e6c8df4e946434d8230f0080c35b6ab13 80000001 399fd92d0e9c4b5a719a",
+        ),
+    ] {
+        let (mut outbound, _) = pair(profile);
+        assert_eq!(seal(&mut outbound, 7, 40), hex(sealed_rtp), "{profile:?}");
+        outbound.set_rtcp_index(1);
+        assert_eq!(seal_rtcp(&mut outbound, &rtcp(20)), hex(sealed_rtcp), "{profile:?}");
+    }
+}
+
 #[test]
 fn rollover_counter_follows_two_wraps() {
     for profile in PROFILES {
