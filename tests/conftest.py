@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def loopback_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     """aioice leaves 127.0.0.1 out of its host candidates."""
-    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda *_: ["127.0.0.1"])
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda **_: ["127.0.0.1"])
 
 
 @pytest.fixture
