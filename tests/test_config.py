@@ -318,7 +318,7 @@ def test_a_wrong_variable_is_named(name: str, value: str, message: str) -> None:
     ("text", "host", "port"),
     [
         ("auto", None, 7777),
-        ("AUTO:0", None, 0),
+        ("auto:0", None, 0),
         ("auto:9000", None, 9000),
         ("192.0.2.1", "192.0.2.1", 7777),
         ("192.0.2.1:0", "192.0.2.1", 0),
@@ -336,6 +336,7 @@ def test_udp_addresses(text: str, host: str | None, port: int) -> None:
     "text",
     [
         "",
+        "AUTO",
         "host",
         "host:1",
         "auto:x",

@@ -60,7 +60,7 @@ def parse_udp_address(text: str) -> UdpAddress:
     """ "auto", "auto:PORT", "IP", "IP:PORT", "v6" or "[v6]:PORT". Raises ValueError."""
     host, port = _split_port(text)
     port = DEFAULT_PORT if port is None else port
-    if host.lower() == "auto":
+    if host == "auto":
         return UdpAddress(host=None, port=port)
     address = ipaddress.ip_address(host)
     if address.is_multicast:

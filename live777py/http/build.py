@@ -24,13 +24,13 @@ class Build:
 
 @functools.cache
 def read_build() -> Build:
-    git_hash = (os.environ.get("LIVE777PY_GIT_HASH") or _commit_of(_PACKAGE.parent))[:7]
+    git_hash = (os.environ.get("LIVE777PY_GIT_HASH") or commit_of(_PACKAGE.parent))[:7]
     version = f"v{live777py.__version__}" + (f"-g{git_hash}" if git_hash else "")
     modified = datetime.fromtimestamp(Path(live777py.__file__).stat().st_mtime, tz=UTC)
     return Build(version=version, git_hash=git_hash, time=modified.isoformat(timespec="seconds"))
 
 
-def _commit_of(checkout: Path) -> str:
+def commit_of(checkout: Path) -> str:
     """What HEAD of a git checkout says, read without git; "" if there is none."""
     git = checkout / ".git"
     try:
