@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from playwright.async_api import Page, expect
 
 from tests.gateway import running_gateway
@@ -131,11 +133,17 @@ async def test_elements_embedded_by_another_site(tmp_path: Path, chromium: Brows
             <script type="module" src="{gateway.url}/embed.js"></script>
             <whip-publisher stream="shared" source="pattern" size="640x360" autostart></whip-publisher>
             <whep-player stream="shared" autoplay muted controls reconnect></whep-player>"""
-        page = await chromium.new_page()
-        await page.route("http://localhost:1/", lambda route: route.fulfill(content_type="text/html", body=html))
-        await page.goto("http://localhost:1/")
-        await assert_decodes(page.locator("whep-player"))
-        await expect(page.locator("whep-player video")).to_be_visible()
+
+        async def site(_request: web.Request) -> web.Response:
+            return web.Response(text=html, content_type="text/html")
+
+        application = web.Application()
+        application.router.add_get("/", site)
+        async with TestServer(application) as server:
+            page = await chromium.new_page()
+            await page.goto(str(server.make_url("/")))
+            await assert_decodes(page.locator("whep-player"))
+            await expect(page.locator("whep-player video")).to_be_visible()
 
 
 async def test_a_refusal_is_shown_in_words(gateway: Gateway, chromium: Browser) -> None:

@@ -207,7 +207,7 @@ export class WhepPlayer extends MediaElement<PlayerState> {
             ? html`<button class="unmute" @click=${() => this.#mute(false)}>${icons.silent} Unmute</button>`
             : nothing
         }
-        ${this.details && this.reading ? html`<output>${describe(this.reading)}</output>` : nothing}
+        ${this.details && this.reading && this.state === "playing" ? html`<output>${describe(this.reading)}</output>` : nothing}
         ${this.controls ? this.#bar() : nothing}
       </div>
     `;

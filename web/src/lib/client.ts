@@ -88,7 +88,9 @@ export abstract class Client {
       this.prepare(peer);
       session = await Session.open(peer, this.options.url, this.options.token ?? "");
       if (signal.aborted) return null;
-      return await ended(peer, signal, onConnected);
+      const error = await ended(peer, signal, onConnected);
+      if (error?.status === GONE) session.forget();
+      return error;
     } catch (error) {
       return error instanceof GatewayError ? error : new GatewayError(String(error), 422);
     } finally {

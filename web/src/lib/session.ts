@@ -62,6 +62,11 @@ export class Session {
     await request(this.url, this.token, options).catch(() => undefined);
   }
 
+  /** The server ended the session: there is nothing left to end. */
+  forget(): void {
+    this.#closed = true;
+  }
+
   #gather(candidate: RTCIceCandidate | null): void {
     if (!candidate?.candidate) this.#gathered = true;
     else if (!candidate.sdpMLineIndex) this.#candidates.push(candidate);

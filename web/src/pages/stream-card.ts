@@ -60,7 +60,8 @@ export class StreamCard extends LitElement {
     const { id, codecs, publish, subscribe, stats, provisioned } = this.info;
     const publisher = publish.sessions.find(isOpen);
     const [state, tone] = (publisher && PUBLISHER[publisher.state]) ?? ["Waiting", ""];
-    const kinds = [...new Set(codecs.map(({ codec }) => codecName(codec)))].join(" + ");
+    const inOrder = codecs.toSorted((a, b) => b.kind.localeCompare(a.kind));
+    const kinds = [...new Set(inOrder.map(({ codec }) => codecName(codec)))].join(" + ");
     const fact = (name: string, value: string | number, tone = "") => html`
       <div><dt>${name}</dt><dd class=${tone}>${value}</dd></div>
     `;
