@@ -103,3 +103,47 @@ fn sequence_size(header: &[u8]) -> Option<(u16, u16)> {
     let side = |value: u32| u16::try_from(value + 1).ok();
     Some((side(bits.take(width_bits)?)?, side(bits.take(height_bits)?)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sequence header without its OBU header; only its place matters here.
+    const HEADER: [u8; 9] = [0x00, 0x00, 0x00, 0x02, 0xab, 0xbf, 0xc3, 0x77, 0xff];
+
+    #[test]
+    fn a_new_sequence_starts() {
+        assert!(is_key_frame_start(&[0x18, 0x10]));
+        assert!(!is_key_frame_start(&[0x10, 0x30]));
+        // Z: goes on with the OBU of the packet before.
+        assert!(!is_key_frame_start(&[0x98, 0x30]));
+        assert!(!is_key_frame_start(&[]));
+    }
+
+    #[test]
+    fn a_sequence_header_is_found_in_any_element() {
+        // W = 0: every element has its size. A temporal delimiter, then the sequence header with a size field.
+        let mut payload = vec![0x00, 0x01, 0x10, 0x0b, 0x0a, 0x09];
+        payload.extend(HEADER);
+        assert!(is_key_frame_start(&payload));
+        // W = 2: the last one has none.
+        let mut payload = vec![0x20, 0x01, 0x10, 0x08];
+        payload.extend(HEADER);
+        assert!(is_key_frame_start(&payload));
+        // Part of an OBU that began earlier is not one.
+        let mut payload = vec![0x90, 0x08];
+        payload.extend(HEADER);
+        assert!(!is_key_frame_start(&payload));
+        // A size past the end.
+        assert!(!is_key_frame_start(&[0x00, 0x7f, 0x08]));
+    }
+
+    #[test]
+    fn a_header_that_is_cut_off_tells_nothing() {
+        for len in 0..5 {
+            let mut payload = vec![0x10, 0x08];
+            payload.extend(&HEADER[..len]);
+            assert_eq!(picture_size(&payload), None, "{len}");
+        }
+    }
+}

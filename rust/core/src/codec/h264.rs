@@ -2,21 +2,62 @@
 
 use super::bits::{Bits, cropped, unescape};
 
+const SLICE: u8 = 1;
 const IDR: u8 = 5;
+const SEI: u8 = 6;
 const SPS: u8 = 7;
 const STAP_A: u8 = 24;
 const FU_A: u8 = 28;
+/// Type of an SEI message.
+const RECOVERY_POINT: usize = 6;
 
 /// Profiles whose SPS carries chroma_format_idc (H.264 7.3.2.1.1).
 const HIGH_PROFILES: [u8; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
 
-/// An IDR slice or the SPS before one. Encoders that refresh by columns send no IDR after the first: their SPS, repeated at
-/// each recovery point, is where a decoder can start.
+/// An IDR slice or the SPS before one.
+///
+/// Encoders that refresh by columns send no IDR after the first: their SPS, repeated at each recovery point, is where a decoder
+/// can start. Others repeat it before every picture: next to a slice that is neither IDR nor a recovery point it says nothing.
 pub fn is_key_frame_start(payload: &[u8]) -> bool {
-    match payload {
-        [first, header, ..] if first & 0x1f == FU_A => header & 0x80 != 0 && matches!(header & 0x1f, IDR | SPS),
-        _ => nal_units(payload).any(|nal| nal.first().is_some_and(|first| matches!(first & 0x1f, IDR | SPS))),
+    if let [first, header, ..] = payload
+        && first & 0x1f == FU_A
+    {
+        return header & 0x80 != 0 && matches!(header & 0x1f, IDR | SPS);
     }
+    let (mut parameters, mut slice, mut recovery) = (false, false, false);
+    for nal in nal_units(payload) {
+        match nal.first().map(|first| first & 0x1f) {
+            Some(IDR) => return true,
+            Some(SPS) => parameters = true,
+            Some(SLICE) => slice = true,
+            Some(SEI) => recovery |= has_recovery_point(nal),
+            _ => {}
+        }
+    }
+    parameters && (recovery || !slice)
+}
+
+/// Whether a message of the SEI is a recovery point (H.264 7.3.2.3.1, D.1.8).
+fn has_recovery_point(nal: &[u8]) -> bool {
+    fn number<'a>(rest: &mut impl Iterator<Item = &'a u8>) -> Option<usize> {
+        let mut value = 0;
+        loop {
+            let byte = *rest.next()?;
+            value += usize::from(byte);
+            if byte != 0xff {
+                return Some(value);
+            }
+        }
+    }
+    let mut buffer = [0; 256];
+    let mut rest = unescape(nal.get(1..).unwrap_or_default(), &mut buffer).iter();
+    while let (Some(kind), Some(size)) = (number(&mut rest), number(&mut rest)) {
+        if kind == RECOVERY_POINT {
+            return true;
+        }
+        rest = rest.as_slice().get(size..).unwrap_or_default().iter();
+    }
+    false
 }
 
 /// From an SPS, where the payload has a whole one.
@@ -117,4 +158,62 @@ fn skip_scaling_lists(bits: &mut Bits<'_>, lists: usize) -> Option<()> {
         }
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAL_SPS: [u8; 4] = [0x67, 0x42, 0xc0, 0x1f];
+    const NAL_PPS: [u8; 2] = [0x68, 0xce];
+    const NAL_IDR: [u8; 2] = [0x65, 0x88];
+    const NAL_SLICE: [u8; 2] = [0x41, 0x9a];
+    /// User data of 3 bytes, then a recovery point.
+    const NAL_RECOVERY: [u8; 9] = [0x06, 0x05, 0x03, 0xaa, 0xbb, 0xcc, 0x06, 0x01, 0xc4];
+    const NAL_USER_DATA: [u8; 7] = [0x06, 0x05, 0x03, 0xaa, 0xbb, 0xcc, 0x80];
+
+    fn aggregate(nals: &[&[u8]]) -> Vec<u8> {
+        let mut payload = vec![0x78];
+        for nal in nals {
+            payload.extend((nal.len() as u16).to_be_bytes());
+            payload.extend_from_slice(nal);
+        }
+        payload
+    }
+
+    #[test]
+    fn single_nal_units() {
+        assert!(is_key_frame_start(&NAL_SPS));
+        assert!(is_key_frame_start(&NAL_IDR));
+        assert!(!is_key_frame_start(&NAL_PPS));
+        assert!(!is_key_frame_start(&NAL_SLICE));
+        assert!(!is_key_frame_start(&NAL_RECOVERY));
+    }
+
+    #[test]
+    fn aggregates() {
+        assert!(is_key_frame_start(&aggregate(&[&NAL_SPS, &NAL_PPS])));
+        assert!(is_key_frame_start(&aggregate(&[&NAL_SPS, &NAL_PPS, &NAL_IDR])));
+        assert!(is_key_frame_start(&aggregate(&[&NAL_USER_DATA, &NAL_IDR])));
+        assert!(!is_key_frame_start(&aggregate(&[&NAL_PPS, &NAL_SLICE])));
+        assert!(!is_key_frame_start(&aggregate(&[])));
+        let mut cut = aggregate(&[&NAL_PPS, &NAL_IDR]);
+        cut.pop();
+        assert!(!is_key_frame_start(&cut));
+    }
+
+    #[test]
+    fn parameter_sets_before_an_ordinary_picture_are_no_start() {
+        assert!(!is_key_frame_start(&aggregate(&[&NAL_SPS, &NAL_PPS, &NAL_USER_DATA, &NAL_SLICE])));
+        assert!(is_key_frame_start(&aggregate(&[&NAL_SPS, &NAL_PPS, &NAL_RECOVERY, &NAL_SLICE])));
+    }
+
+    #[test]
+    fn only_the_first_fragment_starts() {
+        assert!(is_key_frame_start(&[0x7c, 0x85, 0x88]));
+        assert!(!is_key_frame_start(&[0x7c, 0x05, 0x88]));
+        assert!(!is_key_frame_start(&[0x7c, 0x45, 0x88]));
+        assert!(!is_key_frame_start(&[0x7c, 0x81, 0x88]));
+        assert!(!is_key_frame_start(&[0x7c]));
+    }
 }

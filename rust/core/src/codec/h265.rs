@@ -87,3 +87,47 @@ fn skip_profile_tier_level(bits: &mut Bits<'_>, sub_layers: usize) -> Option<()>
     }
     Some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(nal_type: u8) -> [u8; 2] {
+        [nal_type << 1, 1]
+    }
+
+    #[test]
+    fn intra_random_access_points_and_their_parameter_sets() {
+        for (nal_type, starts) in
+            [(0, false), (1, false), (9, false), (16, true), (19, true), (20, true), (21, true), (32, true), (33, true)]
+        {
+            assert_eq!(is_key_frame_start(&header(nal_type)), starts, "{nal_type}");
+        }
+        // PPS, access unit delimiter and SEI precede any picture.
+        for nal_type in [34, 35, 39, 40, 50, 63] {
+            assert!(!is_key_frame_start(&header(nal_type)), "{nal_type}");
+        }
+    }
+
+    #[test]
+    fn aggregation_units() {
+        let mut payload = header(AGGREGATION).to_vec();
+        payload.extend([0, 2]);
+        payload.extend(header(39));
+        assert!(!is_key_frame_start(&payload));
+        payload.extend([0, 3]);
+        payload.extend(header(19));
+        assert!(!is_key_frame_start(&payload), "cut off");
+        payload.push(0);
+        assert!(is_key_frame_start(&payload));
+    }
+
+    #[test]
+    fn only_the_first_fragment_starts() {
+        let [first, second] = header(FRAGMENTATION);
+        assert!(is_key_frame_start(&[first, second, 0x80 | 19]));
+        assert!(!is_key_frame_start(&[first, second, 19]));
+        assert!(!is_key_frame_start(&[first, second, 0x80 | 1]));
+        assert!(!is_key_frame_start(&[first, second]));
+    }
+}

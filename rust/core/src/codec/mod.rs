@@ -7,6 +7,9 @@ mod h265;
 pub mod vp8;
 mod vp9;
 
+#[cfg(test)]
+mod tests;
+
 /// An RTP payload format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Codec {

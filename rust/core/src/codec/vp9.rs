@@ -12,6 +12,13 @@ struct Descriptor {
     len: usize,
 }
 
+impl Descriptor {
+    /// As far as the descriptor tells.
+    fn starts_intra_picture(&self) -> bool {
+        self.start_of_frame && !self.inter_predicted && self.spatial_id == 0
+    }
+}
+
 fn parse(payload: &[u8]) -> Option<Descriptor> {
     let first = *payload.first()?;
     let [id, predicted, layers, flexible, start, structure] =
@@ -60,22 +67,30 @@ fn parse(payload: &[u8]) -> Option<Descriptor> {
 }
 
 /// The first packet of a picture that refers to none before it, in its lowest spatial layer.
+///
+/// The P bit alone is not to be trusted: FFmpeg's packetiser never sets it. So the uncompressed header, where it can be read,
+/// must not say otherwise.
 pub fn is_key_frame_start(payload: &[u8]) -> bool {
-    parse(payload).is_some_and(|d| !d.inter_predicted && d.start_of_frame && d.spatial_id == 0 && !d.inter_layer)
-}
-
-/// From the scalability structure, else from the uncompressed header of a key frame.
-pub fn picture_size(payload: &[u8]) -> Option<(u16, u16)> {
-    let descriptor = parse(payload)?;
-    descriptor.size.filter(|(width, height)| *width > 0 && *height > 0).or_else(|| {
-        let starts = descriptor.start_of_frame && !descriptor.inter_predicted && descriptor.spatial_id == 0;
-        starts.then(|| header_size(payload.get(descriptor.len..)?))?
+    parse(payload).is_some_and(|descriptor| {
+        descriptor.starts_intra_picture()
+            && !descriptor.inter_layer
+            && payload.get(descriptor.len..).is_some_and(|frame| frame_kind(frame) != Some(FrameKind::Other))
     })
 }
 
-/// VP9 bitstream specification 6.2.
-fn header_size(frame: &[u8]) -> Option<(u16, u16)> {
-    let mut bits = Bits::new(frame);
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FrameKind {
+    Key,
+    Other,
+}
+
+/// `None` where there is no VP9 frame header: the payload is encrypted end to end, or too short.
+fn frame_kind(frame: &[u8]) -> Option<FrameKind> {
+    frame_type(&mut Bits::new(frame)).map(|(kind, _)| kind)
+}
+
+/// The head of the uncompressed header (VP9 bitstream specification 6.2), and the profile.
+fn frame_type(bits: &mut Bits<'_>) -> Option<(FrameKind, u32)> {
     if bits.take(2)? != 2 {
         return None;
     }
@@ -83,10 +98,24 @@ fn header_size(frame: &[u8]) -> Option<(u16, u16)> {
     if profile == 3 {
         bits.skip(1);
     }
-    let (shows_existing, inter) = (bits.flag()?, bits.flag()?);
-    if shows_existing || inter {
-        return None;
-    }
+    let shows_existing = bits.flag()?;
+    let kind = if shows_existing || bits.flag()? { FrameKind::Other } else { FrameKind::Key };
+    Some((kind, profile))
+}
+
+/// From the scalability structure, else from the uncompressed header of a key frame.
+pub fn picture_size(payload: &[u8]) -> Option<(u16, u16)> {
+    let descriptor = parse(payload)?;
+    descriptor
+        .size
+        .filter(|(width, height)| *width > 0 && *height > 0)
+        .or_else(|| descriptor.starts_intra_picture().then(|| header_size(payload.get(descriptor.len..)?))?)
+}
+
+/// VP9 bitstream specification 6.2.
+fn header_size(frame: &[u8]) -> Option<(u16, u16)> {
+    let mut bits = Bits::new(frame);
+    let (FrameKind::Key, profile) = frame_type(&mut bits)? else { return None };
     bits.skip(2);
     if bits.take(24)? != 0x0049_8342 {
         return None;
@@ -102,4 +131,63 @@ fn header_size(frame: &[u8]) -> Option<(u16, u16)> {
     }
     let side = |value: u32| u16::try_from(value + 1).ok();
     Some((side(bits.take(16)?)?, side(bits.take(16)?)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The uncompressed header of a 1280x720 key frame, profile 0.
+    const KEY: [u8; 9] = [0x82, 0x49, 0x83, 0x42, 0x00, 0x4f, 0xf0, 0x2c, 0xf0];
+
+    fn with(descriptor: &[u8], frame: &[u8]) -> Vec<u8> {
+        [descriptor, frame].concat()
+    }
+
+    #[test]
+    fn flexible_mode_of_chrome() {
+        // I, F, B, V: 15-bit picture id; one spatial layer of 640x360 without picture group.
+        let structure = [0x10, 0x02, 0x80, 0x01, 0x68];
+        let payload = with(&[&[0x9a, 0x81, 0x23][..], &structure].concat(), &KEY);
+        assert!(is_key_frame_start(&payload));
+        assert_eq!(picture_size(&payload), Some((640, 360)));
+        // I, P, F, B with two reference differences.
+        let delta = with(&[0xd8, 0x81, 0x24, 0x03, 0x04], &[0x86, 0x00]);
+        assert!(!is_key_frame_start(&delta));
+        assert_eq!(picture_size(&delta), None);
+    }
+
+    #[test]
+    fn only_the_lowest_spatial_layer_starts() {
+        // I, L, B of a key picture, non-flexible: spatial layers 0, then 1 that refers to it (D bit).
+        for (layer, starts) in [(0x00, true), (0x03, false), (0x02, false)] {
+            assert_eq!(is_key_frame_start(&with(&[0xa8, 0x05, layer, 0x00], &KEY)), starts, "{layer:#x}");
+        }
+    }
+
+    #[test]
+    fn the_structure_names_the_largest_layer_and_its_picture_group_is_passed_over() {
+        // V: two layers with sizes, one picture in the group with one reference.
+        let structure = [0x38, 0x01, 0x40, 0x00, 0xb4, 0x02, 0x80, 0x01, 0x68, 0x01, 0x04, 0x01];
+        let payload = with(&[&[0x0a][..], &structure].concat(), &KEY);
+        assert_eq!(picture_size(&payload), Some((640, 360)));
+        assert!(is_key_frame_start(&payload));
+        // The same without sizes: the frame tells.
+        let payload = with(&[0x0a, 0x28, 0x01, 0x04, 0x01], &KEY);
+        assert_eq!(picture_size(&payload), Some((1280, 720)));
+    }
+
+    #[test]
+    fn what_is_encrypted_is_believed() {
+        assert!(is_key_frame_start(&[0x08, 0x17, 0x55]));
+        assert_eq!(picture_size(&[0x08, 0x17, 0x55]), None);
+    }
+
+    #[test]
+    fn what_is_cut_off_is_nothing() {
+        let payload = with(&[0x9a, 0x81, 0x23, 0x10, 0x02, 0x80, 0x01, 0x68], &KEY);
+        for len in 0..payload.len() - KEY.len() {
+            assert!(!is_key_frame_start(&payload[..len]), "{len}");
+        }
+    }
 }
