@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 RECEIVERS: Final = (100, 500)
 BURSTS: Final = (1, 4, 12)
 ROUNDS: Final = 5
+SECONDS: Final = 80.0
+"""On a machine that is busy with other things, rounds are left out rather than this passed; one is always made."""
 
 GCM: Final[SrtpProfile] = "AEAD_AES_128_GCM"
 CM80: Final[SrtpProfile] = "AES128_CM_HMAC_SHA1_80"
@@ -46,7 +48,11 @@ TRIAL_CPU_SECONDS: Final = 0.25
 LOAD: Final = 0.65
 """Of one core, by the estimate above: bursts must not run into each other."""
 
-TIME_LIMIT: Final = 10.0
+MERGED: Final = 0.03
+"""Share of sends that a trial may lack because bursts met in the socket: then a "burst of 1" was none."""
+ATTEMPTS: Final = 3
+
+TIME_LIMIT: Final = 20.0
 ROOT: Final = Path(__file__).parents[2]
 
 
@@ -153,8 +159,25 @@ class FanOut:
         for peer in (self._publisher, *self._viewers):
             peer.close()
 
+    def keep_alive(self) -> None:
+        """The engine stops sending to a peer whose consent has not been heard of for 30 s (RFC 7675)."""
+        for peer in (self._publisher, *self._viewers):
+            peer.socket.sendto(bytes(peer.check()), peer.server)
+
     def trial(self, burst: int) -> float:
-        """CPU-seconds per million packets, while the publisher sends bursts of this many at a pace that fits."""
+        """CPU-seconds per million packets, while the publisher sends bursts of this many at a pace that fits.
+
+        A trial in which bursts have met is repeated; where that does not help, the machine is too busy for better.
+        """
+        for _ in range(ATTEMPTS):
+            before, after = self._load(burst)
+            packets = after.datagrams_sent - before.datagrams_sent
+            sends = after.send_calls - before.send_calls
+            if sends >= packets / burst * (1 - MERGED):
+                break
+        return (after.thread_cpu_seconds - before.thread_cpu_seconds) / packets * 1e6
+
+    def _load(self, burst: int) -> tuple[WorkerStats, WorkerStats]:
         burst_seconds = self.receivers * burst * EXPECTED_NS[burst] / 1e9
         bursts = max(10, round(TRIAL_CPU_SECONDS / burst_seconds))
         before = self._worker()
@@ -176,8 +199,7 @@ class FanOut:
         while (after := self._worker()).datagrams_sent - before.datagrams_sent < expected:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{after.datagrams_sent - before.datagrams_sent} of {expected} packets were sent")
-        seconds = after.thread_cpu_seconds - before.thread_cpu_seconds
-        return seconds / (after.datagrams_sent - before.datagrams_sent) * 1e6
+        return before, after
 
     def _worker(self) -> WorkerStats:
         return self._console.stats().workers[0]
@@ -219,11 +241,16 @@ def measure() -> Result:
             engines = [FanOut(profile, receivers) for profile in (GCM, CM80)]
             for engine in engines:
                 stack.callback(engine.close)
+            deadline = time.monotonic() + SECONDS / len(RECEIVERS)
             for _ in range(ROUNDS):
                 for row in _raw(receivers):
                     costs[row.method, receivers, row.burst].append(row.cost)
                 for burst, engine in itertools.product(BURSTS, engines):
                     costs[engine.profile, receivers, burst].append(engine.trial(burst))
+                if time.monotonic() > deadline:
+                    break
+                for engine in engines:
+                    engine.keep_alive()
     rows = tuple(
         Row(method=method, receivers=receivers, burst=burst, cost=statistics.median(values))
         for (method, receivers, burst), values in costs.items()

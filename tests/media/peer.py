@@ -43,7 +43,7 @@ _LIBSRTP_PROFILES: Final[dict[SrtpProfile, int]] = {
 }
 
 
-class Refused(Exception):  # noqa: N818
+class Refused(Exception):
     """The engine answered a command with this error code."""
 
 
@@ -200,7 +200,16 @@ class Peer:
         data = self.socket.recv(2048)
         if is_rtcp(data):
             return cast("list[RtcpPacket]", RtcpPacket.parse(self._inbound.unprotect_rtcp(data)))
+        return self.unprotect(data)
+
+    def unprotect(self, data: bytes) -> RtpPacket:
         return RtpPacket.parse(self._inbound.unprotect(data))
+
+    def receive_datagram(self) -> bytes:
+        """The next SRTP packet as it came."""
+        while is_rtcp(data := self.socket.recv(2048)):
+            pass
+        return data
 
     def receive_rtp(self) -> RtpPacket:
         """The next SRTP packet, reports skipped."""

@@ -58,7 +58,8 @@ pub fn run(arguments: &mut Arguments) -> io::Result<()> {
     let mut due = start;
     for run in &runs {
         thread::sleep(due.saturating_duration_since(Instant::now()));
-        due += interval;
+        // A burst that is late does not make the next one early: the two would be taken for one.
+        due = Instant::now() + interval;
         if burst > 1 {
             segments.send(&socket, &to, run)?
         } else {
