@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::command::Kind;
 use crate::egress::flush::Retransmission;
 use crate::event::Path;
 use crate::receive::report::round_trip;
@@ -108,6 +109,9 @@ impl Worker {
         subscription.counters.plis_received += 1;
         let Some(slot) = subscription.track else { return };
         let track = &mut self.objects.tracks[slot];
+        if track.kind != Kind::Video {
+            return;
+        }
         let source = subscription.source().map(|source| source.encoding);
         let Some(encoding) = source.or_else(|| track.target(subscription)) else { return };
         if let Some(encoding) = track.encodings.get_mut(usize::from(encoding)) {

@@ -86,6 +86,8 @@ pub struct Net {
     pub workers: Vec<Worker>,
     pub events: Vec<(usize, Event)>,
     pub link: Link,
+    /// A path whose datagrams are never lost or late.
+    pub spared: Option<Path>,
     pub random: Random,
     pub runs: Vec<usize>,
     flights: BTreeMap<(Instant, u64), Flight>,
@@ -108,6 +110,7 @@ impl Net {
             workers: (0..workers).map(worker).collect(),
             events: Vec::new(),
             link: Link::default(),
+            spared: None,
             random: Random::new(seed),
             runs: Vec::new(),
             flights: BTreeMap::new(),
@@ -125,10 +128,12 @@ impl Net {
     }
 
     fn fly(&mut self, flight: Flight) {
-        if self.random.chance(self.link.loss) {
+        let (Flight::ToWorker(_, path, _) | Flight::ToPeer(path, _)) = &flight;
+        let spared = self.spared == Some(*path);
+        if !spared && self.random.chance(self.link.loss) {
             return;
         }
-        let jitter = self.link.jitter.as_micros() as u64;
+        let jitter = if spared { 0 } else { self.link.jitter.as_micros() as u64 };
         let extra = if jitter > 0 { self.random.below(jitter) } else { 0 };
         self.order += 1;
         self.flights.insert((self.now + self.link.delay + Duration::from_micros(extra), self.order), flight);

@@ -54,8 +54,8 @@ pub struct Stream {
     pub rtx_sequence: u64,
     pub packets: u32,
     pub octets: u32,
-    sent: HashMap<u16, Rtp>,
-    last: (Instant, u32),
+    pub sent: HashMap<u16, Rtp>,
+    pub last: (Instant, u32),
 }
 
 impl Stream {
