@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from aiortc.rtcdtlstransport import RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport, State
@@ -43,7 +42,7 @@ class DatagramLink:
 
     def __init__(self, send: Callable[[bytes], None]) -> None:
         self._output = send
-        self._queue: deque[bytes] = deque(maxlen=_MAX_QUEUE)
+        self._queue: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
         self._closed = False
 
@@ -52,8 +51,9 @@ class DatagramLink:
             self._output(datagram)
 
     def feed(self, datagram: bytes) -> None:
-        self._queue.append(datagram)
-        self._wake()
+        if len(self._queue) < _MAX_QUEUE:
+            self._queue.append(datagram)
+            self._wake()
 
     def close(self) -> None:
         self._closed = True
@@ -68,7 +68,7 @@ class DatagramLink:
                 await self._waiter
             finally:
                 self._waiter = None
-        return self._queue.popleft()
+        return self._queue.pop(0)
 
     async def _send(self, datagram: bytes) -> None:
         if self._closed:
@@ -94,6 +94,7 @@ class DtlsTransport(RTCDtlsTransport):
         """`on_closed` is called once if the peer ends the connection (close_notify or a fatal alert)."""
         self._link = DatagramLink(send)
         super().__init__(cast("RTCIceTransport", self._link), [certificate])
+        del self._rtp_router, self._rtp_header_extensions_map  # several kB for each session, and no RTP comes here
         self._set_role(role)
         self._connection = self._ssl = SSL.Connection(certificate.context)
         if role == "server":

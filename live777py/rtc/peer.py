@@ -18,7 +18,7 @@ from live777py.rtc.negotiation import LocalPeer
 from live777py.rtc.tracks import random_ssrc, subscription_parameters, track_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from live777py.media.engine import MediaEngine
     from live777py.rtc.certificate import Certificate
@@ -79,7 +79,7 @@ class ServerPeer:
         self._dtls: DtlsTransport | None = None
         self._handshake: asyncio.Task[None] | None = None
         self._setup_timer: asyncio.TimerHandle | None = None
-        self._undo = ExitStack()
+        self._undo: list[Callable[[], object]] = []
         self._released: asyncio.Future[None] | None = None
         self._candidates_seen = 0
 
@@ -94,7 +94,7 @@ class ServerPeer:
         if worker is None:
             raise EngineGone("no media worker is left")
         self.worker = worker
-        self._undo.callback(engine.placement.give_back, self._stream, worker, load)
+        self._undo.append(partial(engine.placement.give_back, self._stream, worker, load))
         ice = native.IceParameters(
             role="lite",
             local_ufrag=self._ufrag,
@@ -103,7 +103,7 @@ class ServerPeer:
             remote_pwd=self._remote.ice_pwd,
         )
         commands = [engine.open_transport(self.transport, self, worker=worker, ice=ice)]
-        self._undo.callback(self._release_transport)
+        self._undo.append(self._release_transport)
         self.tracks = tuple((media, engine.next_id()) for media in publish)
         self.subscriptions = tuple((media, engine.next_id()) for media in play)
         try:
@@ -122,7 +122,7 @@ class ServerPeer:
         if self.state == "closed":
             raise Unavailable("the session was closed while it was being set up", retry_after=1)
         self._setup_timer = asyncio.get_running_loop().call_later(SETUP_TIMEOUT, self._end, "setup-timeout")
-        self._undo.callback(self._setup_timer.cancel)
+        self._undo.append(self._stop_setup_timer)
 
     def local(self, candidates: tuple[Candidate, ...], *, ice_lite: bool) -> LocalPeer:
         """Our side, for the answer."""
@@ -147,7 +147,10 @@ class ServerPeer:
         """Undo everything in reverse, before it returns."""
         self.state = "closed"
         self._owner = None
-        self._undo.close()
+        with ExitStack() as stack:
+            for undo in self._undo:
+                stack.callback(undo)
+            self._undo.clear()
 
     async def wait_closed(self) -> None:
         """Until the engine has let go of the transport, close_notify sent."""
@@ -186,7 +189,7 @@ class ServerPeer:
             send=partial(self._engine.send_dtls, self.transport),
             on_closed=partial(self._end, "peer-closed"),
         )
-        self._undo.callback(self._stop_dtls)
+        self._undo.append(self._stop_dtls)
         self._handshake = asyncio.create_task(self._secure(self._dtls), name="dtls handshake")
         self._set_state("connecting")
 
@@ -211,8 +214,7 @@ class ServerPeer:
             self._end("engine-failed")
         else:
             self._handshake = None
-            if self._setup_timer is not None:
-                self._setup_timer.cancel()
+            self._stop_setup_timer()
             self._set_state("connected")
 
     def _set_state(self, state: PeerState) -> None:
@@ -229,6 +231,11 @@ class ServerPeer:
         self.close()
         if owner is not None:
             owner.peer_ended(reason)
+
+    def _stop_setup_timer(self) -> None:
+        if self._setup_timer is not None:
+            self._setup_timer.cancel()
+            self._setup_timer = None
 
     def _stop_dtls(self) -> None:
         if self._handshake is not None:

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
 _HOUSEKEEPING_SECONDS = 1.0
 _RELEASE_AFTER_SESSIONS = 100
+_RELEASE_AFTER_MS = 10_000
 
 _logger = logging.getLogger(__name__)
 
@@ -100,6 +101,7 @@ class StreamManager:
         self._housekeeper: asyncio.TimerHandle | None = None
         self._running = False
         self._closed_since_release = 0
+        self._released_at = 0
 
     async def start(self) -> None:
         for name in self._settings.provisioned:
@@ -356,8 +358,10 @@ class StreamManager:
                 for live in [live for live in self._sessions.values() if live.stream is stream]:
                     self._leave(live, "stream-deleted")
                 self._delete(stream, reason)
-        if self._closed_since_release >= _RELEASE_AFTER_SESSIONS:
+        waited = now - self._released_at >= _RELEASE_AFTER_MS
+        if self._closed_since_release >= (1 if waited else _RELEASE_AFTER_SESSIONS):
             self._closed_since_release = 0
+            self._released_at = now
             release_free_memory()
 
     def _on_sampled(self, silent: Sequence[LiveSession], heard: Sequence[LiveSession]) -> None:

@@ -91,7 +91,7 @@ async def test_nothing_is_left_of_sessions(tmp_path: Path, count: int) -> None:
             )
 
         try:
-            await eventually(settled, within=10)
+            await eventually(settled, within=20)
         except TimeoutError:
             pytest.fail(
                 f"memory {before} -> {process.memory_info().rss}, descriptors {descriptors} -> {process.num_fds()}, "

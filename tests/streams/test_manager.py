@@ -412,11 +412,15 @@ async def test_memory_is_given_back_after_many_have_left(house: House, monkeypat
     monkeypatch.setattr(manager_module, "release_free_memory", lambda: released.append(1))
     monkeypatch.setattr(manager_module, "_RELEASE_AFTER_SESSIONS", 2)
     await house.publish()
+    house.manager._released_at = house.manager._now()
     for expected in (0, 1, 1):
         viewer, _ = await house.play()
         await house.manager.close_session("s", viewer.session)
         house.manager._keep_house()
         assert len(released) == expected
+    house.manager._unix_offset += 10.0
+    house.manager._keep_house()
+    assert len(released) == 2, "the last few are not forgotten"
 
 
 async def test_nothing_is_left_after_many_sessions(house: House) -> None:
