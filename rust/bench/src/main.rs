@@ -1,8 +1,8 @@
 //! Reference loops and load for `make bench`; each prints one JSON document.
 //!
 //! * `live777-bench raw RECEIVERS ROUNDS`: what the kernel charges for the datagrams alone, by `sendto` and by GSO.
-//! * `live777-bench publish PROFILE KEY_HEX SALT_HEX TO FIRST_SEQUENCE BURST BURSTS INTERVAL_MICROS`: sends SRTP video
-//!   from the socket that is its standard input.
+//! * `live777-bench publish PROFILE KEY_HEX SALT_HEX TO FIRST_SEQUENCE BURST BURSTS`: sends SRTP video from the socket
+//!   that is its standard input, and reads it back there.
 
 mod clock;
 mod publish;

@@ -1,9 +1,11 @@
-//! A publisher without WebRTC: VP8 packets of 1200 bytes, encrypted beforehand, sent in bursts at a fixed pace.
+//! A publisher without WebRTC: VP8 packets of 1200 bytes, encrypted beforehand, sent in bursts.
+//!
+//! It is its own last viewer: a burst follows when the one before has come back, so that the gateway is always busy and
+//! two bursts never meet in its socket.
 
-use std::io;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use live777_media::srtp::{MasterKey, Outbound, Profile};
@@ -24,6 +26,9 @@ const KEY_FRAME: [u8; 11] = [0x10, 0x10, 0x02, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x0
 /// Payload descriptor of a packet that continues a frame.
 const CONTINUED: u8 = 0x00;
 
+/// How long a burst may be under way.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Sends, then prints how many packets it was and how long it took.
 pub fn run(arguments: &mut Arguments) -> io::Result<()> {
     let profile: String = arguments.next("PROFILE")?;
@@ -34,9 +39,10 @@ pub fn run(arguments: &mut Arguments) -> io::Result<()> {
     let first_sequence: u16 = arguments.next("FIRST_SEQUENCE")?;
     let burst: usize = arguments.next("BURST")?;
     let bursts: usize = arguments.next("BURSTS")?;
-    let interval = Duration::from_micros(arguments.next("INTERVAL_MICROS")?);
 
-    let socket = Socket::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let mut socket = Socket::from(io::stdin().as_fd().try_clone_to_owned()?);
+    socket.set_nonblocking(false)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
     let to = SockAddr::from(to);
     let mut outbound =
         Outbound::new(profile, &MasterKey::new(&key, &salt)).map_err(|error| invalid(&error.to_string()))?;
@@ -55,18 +61,28 @@ pub fn run(arguments: &mut Arguments) -> io::Result<()> {
 
     let segments = Segments::of(u16::try_from(wire_length).map_err(|_| invalid("BURSTS is zero"))?);
     let start = Instant::now();
-    let mut due = start;
     for run in &runs {
-        thread::sleep(due.saturating_duration_since(Instant::now()));
-        // A burst that is late does not make the next one early: the two would be taken for one.
-        due = Instant::now() + interval;
         if burst > 1 {
             segments.send(&socket, &to, run)?
         } else {
             socket.send_to(run, &to)?
         };
+        await_return(&mut socket, burst)?;
     }
     println!(r#"{{"packets":{},"seconds":{:.4}}}"#, burst * bursts, start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Reads until so many media packets have come; RTCP and STUN do not count.
+fn await_return(socket: &mut Socket, packets: usize) -> io::Result<()> {
+    let mut buffer = [0; 2048];
+    let mut missing = packets;
+    while missing > 0 {
+        let length = socket.read(&mut buffer).map_err(|_| io::Error::other("a burst did not come back"))?;
+        if length > 1 && buffer[1] & 0x7f == PAYLOAD_TYPE {
+            missing -= 1;
+        }
+    }
     Ok(())
 }
 
