@@ -73,7 +73,10 @@ class ServerPeer:
         self._engine = engine
         self._certificate = certificate
         self._owner: PeerOwner | None = owner
-        self._remote = remote
+        self._remote_ufrag = remote.ice_ufrag
+        self._remote_pwd = remote.ice_pwd
+        self._fingerprints = remote.fingerprints
+        self._dtls_role: Literal["client", "server"] = "server" if remote.dtls_role_answer == "passive" else "client"
         self._ufrag = secrets.token_hex(8)
         self._pwd = secrets.token_hex(16)
         self._dtls: DtlsTransport | None = None
@@ -99,8 +102,8 @@ class ServerPeer:
             role="lite",
             local_ufrag=self._ufrag,
             local_pwd=self._pwd,
-            remote_ufrag=self._remote.ice_ufrag,
-            remote_pwd=self._remote.ice_pwd,
+            remote_ufrag=self._remote_ufrag,
+            remote_pwd=self._remote_pwd,
         )
         commands = [engine.open_transport(self.transport, self, worker=worker, ice=ice)]
         self._undo.append(self._release_transport)
@@ -137,7 +140,7 @@ class ServerPeer:
 
     def trickle(self, fragment: Fragment) -> None:
         """Raises `Unprocessable` for an ICE restart or too many candidates; whatever they are, they do no harm."""
-        if fragment.ice_ufrag is not None and fragment.ice_ufrag != self._remote.ice_ufrag:
+        if fragment.ice_ufrag is not None and fragment.ice_ufrag != self._remote_ufrag:
             raise Unprocessable("ICE restarts are not supported; make a new session")
         self._candidates_seen += len(fragment.candidates)
         if self._candidates_seen > MAX_REMOTE_CANDIDATES:
@@ -168,7 +171,7 @@ class ServerPeer:
 
     def dtls_received(self, datagram: bytes) -> None:
         # A client may send its ClientHello on a pair that it has not nominated yet; a server never speaks first.
-        if self._dtls is None and self._remote.dtls_role_answer == "passive":
+        if self._dtls is None and self._dtls_role == "server":
             self._start_dtls()
         if self._dtls is not None:
             self._dtls.datagram_received(datagram)
@@ -185,7 +188,7 @@ class ServerPeer:
             return
         self._dtls = DtlsTransport(
             self._certificate,
-            role="server" if self._remote.dtls_role_answer == "passive" else "client",
+            role=self._dtls_role,
             send=partial(self._engine.send_dtls, self.transport),
             on_closed=partial(self._end, "peer-closed"),
         )
@@ -195,7 +198,7 @@ class ServerPeer:
 
     async def _secure(self, dtls: DtlsTransport) -> None:
         try:
-            keys = await dtls.connect(self._remote.fingerprints)
+            keys = await dtls.connect(self._fingerprints)
             await self._engine.install_keys(
                 self.transport,
                 profile=keys.profile.engine_profile,

@@ -1,4 +1,4 @@
-"""Reads the engine's counters every two seconds into the sessions' meters, and notices peers that fall silent."""
+"""Reads the engine's counters every two seconds into the sessions' meters, and notices publishers that fall silent."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ if TYPE_CHECKING:
     from live777py.media.engine import MediaEngine
     from live777py.media.native import Stats
     from live777py.streams.live import LiveSession
-    from live777py.streams.session import Role
 
 SAMPLE_SECONDS: Final = 2.0
 FRESH_MS: Final = 200
 """A sample younger than this is new enough for the last counters of a session that is being closed."""
-SILENT_MS: Final[Mapping[Role, int]] = {"publish": 5_000, "subscribe": 8_000}
-"""A peer that sent nothing for so long counts as disconnected: no media, or no consent check (every 5 s, RFC 7675)."""
+SILENT_MS: Final = 5_000
+"""A publisher that sent neither RTP nor RTCP for so long counts as disconnected. A viewer may have nothing to say."""
 
 _logger = logging.getLogger(__name__)
 
@@ -28,7 +27,7 @@ _logger = logging.getLogger(__name__)
 class Sampler:
     """`bytes_in` and `bytes_out` are RTP bytes of all sessions that ever were.
 
-    `on_sampled(silent, heard)` is called after each sample with the connected sessions that have just fallen silent,
+    `on_sampled(silent, heard)` is called after each sample with the connected publishers that have just fallen silent,
     and the disconnected ones that were heard again.
     """
 
@@ -110,8 +109,10 @@ class Sampler:
             self._heard[transport.transport] = (transport.packets_received, self._sampled_at if changed else since)
         silent, heard = [], []
         for live in self._sessions.values():
+            if live.session.role == "subscribe":
+                continue
             since = self._heard.get(live.peer.transport, (0, self._sampled_at))[1]
-            is_silent = self._sampled_at - since >= SILENT_MS[live.session.role]
+            is_silent = self._sampled_at - since >= SILENT_MS
             if live.session.state == "connected" and is_silent:
                 silent.append(live)
             elif live.session.state == "disconnected" and not is_silent:

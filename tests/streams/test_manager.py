@@ -372,18 +372,21 @@ async def test_a_session_that_is_deleted_has_its_last_counters(house: House) -> 
 
 async def test_a_silent_publisher_is_disconnected_and_makes_room(house: House) -> None:
     publisher, _ = await house.publish()
+    viewer, _ = await house.play()
     row = fake_media.TransportStats(transport=house.transport(publisher), packets_received=7)
-    house.fake.counters.transports = [row]
+    silent = fake_media.TransportStats(transport=house.transport(viewer))
+    house.fake.counters.transports = [row, silent]
     await sample(house)
-    house.manager._unix_offset += sampler_module.SILENT_MS["publish"] / 1000
+    house.manager._unix_offset += sampler_module.SILENT_MS / 1000
     await sample(house)
     assert house.state(publisher) == "disconnected"
+    assert house.state(viewer) == "connected", "a viewer may have nothing to say"
     row.packets_received = 8
     await sample(house)
     assert house.state(publisher) == "connected"
     with pytest.raises(Conflict):
         await house.manager.publish("s", offer("opus"), client=HERE)
-    house.manager._unix_offset += sampler_module.SILENT_MS["publish"] / 1000
+    house.manager._unix_offset += sampler_module.SILENT_MS / 1000
     await sample(house)
     again, _ = await house.publish()
     assert house.state(again) == "connected"

@@ -90,6 +90,7 @@ impl Objects {
     pub fn remove_transport(&mut self, slot: usize) -> Transport {
         let transport = self.transports.remove(slot);
         self.transport_ids.remove(&transport.id);
+        give_back(&mut self.transports);
         transport
     }
 
@@ -97,6 +98,7 @@ impl Objects {
     pub fn remove_track(&mut self, slot: usize) -> Track {
         let track = self.tracks.remove(slot);
         self.track_ids.remove(&track.id);
+        give_back(&mut self.tracks);
         for &subscription in &track.subscriptions {
             self.subscriptions[subscription].detach();
         }
@@ -113,6 +115,7 @@ impl Objects {
         self.detach(slot);
         let subscription = self.subscriptions.remove(slot);
         self.subscription_ids.remove(&subscription.id);
+        give_back(&mut self.subscriptions);
         let transport = &mut self.transports[subscription.transport];
         transport.subscriptions.retain(|&other| other != slot);
         transport.egress.retransmissions.retain(|again| again.subscription != slot);
@@ -126,5 +129,14 @@ impl Objects {
             subscription.detach();
             self.tracks[track].subscriptions.retain(|&other| other != slot);
         }
+    }
+}
+
+/// Returns the memory of slots at the end that a crowd has left. Each attempt walks all slots, so it is made only when
+/// the number of objects passes a power of two.
+fn give_back<T>(slab: &mut Slab<T>) {
+    let count = slab.len();
+    if (count == 0 || count.is_power_of_two()) && slab.capacity() > 64.max(4 * count) {
+        slab.shrink_to_fit();
     }
 }
