@@ -53,6 +53,7 @@ struct Ready {
 }
 
 /// Buffers of the egress. All keep their memory, so that a burst like one before it allocates nothing.
+#[derive(Default)]
 pub struct Egress {
     arena: Vec<u8>,
     used: usize,
@@ -67,24 +68,6 @@ pub struct Egress {
     pub datagrams: u64,
     /// Calls of `Transmit`.
     pub runs: u64,
-}
-
-impl Default for Egress {
-    fn default() -> Egress {
-        Egress {
-            arena: Vec::new(),
-            used: 0,
-            items: Vec::new(),
-            segments: Vec::new(),
-            ready: Vec::new(),
-            batch: MacBatch::new(),
-            batched: 0,
-            affected: Vec::new(),
-            epoch: 0,
-            datagrams: 0,
-            runs: 0,
-        }
-    }
 }
 
 impl Egress {

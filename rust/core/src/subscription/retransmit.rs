@@ -8,8 +8,11 @@ const SLOTS: usize = 256;
 /// slot wins: forgetting one costs a duplicate, never a loss.
 #[derive(Debug, Default)]
 pub struct Retransmissions {
-    slots: Option<Box<[Option<(u64, Instant)>; SLOTS]>>,
+    slots: Option<Box<[Slot; SLOTS]>>,
 }
+
+/// A number and when it was sent again.
+type Slot = Option<(u64, Instant)>;
 
 impl Retransmissions {
     /// Whether the packet may be sent again now; if so, this is remembered.

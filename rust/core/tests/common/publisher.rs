@@ -195,6 +195,8 @@ pub struct Publisher {
     pub clock_ahead: u64,
     pub keep_rtcp: bool,
     pub transport_sequence: Option<u16>,
+    /// Key frame requests are counted and ignored, as OBS does.
+    pub deaf: bool,
     reports_at: Instant,
     queue: Vec<(Path, Vec<u8>)>,
     start: Instant,
@@ -210,6 +212,7 @@ impl Publisher {
             clock_ahead: 5000,
             keep_rtcp: true,
             transport_sequence: None,
+            deaf: false,
             reports_at: now + Duration::from_millis(500),
             queue: Vec::new(),
             start: now,
@@ -219,7 +222,18 @@ impl Publisher {
     fn ntp(&self, now: Instant) -> u64 {
         let elapsed = now - self.start;
         let seconds = 3_900_000_000 + self.clock_ahead + elapsed.as_secs();
-        seconds << 32 | (u64::from(elapsed.subsec_micros()) << 32) / 1_000_000
+        (seconds << 32) | ((u64::from(elapsed.subsec_micros()) << 32) / 1_000_000)
+    }
+
+    /// A sealed sender report of one stream.
+    pub fn sender_report(&mut self, stream: usize, now: Instant) -> Vec<u8> {
+        let ntp = self.ntp(now);
+        let stream = &self.streams[stream];
+        let (at, timestamp) = stream.last;
+        let ahead = (now - at).as_micros() as u64 * u64::from(stream.clock_rate) / 1_000_000;
+        let rtp = timestamp.wrapping_add(ahead as u32);
+        let report = wire::write_sender_report(stream.ssrc, ntp, rtp, stream.packets, stream.octets);
+        self.session.seal_rtcp(&report)
     }
 
     /// Seals a packet of a stream under a number of its own and queues it.
@@ -279,7 +293,7 @@ impl Peer for Publisher {
                 Rtcp::Pli { media, .. } | Rtcp::Fir { ssrc: media } => {
                     if let Some(stream) = self.streams.iter_mut().find(|stream| stream.ssrc == *media) {
                         stream.plis += 1;
-                        stream.force_key = true;
+                        stream.force_key = !self.deaf;
                     }
                 }
                 _ => {}
@@ -304,13 +318,8 @@ impl Peer for Publisher {
         if self.sender_reports && now >= self.reports_at {
             self.reports_at = now + Duration::from_secs(1);
             for index in 0..self.streams.len() {
-                let stream = &self.streams[index];
-                let (at, timestamp) = stream.last;
-                let ahead = (now - at).as_micros() as u64 * u64::from(stream.clock_rate) / 1_000_000;
-                let rtp = timestamp.wrapping_add(ahead as u32);
-                let report = wire::write_sender_report(stream.ssrc, self.ntp(now), rtp, stream.packets, stream.octets);
-                let sealed = self.session.seal_rtcp(&report);
-                out.push((self.session.path, sealed));
+                let report = self.sender_report(index, now);
+                out.push((self.session.path, report));
             }
         }
         out.append(&mut self.queue);
