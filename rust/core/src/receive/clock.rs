@@ -47,8 +47,12 @@ pub struct PublisherClock {
 const DRIFT_PER_SECOND: Duration = Duration::from_micros(200);
 
 impl PublisherClock {
-    /// Notes a sender report and returns when, on our clock, its media was sampled.
+    /// Notes a sender report and returns when, on our clock, its media was sampled. A sender without a wall clock says 0
+    /// (RFC 3550 section 6.4.1): then it is the arrival.
     pub fn sender_report(&mut self, now: Instant, info: &SenderInfo) -> Instant {
+        if info.ntp == 0 {
+            return now;
+        }
         if self.instant_of(info.ntp).is_none_or(|expected| {
             let age = self.best.map_or(Duration::ZERO, |(_, at)| now.saturating_duration_since(at));
             let allowed = DRIFT_PER_SECOND.mul_f64(age.as_secs_f64());
@@ -67,7 +71,9 @@ impl PublisherClock {
             let (seconds, fraction) = (units >> 32, units & 0xffff_ffff);
             (seconds < 36_000).then(|| Duration::new(seconds, ((fraction * 1_000_000_000) >> 32) as u32))
         };
-        if ntp >= reference { at.checked_add(span(ntp - reference)?) } else { at.checked_sub(span(reference - ntp)?) }
+        // Serial arithmetic: the era of NTP ends in 2036.
+        let ahead = ntp.wrapping_sub(reference);
+        if ahead < 1 << 63 { at.checked_add(span(ahead)?) } else { at.checked_sub(span(ahead.wrapping_neg())?) }
     }
 }
 
@@ -83,6 +89,29 @@ mod tests {
         assert_eq!(ntp >> 32, 1_000_000 + UNIX_EPOCH);
         assert_eq!(ntp as u32, 0xc000_0000);
         assert_eq!(clock.abs_send_time(epoch + Duration::from_secs(64)), clock.abs_send_time(epoch));
+    }
+
+    #[test]
+    fn the_end_of_the_era() {
+        let start = Instant::now() + Duration::from_secs(10);
+        let report = |ntp: u64| SenderInfo { ntp, rtp_timestamp: 0, packets: 0, octets: 0 };
+        let mut clock = PublisherClock::default();
+        clock.sender_report(start, &report(u64::MAX - (1 << 32) + 1));
+        assert_eq!(clock.instant_of(1 << 32), Some(start + Duration::from_secs(2)));
+        clock.sender_report(start + Duration::from_secs(2), &report(1 << 32));
+        assert_eq!(clock.instant_of(u64::MAX - (1 << 32) + 1), Some(start));
+    }
+
+    #[test]
+    fn a_sender_without_a_wall_clock() {
+        let start = Instant::now();
+        let report = SenderInfo { ntp: 0, rtp_timestamp: 0, packets: 0, octets: 0 };
+        let mut clock = PublisherClock::default();
+        for second in 0..3 {
+            let now = start + Duration::from_secs(second);
+            assert_eq!(clock.sender_report(now, &report), now);
+        }
+        assert_eq!(clock.instant_of(0), None);
     }
 
     #[test]

@@ -21,6 +21,8 @@ struct Slot<M> {
 
 /// Slots at the start.
 const INITIAL: usize = 64;
+/// The memory of a slot grows in such steps, so that the next packet of about the size finds room in it.
+const SLOT_STEP: usize = 256;
 
 impl<M: Copy> History<M> {
     /// At most `bound` packets (rounded up to a power of two).
@@ -47,6 +49,9 @@ impl<M: Copy> History<M> {
         let slot = &mut self.slots[slot];
         slot.entry = Some((sequence, now, memo));
         slot.bytes.clear();
+        if slot.bytes.capacity() < packet.len() {
+            slot.bytes.reserve_exact(packet.len().next_multiple_of(SLOT_STEP));
+        }
         slot.bytes.extend_from_slice(packet);
     }
 
@@ -112,6 +117,22 @@ mod tests {
             history.insert(start + Duration::from_millis(50) * sequence as u32, sequence, (), &[0; 100]);
         }
         assert!(history.memory() < 2 * INITIAL * 300);
+    }
+
+    #[test]
+    fn no_memory_is_taken_once_it_is_warm() {
+        let mut now = Instant::now();
+        let mut history = History::new(256);
+        let mut warm = 0;
+        for sequence in 0..2000u64 {
+            now += Duration::from_millis(1);
+            history.insert(now, sequence, (), &vec![7; 1100 + sequence as usize % 180]);
+            if sequence == 600 {
+                warm = history.memory();
+            }
+        }
+        assert_eq!(history.memory(), warm);
+        assert!(warm < 256 * 1400, "{warm}");
     }
 
     #[test]

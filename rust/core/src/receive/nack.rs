@@ -1,6 +1,6 @@
 //! Which packets of an encoding are missing, and when to ask for them (RFC 4585 section 6.2.1).
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// A gap of fewer packets behind the newest may be mere reordering...
@@ -9,6 +9,8 @@ const REORDER_PACKETS: u64 = 2;
 const REORDER_TIME: Duration = Duration::from_millis(10);
 /// Shortest time between two requests for a packet.
 const MIN_INTERVAL: Duration = Duration::from_millis(20);
+/// Assumed until a round trip was measured.
+const UNKNOWN_RTT: Duration = Duration::from_millis(100);
 /// Requests for a packet before it is given up...
 const MAX_TRIES: u32 = 10;
 /// ...or this time since it was missed first.
@@ -38,6 +40,7 @@ pub enum Arrival {
 
 #[derive(Clone, Copy, Debug)]
 struct Missing {
+    sequence: u64,
     since: Instant,
     next: Instant,
     tries: u32,
@@ -47,7 +50,10 @@ struct Missing {
 #[derive(Debug, Default)]
 pub struct NackGenerator {
     highest: Option<u64>,
-    missing: BTreeMap<u64, Missing>,
+    /// Ascending by number, and so by age.
+    missing: VecDeque<Missing>,
+    /// Not later than the earliest `next`.
+    due: Option<Instant>,
     given_up: u64,
 }
 
@@ -59,55 +65,56 @@ impl NackGenerator {
             return Arrival::InOrder;
         };
         if sequence <= highest {
-            return match self.missing.remove(&sequence) {
-                Some(missing) => Arrival::Late { repaired: missing.tries > 0 },
-                None => Arrival::Duplicate,
-            };
+            return self.close(sequence);
         }
         self.highest = Some(sequence);
         let gap = sequence - highest - 1;
-        if gap == 0 {
-            return Arrival::InOrder;
-        }
         if gap > MAX_GAP {
             self.given_up += self.missing.len() as u64;
             self.missing.clear();
+            self.due = None;
             return Arrival::Jump;
         }
-        for lost in highest + 1..sequence {
-            let patience = if sequence - lost > REORDER_PACKETS { Duration::ZERO } else { REORDER_TIME };
-            self.missing.insert(lost, Missing { since: now, next: now + patience, tries: 0 });
+        let next = now + REORDER_TIME;
+        self.missing.extend((highest + 1..sequence).map(|sequence| Missing { sequence, since: now, next, tries: 0 }));
+        if gap > 0 {
+            self.hasten(next);
+            let excess = self.missing.len().saturating_sub(MAX_MISSING);
+            self.missing.drain(..excess);
+            self.given_up += excess as u64;
         }
-        while self.missing.len() > MAX_MISSING {
-            self.missing.pop_first();
-            self.given_up += 1;
-        }
-        Arrival::Gap
+        self.lose_patience(now, sequence);
+        if gap == 0 { Arrival::InOrder } else { Arrival::Gap }
     }
 
     /// Appends the numbers to ask for now, in order. `rtt` spaces the next request for each.
     pub fn poll(&mut self, now: Instant, rtt: Option<Duration>, out: &mut Vec<u16>) {
-        let interval = rtt.unwrap_or(Duration::from_millis(100)).max(MIN_INTERVAL);
+        if self.due.is_none_or(|due| due > now) {
+            return;
+        }
+        let interval = rtt.unwrap_or(UNKNOWN_RTT).max(MIN_INTERVAL);
         let given_up = &mut self.given_up;
-        self.missing.retain(|&sequence, missing| {
-            if missing.next > now {
-                return true;
+        let mut due: Option<Instant> = None;
+        self.missing.retain_mut(|missing| {
+            if missing.next <= now {
+                if missing.tries >= MAX_TRIES || now.saturating_duration_since(missing.since) >= GIVE_UP {
+                    *given_up += 1;
+                    return false;
+                }
+                // Each try waits a quarter longer: a repair that is slow to come is not asked for over and over.
+                missing.next = now + interval + interval * missing.tries / 4;
+                missing.tries += 1;
+                out.push(missing.sequence as u16);
             }
-            if missing.tries >= MAX_TRIES || now.saturating_duration_since(missing.since) >= GIVE_UP {
-                *given_up += 1;
-                return false;
-            }
-            missing.tries += 1;
-            // Each try waits a quarter longer: a repair that is slow to come is not asked for over and over.
-            missing.next = now + interval + interval * (missing.tries - 1) / 4;
-            out.push(sequence as u16);
+            due = Some(due.map_or(missing.next, |due| due.min(missing.next)));
             true
         });
+        self.due = due;
     }
 
-    /// When `poll` has something to do.
+    /// When `poll` has something to do, or a little sooner.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.missing.values().map(|missing| missing.next).min()
+        self.due
     }
 
     /// Packets missed for good so far.
@@ -119,11 +126,45 @@ impl NackGenerator {
     pub fn missing(&self) -> usize {
         self.missing.len()
     }
+
+    fn close(&mut self, sequence: u64) -> Arrival {
+        let Ok(index) = self.missing.binary_search_by_key(&sequence, |missing| missing.sequence) else {
+            return Arrival::Duplicate;
+        };
+        let repaired = self.missing.remove(index).is_some_and(|missing| missing.tries > 0);
+        if self.missing.is_empty() {
+            self.due = None;
+        }
+        Arrival::Late { repaired }
+    }
+
+    /// What has fallen too far behind the newest packet is asked for at once.
+    fn lose_patience(&mut self, now: Instant, newest: u64) {
+        let mut hasty = false;
+        // The youngest are at the back. Behind one that is due or has been asked for, all are.
+        for missing in self.missing.iter_mut().rev() {
+            if missing.tries > 0 || missing.next <= now {
+                break;
+            }
+            if newest - missing.sequence > REORDER_PACKETS {
+                missing.next = now;
+                hasty = true;
+            }
+        }
+        if hasty {
+            self.hasten(now);
+        }
+    }
+
+    fn hasten(&mut self, next: Instant) {
+        self.due = Some(self.due.map_or(next, |due| due.min(next)));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn polled(generator: &mut NackGenerator, now: Instant, rtt: Duration) -> Vec<u16> {
         let mut out = Vec::new();
@@ -144,6 +185,86 @@ mod tests {
         assert_eq!(polled(&mut generator, later, MIN_INTERVAL), [104]);
         assert_eq!(generator.received(later, 101), Arrival::Late { repaired: true });
         assert_eq!(generator.received(later, 101), Arrival::Duplicate);
+    }
+
+    #[test]
+    fn two_later_packets_end_the_patience() {
+        let now = Instant::now();
+        let mut generator = NackGenerator::default();
+        generator.received(now, 65_535);
+        assert_eq!(generator.received(now, 65_537), Arrival::Gap);
+        assert_eq!(generator.received(now, 65_538), Arrival::InOrder);
+        assert_eq!(polled(&mut generator, now, MIN_INTERVAL), []);
+        assert_eq!(generator.received(now, 65_539), Arrival::InOrder);
+        assert_eq!(generator.poll_timeout(), Some(now));
+        assert_eq!(polled(&mut generator, now, MIN_INTERVAL), [0]);
+        assert_eq!(polled(&mut generator, now, MIN_INTERVAL), []);
+    }
+
+    #[test]
+    fn reordering_alone_asks_for_nothing() {
+        let now = Instant::now();
+        let mut generator = NackGenerator::default();
+        for sequence in [1, 3, 2, 5, 6, 4] {
+            generator.received(now, sequence);
+        }
+        assert_eq!((generator.poll_timeout(), generator.missing(), generator.given_up()), (None, 0, 0));
+    }
+
+    #[test]
+    fn tries_are_bounded_where_the_round_trip_is_short() {
+        let now = Instant::now();
+        let mut generator = NackGenerator::default();
+        generator.received(now, 1);
+        generator.received(now, 3);
+        let mut tries = 0;
+        while let Some(next) = generator.poll_timeout() {
+            tries += polled(&mut generator, next, Duration::ZERO).len();
+        }
+        assert_eq!((tries, generator.given_up()), (10, 1));
+    }
+
+    #[test]
+    fn the_oldest_give_way() {
+        let now = Instant::now();
+        let mut generator = NackGenerator::default();
+        for sequence in [0, 400, 800] {
+            generator.received(now, sequence);
+        }
+        assert_eq!((generator.missing() as u64, generator.given_up()), (500, 399 * 2 - 500));
+        assert_eq!(generator.received(now, 1), Arrival::Duplicate);
+        assert_eq!(generator.received(now, 799), Arrival::Late { repaired: false });
+    }
+
+    proptest! {
+        /// Against a list of what did not come, whatever comes when.
+        #[test]
+        fn asks_for_what_is_missing_and_nothing_else(
+            steps in proptest::collection::vec((0u64..6, 0u64..4, 0u64..15), 1..200)
+        ) {
+            let mut now = Instant::now();
+            let mut generator = NackGenerator::default();
+            let mut came = std::collections::BTreeSet::new();
+            let mut newest = 100u64;
+            for (ahead, back, millis) in steps {
+                now += Duration::from_millis(millis);
+                newest += ahead;
+                let sequence = newest - back.min(newest - 100);
+                let arrival = generator.received(now, sequence);
+                let known = came.contains(&sequence) || came.first().is_some_and(|&first| sequence < first);
+                prop_assert_eq!(arrival == Arrival::Duplicate, known);
+                if known {
+                    continue;
+                }
+                came.insert(sequence);
+                prop_assert!(generator.poll_timeout().is_some() == (generator.missing() > 0));
+                let asked = polled(&mut generator, now, Duration::from_millis(30));
+                prop_assert!(asked.iter().all(|&lost| !came.contains(&u64::from(lost))));
+                prop_assert!(generator.poll_timeout().is_none_or(|next| next > now));
+            }
+            let expected = came.last().unwrap() + 1 - came.first().unwrap();
+            prop_assert_eq!(generator.missing() as u64 + generator.given_up(), expected - came.len() as u64);
+        }
     }
 
     #[test]

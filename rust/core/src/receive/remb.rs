@@ -8,8 +8,11 @@ const MIN: f64 = 100_000.0;
 const MAX: f64 = 100_000_000.0;
 /// Where a new publisher may start, bit/s.
 const START: f64 = 1_000_000.0;
-/// Growth per second while little is lost.
+/// Growth per second while little is lost...
 const GROWTH: f64 = 1.5;
+/// ...and near a rate that was too much, until this long has passed since.
+const CAREFUL_GROWTH: f64 = 1.08;
+const CAREFUL: Duration = Duration::from_secs(20);
 /// More than this and it no longer grows.
 const TOLERATED_LOSS: f64 = 0.02;
 /// More than this and it shrinks.
@@ -23,11 +26,12 @@ pub struct RembEstimate {
     bitrate: f64,
     bytes: u64,
     at: Option<Instant>,
+    lossy_at: Option<Instant>,
 }
 
 impl Default for RembEstimate {
     fn default() -> RembEstimate {
-        RembEstimate { bitrate: START, bytes: 0, at: None }
+        RembEstimate { bitrate: START, bytes: 0, at: None, lossy_at: None }
     }
 }
 
@@ -46,9 +50,12 @@ impl RembEstimate {
         let span = now.saturating_duration_since(before).max(Duration::from_millis(1)).as_secs_f64();
         let rate = std::mem::take(&mut self.bytes) as f64 * 8.0 / span;
         if fraction_lost > HIGH_LOSS {
+            self.lossy_at = Some(now);
             self.bitrate = (self.bitrate.min(rate * 2.0)) * (1.0 - 0.5 * fraction_lost);
         } else if fraction_lost < TOLERATED_LOSS {
-            let grown = self.bitrate * GROWTH.powf(span.min(2.0));
+            let careful = self.lossy_at.is_some_and(|at| now.saturating_duration_since(at) < CAREFUL);
+            let growth = if careful { CAREFUL_GROWTH } else { GROWTH };
+            let grown = self.bitrate * growth.powf(span.min(2.0));
             self.bitrate = grown.min((rate * HEADROOM).max(self.bitrate));
         }
         if fraction_lost <= HIGH_LOSS {
@@ -79,6 +86,33 @@ mod tests {
     fn ramps_up_to_what_is_wanted() {
         assert!(after(10, 8_000_000.0, 0.0) > 8_000_000.0);
         assert!(after(60, 2_000_000.0, 0.0) < 2_000_000.0 * HEADROOM * GROWTH);
+    }
+
+    #[test]
+    fn finds_a_narrow_path_and_stays_near_it() {
+        const PATH: f64 = 3_000_000.0;
+        let start = Instant::now();
+        let mut estimate = RembEstimate::default();
+        let mut allowed = START;
+        for second in 0..120 {
+            estimate.received((allowed.min(PATH) / 8.0) as usize);
+            let lost = (1.0 - PATH / allowed).max(0.0);
+            allowed = estimate.update(start + Duration::from_secs(second), lost) as f64;
+            assert!(second < 10 || (0.8 * PATH..1.4 * PATH).contains(&allowed), "{second} s: {allowed}");
+        }
+    }
+
+    #[test]
+    fn a_burst_of_loss_is_made_good() {
+        let start = Instant::now();
+        let mut estimate = RembEstimate::default();
+        let mut allowed = START;
+        for second in 0..40 {
+            estimate.received((allowed.min(4_000_000.0) / 8.0) as usize);
+            let lost = if second == 5 { 0.4 } else { 0.0 };
+            allowed = estimate.update(start + Duration::from_secs(second), lost) as f64;
+        }
+        assert!(allowed > 4_000_000.0, "{allowed}");
     }
 
     #[test]

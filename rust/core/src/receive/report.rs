@@ -4,6 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::rtcp::{ReportBlock, SenderInfo};
 
+/// A longer jump is a new start, not loss (RFC 3550 A.1).
+const MAX_DROPOUT: u64 = 3000;
+
 /// Statistics of one SSRC. Sequence numbers are extended ones.
 #[derive(Debug, Default)]
 pub struct ReceptionStats {
@@ -22,6 +25,10 @@ pub struct ReceptionStats {
 impl ReceptionStats {
     /// Notes a packet that is no retransmission. `clock_rate` in Hz.
     pub fn received(&mut self, now: Instant, sequence: u64, timestamp: u32, clock_rate: u32) {
+        if self.first.is_some() && sequence > self.highest + MAX_DROPOUT {
+            // RFC 3550 A.1: the source has started anew. What it skipped was never sent.
+            *self = ReceptionStats { last_sr: self.last_sr, ..ReceptionStats::default() };
+        }
         self.received += 1;
         let epoch = *self.epoch.get_or_insert(now);
         if self.first.is_none_or(|first| sequence < first) {
@@ -64,7 +71,8 @@ impl ReceptionStats {
             ssrc,
             fraction_lost,
             cumulative_lost: expected.cast_signed().saturating_sub_unsigned(self.received) as i32,
-            highest_sequence: self.highest as u32,
+            // The unwrapper begins in the second cycle, RFC 3550 in the first.
+            highest_sequence: self.highest.wrapping_sub(1 << 16) as u32,
             jitter: self.jitter(),
             last_sr,
             delay_since_last_sr,
@@ -79,7 +87,8 @@ pub fn round_trip(block: &ReportBlock, ntp_now: u64) -> Option<Duration> {
         return None;
     }
     let units = ((ntp_now >> 16) as u32).wrapping_sub(block.last_sr).wrapping_sub(block.delay_since_last_sr);
-    // In 1/65536 s; a negative or huge value is a peer whose clock lies.
+    // In 1/65536 s. The rounding of three stamps may make a short trip negative; more is a peer whose clock lies.
+    let units = if units >= 2u32.wrapping_neg() { 0 } else { units };
     (units < 60 << 16).then(|| Duration::from_micros((u64::from(units) * 1_000_000) >> 16))
 }
 
@@ -100,10 +109,44 @@ mod tests {
             }
         }
         let block = stats.report(start, 1).unwrap();
-        assert_eq!((block.cumulative_lost, block.highest_sequence), (9, 70_098));
+        assert_eq!((block.cumulative_lost, block.highest_sequence), (9, 70_098 - 65_536));
         assert_eq!(block.fraction_lost, (9 * 256 / 99) as u8);
         assert!((30..=48).contains(&block.jitter), "{}", block.jitter);
         assert_eq!(stats.report(start, 1).unwrap().fraction_lost, 0);
+    }
+
+    #[test]
+    fn a_late_first_packet_and_duplicates() {
+        let now = Instant::now();
+        let mut stats = ReceptionStats::default();
+        for sequence in [70_005, 70_004, 70_006, 70_006, 70_006] {
+            stats.received(now, sequence, 0, 90_000);
+        }
+        let block = stats.report(now, 1).unwrap();
+        assert_eq!((block.cumulative_lost, block.fraction_lost), (-2, 0));
+    }
+
+    #[test]
+    fn a_new_start_is_no_loss() {
+        let now = Instant::now();
+        let mut stats = ReceptionStats::default();
+        stats.sender_report(now, &SenderInfo { ntp: 5 << 32, rtp_timestamp: 0, packets: 0, octets: 0 });
+        for sequence in (70_000..70_010).chain(120_000..120_010) {
+            stats.received(now, sequence, 0, 90_000);
+        }
+        let block = stats.report(now, 1).unwrap();
+        assert_eq!((block.cumulative_lost, block.fraction_lost, block.last_sr), (0, 0, 5 << 16));
+    }
+
+    #[test]
+    fn timestamps_that_wrap_are_no_jitter() {
+        let start = Instant::now();
+        let mut stats = ReceptionStats::default();
+        for step in 0..100u32 {
+            let timestamp = (u32::MAX - 9_600).wrapping_add(step * 960);
+            stats.received(start + Duration::from_millis(20) * step, u64::from(70_000 + step), timestamp, 48_000);
+        }
+        assert_eq!(stats.jitter(), 0);
     }
 
     #[test]
@@ -112,6 +155,7 @@ mod tests {
         let block = ReportBlock { last_sr: (ntp(10) >> 16) as u32, delay_since_last_sr: 1 << 16, ..Default::default() };
         assert_eq!(round_trip(&block, ntp(11) + (1 << 31)), Some(Duration::from_millis(500)));
         assert_eq!(round_trip(&block, ntp(10)), None);
+        assert_eq!(round_trip(&block, ntp(11) - (2 << 16)), Some(Duration::ZERO));
         assert_eq!(round_trip(&ReportBlock::default(), ntp(10)), None);
     }
 }

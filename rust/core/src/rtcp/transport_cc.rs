@@ -111,8 +111,7 @@ impl Chunk {
 
     fn len(self) -> usize {
         match self {
-            // A run of nothing must not stand still.
-            Chunk::Run { len, .. } => len.max(1),
+            Chunk::Run { len, .. } => len,
             Chunk::OneBit(_) => 14,
             Chunk::TwoBit(_) => 7,
         }

@@ -91,7 +91,7 @@ impl<'a> Elements<'a> {
         // RFC 8285 section 4.3: the low four bits of the two-byte profile are the application's.
         let two_byte = profile & 0xfff0 == 0x1000;
         let known = two_byte || profile == 0xbede;
-        let end = if known { (start + len).min(packet.len()) } else { start };
+        let end = if known { start + len } else { start }.min(packet.len());
         Elements { packet, at: start, end, two_byte }
     }
 }
@@ -160,6 +160,13 @@ mod tests {
     #[test]
     fn an_unknown_profile_has_no_elements() {
         assert_eq!(elements(0xabcd, &[0x10, 7]), []);
+    }
+
+    #[test]
+    fn a_packet_that_was_cut_after_its_header_was_read() {
+        for profile in [0xbede, 0x1000, 0xabcd] {
+            assert_eq!(Elements::new(&[1, 2], profile, 20, 8).count(), 0);
+        }
     }
 
     #[test]

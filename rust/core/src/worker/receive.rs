@@ -143,7 +143,7 @@ impl Worker {
         self.receive(now, binding, &received)
     }
 
-    /// Numbers a packet, looks into its payload and lets it flow. Returns true if it leaves a gap behind.
+    /// Numbers a packet, looks into its payload and lets it flow. Returns true if a packet is to be asked for, now or soon.
     fn receive(&mut self, now: Instant, binding: Binding, received: &Received<'_>) -> Result<bool, Reason> {
         let track = &mut self.objects.tracks[binding.track];
         let codec = track.codec(received.payload_type).ok_or(Reason::UnknownPayloadType)?;
@@ -158,6 +158,7 @@ impl Worker {
             encoding.unwrapper.unwrap(received.sequence)
         };
         let arrival = encoding.nacks.received(now, sequence);
+        let asks_now = encoding.nacks.poll_timeout().is_some_and(|due| due <= now);
         if !received.repaired {
             encoding.reception.received(now, sequence, header.timestamp, clock_rate);
         }
@@ -193,7 +194,7 @@ impl Worker {
         if arrival == Arrival::Jump {
             self.want_key_frames_for_all(now, binding.track);
         }
-        Ok(arrival == Arrival::Gap)
+        Ok(arrival == Arrival::Gap || asks_now)
     }
 
     /// Lets a packet flow: to its viewers, to other workers, into the history. Packets of other workers join here.
