@@ -42,6 +42,8 @@ pub enum Arrival {
 struct Missing {
     sequence: u64,
     since: Instant,
+    /// When it was asked for last.
+    asked: Instant,
     next: Instant,
     tries: u32,
 }
@@ -54,6 +56,8 @@ pub struct NackGenerator {
     missing: VecDeque<Missing>,
     /// Not later than the earliest `next`.
     due: Option<Instant>,
+    /// Smoothed time from a request to its answer.
+    response: Option<Duration>,
     given_up: u64,
 }
 
@@ -65,7 +69,7 @@ impl NackGenerator {
             return Arrival::InOrder;
         };
         if sequence <= highest {
-            return self.close(sequence);
+            return self.close(now, sequence);
         }
         self.highest = Some(sequence);
         let gap = sequence - highest - 1;
@@ -76,7 +80,13 @@ impl NackGenerator {
             return Arrival::Jump;
         }
         let next = now + REORDER_TIME;
-        self.missing.extend((highest + 1..sequence).map(|sequence| Missing { sequence, since: now, next, tries: 0 }));
+        self.missing.extend((highest + 1..sequence).map(|sequence| Missing {
+            sequence,
+            since: now,
+            asked: now,
+            next,
+            tries: 0,
+        }));
         if gap > 0 {
             self.hasten(next);
             let excess = self.missing.len().saturating_sub(MAX_MISSING);
@@ -87,12 +97,14 @@ impl NackGenerator {
         if gap == 0 { Arrival::InOrder } else { Arrival::Gap }
     }
 
-    /// Appends the numbers to ask for now, in order. `rtt` spaces the next request for each.
+    /// Appends the numbers to ask for now, in order. The next request for each is spaced by how long answers took so far,
+    /// until the first by `rtt`.
     pub fn poll(&mut self, now: Instant, rtt: Option<Duration>, out: &mut Vec<u16>) {
         if self.due.is_none_or(|due| due > now) {
             return;
         }
-        let interval = rtt.unwrap_or(UNKNOWN_RTT).max(MIN_INTERVAL);
+        let response = self.response.map(|response| response * 5 / 4);
+        let interval = response.or(rtt).unwrap_or(UNKNOWN_RTT).max(MIN_INTERVAL);
         let given_up = &mut self.given_up;
         let mut due: Option<Instant> = None;
         self.missing.retain_mut(|missing| {
@@ -104,6 +116,7 @@ impl NackGenerator {
                 // Each try waits a quarter longer: a repair that is slow to come is not asked for over and over.
                 missing.next = now + interval + interval * missing.tries / 4;
                 missing.tries += 1;
+                missing.asked = now;
                 out.push(missing.sequence as u16);
             }
             due = Some(due.map_or(missing.next, |due| due.min(missing.next)));
@@ -127,15 +140,20 @@ impl NackGenerator {
         self.missing.len()
     }
 
-    fn close(&mut self, sequence: u64) -> Arrival {
-        let Ok(index) = self.missing.binary_search_by_key(&sequence, |missing| missing.sequence) else {
+    fn close(&mut self, now: Instant, sequence: u64) -> Arrival {
+        let index = self.missing.binary_search_by_key(&sequence, |missing| missing.sequence).ok();
+        let Some(missing) = index.and_then(|index| self.missing.remove(index)) else {
             return Arrival::Duplicate;
         };
-        let repaired = self.missing.remove(index).is_some_and(|missing| missing.tries > 0);
         if self.missing.is_empty() {
             self.due = None;
         }
-        Arrival::Late { repaired }
+        // After a second request nobody knows which one was answered (Karn's rule).
+        if missing.tries == 1 {
+            let took = now.saturating_duration_since(missing.asked);
+            self.response = Some(self.response.map_or(took, |response| (response * 7 + took) / 8));
+        }
+        Arrival::Late { repaired: missing.tries > 0 }
     }
 
     /// What has fallen too far behind the newest packet is asked for at once.
@@ -222,6 +240,30 @@ mod tests {
             tries += polled(&mut generator, next, Duration::ZERO).len();
         }
         assert_eq!((tries, generator.given_up()), (10, 1));
+    }
+
+    #[test]
+    fn the_time_an_answer_takes_spaces_the_next_requests() {
+        let start = Instant::now();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        let mut generator = NackGenerator::default();
+        let mut asked = Vec::new();
+        for sequence in [1, 5] {
+            generator.received(start, sequence);
+        }
+        generator.poll(start, None, &mut asked);
+        assert_eq!((asked.as_slice(), generator.received(at(40), 2)), (&[2][..], Arrival::Late { repaired: true }));
+        generator.poll(at(100), None, &mut asked);
+        assert_eq!(asked, [2, 3, 4]);
+        assert_eq!(generator.poll_timeout(), Some(at(150)));
+        // An answer after a second request teaches nothing.
+        generator.poll(at(150), None, &mut asked);
+        generator.received(at(151), 3);
+        generator.received(at(151), 4);
+        generator.received(at(160), 9);
+        generator.poll(at(160), None, &mut asked);
+        generator.poll(at(170), None, &mut asked);
+        assert_eq!(generator.poll_timeout(), Some(at(210)));
     }
 
     #[test]
