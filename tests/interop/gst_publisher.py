@@ -51,7 +51,8 @@ def main() -> int:
         element.emit("set-remote-description", description, Gst.Promise.new())
 
     def on_offer(promise: Gst.Promise, element: Gst.Element) -> None:
-        offer = promise.get_reply().get_value("offer")
+        reply = promise.get_reply()  # the offer lives as long as the reply
+        offer = reply.get_value("offer")
         element.emit("set-local-description", offer, Gst.Promise.new())
 
     def on_negotiation_needed(element: Gst.Element) -> None:
