@@ -10,6 +10,7 @@ use pyo3::types::PyBytes;
 
 use crate::error::describe;
 use crate::queue::{Notification, Value};
+use crate::record::record;
 use crate::stats::Stats;
 
 /// The answer to the command that carried `request`. `value` is set by `stats` and `dump`.
@@ -44,45 +45,27 @@ impl Response {
     }
 }
 
-/// Declares an event class and its repr, which is its fields.
-macro_rules! event {
-    ($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* }) => {
-        $(#[$doc])*
-        #[derive(Debug)]
-        #[pyclass(frozen, get_all, module = "live777py._media")]
-        pub struct $name { $($field: $type),* }
-
-        #[pymethods]
-        impl $name {
-            fn __repr__(&self) -> String {
-                let fields = [$(format!(concat!(stringify!($field), "={:?}"), self.$field)),*];
-                format!(concat!(stringify!($name), "({})"), fields.join(", "))
-            }
-        }
-    };
-}
-
-event! {
+record! {
     /// The first nominated pair, or a later migration: `remote` is `ip:port`, `local` the socket's `ip:port`.
     IceConnected { transport: u64, local: String, remote: String }
 }
-event! {
+record! {
     /// Consent expired: no authenticated packet for 30 s (RFC 7675). The transport still exists; close it.
     IceLost { transport: u64 }
 }
-event! {
+record! {
     /// First media of an encoding, or a change of its payload type or picture size (0x0 while unknown).
     TrackStarted { track: u64, rid: Option<String>, ssrc: u32, payload_type: u8, width: u16, height: u16 }
 }
-event! {
+record! {
     /// No packet of the track for two seconds.
     TrackSilent { track: u64 }
 }
-event! {
+record! {
     /// The subscription forwards another encoding from this key frame on.
     LayerChanged { subscription: u64, rid: Option<String> }
 }
-event! {
+record! {
     /// The engine gave up on a worker (`reason` says why); every transport of it is gone.
     Closed { worker: usize, reason: String }
 }

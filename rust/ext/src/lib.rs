@@ -13,6 +13,7 @@ mod events;
 mod os;
 mod params;
 mod queue;
+mod record;
 mod routes;
 mod snapshot;
 mod socket;

@@ -4,83 +4,79 @@ use live777_media::stats as media;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
+use crate::record::record;
 use crate::snapshot::Snapshot;
 
-/// Declares a row class: read-only attributes, and a repr that lists them.
-macro_rules! row {
-    ($name:ident { $($field:ident: $type:ty),* $(,)? }) => {
-        #[derive(Debug)]
-        #[pyclass(frozen, get_all, module = "live777py._media")]
-        pub struct $name { $($field: $type),* }
-
-        #[pymethods]
-        impl $name {
-            fn __repr__(&self) -> String {
-                let fields = [$(format!(concat!(stringify!($field), "={:?}"), self.$field)),*];
-                format!(concat!(stringify!($name), "({})"), fields.join(", "))
-            }
-        }
-    };
+record! {
+    /// Counters of one transport.
+    TransportStats {
+        transport: u64,
+        worker: usize,
+        connected: bool,
+        remote: Option<String>,
+        packets_received: u64,
+        bytes_received: u64,
+        packets_sent: u64,
+        bytes_sent: u64,
+        srtp_rejected: u64,
+        datagrams_ignored: u64,
+        rtt_ms: Option<f64>,
+    }
 }
 
-row!(TransportStats {
-    transport: u64,
-    worker: usize,
-    connected: bool,
-    remote: Option<String>,
-    packets_received: u64,
-    bytes_received: u64,
-    packets_sent: u64,
-    bytes_sent: u64,
-    srtp_rejected: u64,
-    datagrams_ignored: u64,
-    rtt_ms: Option<f64>,
-});
+record! {
+    /// Counters of one encoding of a published track.
+    TrackStats {
+        track: u64,
+        transport: u64,
+        rid: Option<String>,
+        ssrc: u32,
+        payload_type: u8,
+        packets: u64,
+        bytes: u64,
+        lost: u64,
+        repaired: u64,
+        nacks_sent: u64,
+        plis_sent: u64,
+        key_frames: u64,
+        jitter_ms: f64,
+        width: u16,
+        height: u16,
+    }
+}
 
-row!(TrackStats {
-    track: u64,
-    transport: u64,
-    rid: Option<String>,
-    ssrc: u32,
-    payload_type: u8,
-    packets: u64,
-    bytes: u64,
-    lost: u64,
-    repaired: u64,
-    nacks_sent: u64,
-    plis_sent: u64,
-    key_frames: u64,
-    jitter_ms: f64,
-    width: u16,
-    height: u16,
-});
+record! {
+    /// Counters of one subscription.
+    SubscriptionStats {
+        subscription: u64,
+        transport: u64,
+        track: Option<u64>,
+        rid: Option<String>,
+        packets: u64,
+        bytes: u64,
+        retransmitted: u64,
+        nacks_received: u64,
+        nacks_unanswered: u64,
+        plis_received: u64,
+        fraction_lost: f64,
+        jitter_ms: f64,
+    }
+}
 
-row!(SubscriptionStats {
-    subscription: u64,
-    transport: u64,
-    track: Option<u64>,
-    rid: Option<String>,
-    packets: u64,
-    bytes: u64,
-    retransmitted: u64,
-    nacks_received: u64,
-    nacks_unanswered: u64,
-    plis_received: u64,
-    fraction_lost: f64,
-    jitter_ms: f64,
-});
-
-row!(WorkerStats {
-    worker: usize,
-    thread_cpu_seconds: f64,
-    datagrams_received: u64,
-    datagrams_sent: u64,
-    send_calls: u64,
-    send_errors: u64,
-    gso: bool,
-    unknown_datagrams: u64,
-    relay_dropped: u64,
-});
+record! {
+    /// Counters of one media thread.
+    WorkerStats {
+        worker: usize,
+        thread_cpu_seconds: f64,
+        datagrams_received: u64,
+        datagrams_sent: u64,
+        send_calls: u64,
+        send_errors: u64,
+        gso: bool,
+        unknown_datagrams: u64,
+        relay_dropped: u64,
+    }
+}
 
 impl TransportStats {
     fn new(worker: usize, row: media::TransportStats) -> Self {
