@@ -83,7 +83,10 @@
     draw(context, width, height, count);
     setInterval(() => draw(context, width, height, ++count), 1000 / fps);
     const stream = canvas.captureStream(fps);
-    if (audio) {
+    if (audio === "microphone") {
+      const microphone = await navigator.mediaDevices.getUserMedia({ audio: true });
+      stream.addTrack(microphone.getAudioTracks()[0]);
+    } else if (audio) {
       const sound = new AudioContext();
       const tone = sound.createOscillator();
       const out = sound.createMediaStreamDestination();
@@ -109,7 +112,8 @@
     const connection = new RTCPeerConnection();
     kinds.forEach((kind) => connection.addTransceiver(kind, { direction: "recvonly" }));
     const element = document.createElement("video");
-    Object.assign(element, { autoplay: true, muted: true, playsInline: true });
+    // Chromium measures what it plays: a muted element has no audio energy.
+    Object.assign(element, { autoplay: true, playsInline: true });
     document.body.append(element);
     const stream = new MediaStream();
     connection.ontrack = ({ track }) => {

@@ -36,7 +36,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
-    async with running_gateway(tmp_path) as running:
+    # Firefox offers no loopback candidate, and pairs none with one: it needs an address of the machine.
+    async with running_gateway(tmp_path, environment={"LIVE777_WEBRTC_ICE_UDP_ADDRS": "auto:0"}) as running:
         yield running
 
 
@@ -51,7 +52,10 @@ async def load_client(page: Page) -> None:
 
 
 async def with_client(page: PageT, gateway: Gateway) -> PageT:
-    """The page on the gateway's origin (no CORS is needed), with `client.js` as `t`."""
-    await page.goto(gateway.url + "/api/info")
+    """The page on the gateway's origin (no CORS is needed), with `client.js` as `t`.
+
+    Plain text: what Firefox makes of JSON is a page of its own, of another origin.
+    """
+    await page.goto(gateway.url + "/metrics")
     await load_client(page)
     return page
