@@ -8,6 +8,9 @@ use crate::relay::{RelayMessage, RouteId};
 /// DTLS datagrams that wait for control; more come from a peer that floods or while control stands still.
 const MAX_DTLS: usize = 1024;
 
+/// Events of all kinds that wait for control.
+const MAX_EVENTS: usize = 65_536;
+
 /// The outgoing queues.
 #[derive(Debug, Default)]
 pub struct Notices {
@@ -19,8 +22,12 @@ pub struct Notices {
 }
 
 impl Notices {
-    /// Queues an event. DTLS datagrams are bounded, since the peer decides on their number.
+    /// Queues an event. All but the loss of a transport are bounded, since peers decide on their number.
     pub fn event(&mut self, event: Event) {
+        if self.events.len() >= MAX_EVENTS && !matches!(event, Event::IceLost { .. }) {
+            self.dropped += 1;
+            return;
+        }
         if matches!(event, Event::Dtls { .. }) {
             if self.dtls == MAX_DTLS {
                 self.dropped += 1;

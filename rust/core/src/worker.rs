@@ -4,6 +4,7 @@ mod commands;
 mod connectivity;
 mod dump;
 mod feedback;
+mod learn;
 mod outbox;
 mod publisher;
 mod receive;

@@ -172,6 +172,46 @@ fn sequence_and_timestamps_go_on_when_the_publisher_comes_back_as_another() {
 }
 
 #[test]
+fn numbers_go_on_when_the_codec_changes() {
+    let mut net = Net::new(13, 1);
+    let mut first = camera(&mut net);
+    let mut viewers = viewers(&mut net, &[ViewerOptions::default()]);
+    viewers[0].receivers[0].keep_packets = true;
+    scene::run(&mut net, &mut first, &mut viewers, 2.0);
+    let video = TrackId(12);
+    let stream = Stream::video(Media::Vp8 { width: 640, height: 480 }, 40_000, net.now);
+    let mut second = scene::publish(&mut net, 0, 50, GCM, vec![(video, vec![stream])]);
+    scene::attach(&mut net.workers[0], net.now, scene::video_subscription(2), video, (96, 104));
+    scene::run(&mut net, &mut second, &mut viewers, 2.0);
+    let seen = viewers[0].receiver(0);
+    assert_eq!((seen.lost(), seen.skipped), (0, 0));
+    let types: Vec<u8> = seen.packets.iter().map(|packet| packet.payload_type).collect();
+    assert!(types.is_sorted() && types[0] == 102 && types.last() == Some(&104));
+    assert!(seen.shown.windows(2).all(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp) < 90_000));
+}
+
+#[test]
+fn nobody_begins_in_the_middle_of_a_key_frame() {
+    let mut net = Net::new(14, 1);
+    let video = Stream { key_every: 15, ..Stream::video(Media::H264, 5000, net.now) };
+    let mut publisher = scene::publish(&mut net, 0, 1, GCM, vec![(VIDEO, vec![video])]);
+    publisher.deaf = true;
+    scene::run(&mut net, &mut publisher, &mut [], 0.2);
+    net.link.loss = 0.3;
+    let options = ViewerOptions { audio: None, ..ViewerOptions::default() };
+    for id in 2..40 {
+        let mut viewers = [scene::view(&mut net, 0, id, options)];
+        net.spared = Some(viewers[0].session.path);
+        viewers[0].receivers[0].keep_packets = true;
+        scene::run(&mut net, &mut publisher, &mut viewers, 3.0);
+        let first = viewers[0].receiver(0).packets.iter().min_by_key(|packet| packet.sequence);
+        assert_eq!(first.expect("a key frame came whole").payload[0], 24, "the parameter sets come first");
+        let transport = TransportId(id);
+        net.workers[0].command(net.now, Command::CloseTransport { transport }).unwrap();
+    }
+}
+
+#[test]
 fn padding_only_packets_leave_no_gap() {
     for rtx in [true, false] {
         let mut net = Net::new(10, 1);

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::codec::Codec;
 use crate::command::{EncodingParameters, Kind};
 use crate::egress::burst::Packet;
 use crate::receive::history::History;
@@ -112,6 +113,47 @@ impl Encoding {
             reception: ReceptionStats::default(),
             history: History::new(bound),
         }
+    }
+
+    /// Takes note of a packet. Clears the packet's key frame mark where viewers cannot begin; `whole` says that they can
+    /// if it is the start of a key frame. Returns true if control has to hear of a change.
+    pub fn note(&mut self, now: Instant, packet: &mut Packet, codec: Codec, whole: bool, plaintext: &[u8]) -> bool {
+        if self.generation != packet.source.generation {
+            self.begin_generation(packet.source.generation);
+        }
+        let mut changed = !self.alive;
+        self.alive = true;
+        self.heard = Some(now);
+        if packet.payload_len == 0 {
+            self.counters.padding_only += 1;
+            return changed;
+        }
+        self.counters.packets += 1;
+        self.counters.bytes += plaintext.len() as u64;
+        self.rate.add(now, plaintext.len());
+        self.newest = Some(ClockPoint { instant: now, rtp_timestamp: packet.timestamp });
+        if self.payload_type != packet.payload_type {
+            self.payload_type = packet.payload_type;
+            changed = true;
+        }
+        if packet.key_frame && codec.is_key_frame_start(&[]).is_none() {
+            packet.key_frame = whole;
+        } else if packet.key_frame {
+            // Each part of a key frame may look like its start; viewers begin at the first.
+            let first = self.key_frame_timestamp.replace(packet.timestamp) != Some(packet.timestamp);
+            self.counters.key_frames += u64::from(first);
+            packet.key_frame = first && whole;
+            if packet.key_frame {
+                self.key_frame_requests.satisfy();
+            }
+        }
+        if let Some(size) = codec.picture_size(&plaintext[usize::from(packet.header_len)..])
+            && size != self.size
+        {
+            self.size = size;
+            changed = true;
+        }
+        changed
     }
 
     /// What makes an encoding better than another: picture area, then bytes per second.

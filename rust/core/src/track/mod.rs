@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::command::{CodecParameters, Kind, TrackId, TrackParameters};
 use crate::egress::burst::Packet;
+use crate::event::Event;
 use crate::relay::RouteId;
 use crate::subscription::Subscription;
 use crate::timers::Scheduled;
@@ -112,6 +113,19 @@ impl Track {
         match self.origin {
             Origin::Transport(slot) => Some(slot),
             Origin::Route(_) => None,
+        }
+    }
+
+    /// The event that tells of an encoding as it is now.
+    pub fn started(&self, encoding: u8) -> Event {
+        let encoding = &self.encodings[usize::from(encoding)];
+        Event::TrackStarted {
+            track: self.id,
+            rid: encoding.rid.clone(),
+            ssrc: encoding.ssrc,
+            payload_type: encoding.payload_type,
+            width: encoding.size.0,
+            height: encoding.size.1,
         }
     }
 

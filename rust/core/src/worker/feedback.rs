@@ -1,6 +1,6 @@
 //! SRTCP from publishers (reports) and viewers (reports, NACK, key frame requests).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::command::Kind;
 use crate::egress::flush::Retransmission;
@@ -9,8 +9,14 @@ use crate::receive::report::round_trip;
 use crate::rtcp::{Packet, Packets, ReportBlock, SenderInfo, lost_sequences};
 use crate::subscription::Outgoing;
 use crate::track::clock::ClockPoint;
+use crate::transport::DEFAULT_RTT;
 use crate::transport::ignored::Reason;
 use crate::worker::Worker;
+
+/// Least time between two transmissions of a packet again, whatever round trip the viewer claims.
+const MIN_REPEAT: Duration = Duration::from_millis(10);
+/// Packets that one viewer is sent again per burst.
+const MAX_RETRANSMISSIONS: usize = 256;
 
 impl Worker {
     pub(super) fn handle_rtcp(&mut self, now: Instant, slot: usize, path: Path, datagram: &mut [u8]) {
@@ -125,7 +131,7 @@ impl Worker {
         let Some(key) = self.subscription_of(slot, ssrc) else { return };
         let subscription = &mut self.objects.subscriptions[key];
         let transport = &mut self.objects.transports[slot];
-        let interval = transport.rtt.unwrap_or(crate::transport::DEFAULT_RTT);
+        let interval = transport.rtt.unwrap_or(DEFAULT_RTT).max(MIN_REPEAT);
         let track = subscription.track.and_then(|track| self.objects.tracks.get(track));
         for out in lost_sequences(pairs) {
             subscription.counters.nacks_received += 1;
@@ -143,7 +149,8 @@ impl Worker {
                 subscription.counters.nacks_unanswered += 1;
                 continue;
             };
-            if !subscription.retransmissions.admit(now, outgoing.sequence, interval) {
+            let full = transport.egress.retransmissions.len() >= MAX_RETRANSMISSIONS;
+            if full || !subscription.retransmissions.admit(now, outgoing.sequence, interval) {
                 subscription.counters.nacks_repeated += 1;
                 continue;
             }

@@ -1,32 +1,20 @@
 //! SRTP from a publisher: opened, found its encoding, taken apart once for all viewers.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::codec::{Codec, vp8};
 use crate::egress::burst::{COPIED, Element, Packet, PictureNumbers, Source};
-use crate::event::{Event, Path};
+use crate::event::Path;
 use crate::receive::nack::Arrival;
 use crate::receive::rtx;
-use crate::rtp::{ExtensionKind, ExtensionMap, Header};
-use crate::track::clock::ClockPoint;
+use crate::rtp::Header;
 use crate::transport::bindings::Binding;
 use crate::transport::ignored::Reason;
 use crate::worker::Worker;
+use crate::worker::learn::Extensions;
 
 /// Longest RTP packet that is taken: more does not fit a path, and viewers get a few bytes more than came.
 const MAX_PACKET: usize = 2000;
-/// An SSRC takes over an encoding from another one that has been silent for this long.
-const TAKEOVER: Duration = Duration::from_millis(200);
-
-/// What the header extensions of a packet say, found in one walk.
-#[derive(Default)]
-struct Extensions {
-    copied: [Element; COPIED.len()],
-    mid: Option<(usize, usize)>,
-    rid: Option<(usize, usize)>,
-    repaired_rid: Option<(usize, usize)>,
-    transport_sequence: Option<u16>,
-}
 
 /// A packet whose encoding is known, before it has a number.
 struct Received<'a> {
@@ -92,7 +80,7 @@ impl Worker {
         };
         let plaintext = &packet[..len - padding_len];
         let outcome = if binding.rtx {
-            self.receive_rtx(now, binding, &header, plaintext)
+            self.receive_rtx(now, binding, &header, extensions.copied, plaintext)
         } else {
             let received = Received {
                 header: &header,
@@ -118,6 +106,7 @@ impl Worker {
         now: Instant,
         binding: Binding,
         header: &Header,
+        elements: [Element; COPIED.len()],
         plaintext: &[u8],
     ) -> Result<bool, Reason> {
         let payload = &plaintext[header.header_len..];
@@ -138,7 +127,7 @@ impl Worker {
             sequence,
             payload_type: codec.payload_type,
             repaired: true,
-            elements: [Element::NONE; COPIED.len()],
+            elements,
         };
         self.receive(now, binding, &received)
     }
@@ -190,7 +179,14 @@ impl Worker {
             packet.key_frame = codec.is_key_frame_start(payload).unwrap_or(true);
             packet.pictures = pictures(codec, payload);
         }
-        self.forward(now, binding.track, packet, received.plaintext);
+        let whole = match arrival {
+            Arrival::InOrder | Arrival::Jump => true,
+            // What is missing may be the parameter sets, unless the payload shows that it is the first of its frame.
+            Arrival::Gap => !matches!(codec, Codec::H264 | Codec::H265) || codec.picture_size(payload).is_some(),
+            // Viewers would miss what came before it in time and follows in number.
+            Arrival::Late { .. } | Arrival::Duplicate => false,
+        };
+        self.forward(now, binding.track, packet, whole, received.plaintext);
         if arrival == Arrival::Jump {
             self.want_key_frames_for_all(now, binding.track);
         }
@@ -198,60 +194,14 @@ impl Worker {
     }
 
     /// Lets a packet flow: to its viewers, to other workers, into the history. Packets of other workers join here.
-    pub(super) fn forward(&mut self, now: Instant, slot: usize, mut packet: Packet, plaintext: &[u8]) {
+    /// `whole` says that viewers may begin here if it is the start of a key frame.
+    pub(super) fn forward(&mut self, now: Instant, slot: usize, mut packet: Packet, whole: bool, plaintext: &[u8]) {
         let track = &mut self.objects.tracks[slot];
-        let local = track.transport().is_some();
-        let encoding_index = packet.source.encoding;
         let codec = track.codec(packet.payload_type).map_or(Codec::Other, |codec| codec.codec);
-        let encoding = &mut track.encodings[usize::from(encoding_index)];
-        let first = !encoding.alive;
-        encoding.alive = true;
-        encoding.heard = Some(now);
-        if encoding.generation != packet.source.generation {
-            encoding.begin_generation(packet.source.generation);
-        }
+        let encoding = &mut track.encodings[usize::from(packet.source.encoding)];
+        let changed = encoding.note(now, &mut packet, codec, whole, plaintext);
         encoding.history.insert(now, packet.sequence, packet, plaintext);
-        if packet.payload_len == 0 {
-            encoding.counters.padding_only += 1;
-        } else {
-            encoding.counters.packets += 1;
-            encoding.counters.bytes += u64::from(packet.header_len) + u64::from(packet.payload_len);
-            encoding.rate.add(now, plaintext.len());
-            encoding.newest = Some(ClockPoint { instant: now, rtp_timestamp: packet.timestamp });
-        }
-        let mut changed = first;
-        if packet.payload_len > 0 && encoding.payload_type != packet.payload_type {
-            encoding.payload_type = packet.payload_type;
-            changed = true;
-        }
-        let sees_key_frames = codec.is_key_frame_start(&[]).is_some();
-        if packet.key_frame && sees_key_frames {
-            // Each part of a key frame may look like its start; viewers begin at the first.
-            if encoding.key_frame_timestamp == Some(packet.timestamp) {
-                packet.key_frame = false;
-            } else {
-                encoding.key_frame_timestamp = Some(packet.timestamp);
-                encoding.counters.key_frames += 1;
-                encoding.key_frame_requests.satisfy();
-            }
-        }
-        if let Some(size) = codec.picture_size(&plaintext[usize::from(packet.header_len)..])
-            && size != encoding.size
-        {
-            encoding.size = size;
-            changed = true;
-        }
-        let started = (track.silent || changed).then(|| {
-            let encoding = &track.encodings[usize::from(encoding_index)];
-            Event::TrackStarted {
-                track: track.id,
-                rid: encoding.rid.clone(),
-                ssrc: encoding.ssrc,
-                payload_type: encoding.payload_type,
-                width: encoding.size.0,
-                height: encoding.size.1,
-            }
-        });
+        let started = (track.silent || changed).then(|| track.started(packet.source.encoding));
         track.silent = false;
         track.heard = Some(now);
         let index = self.burst.push(packet, plaintext);
@@ -260,107 +210,13 @@ impl Worker {
         }
         track.burst.push(index);
         if let Some(started) = started {
-            if local {
+            // An imported track is the origin's to tell of.
+            if track.transport().is_some() {
                 self.notices.event(started);
             }
             self.choose(now, slot);
             self.schedule_track(now, slot);
         }
-    }
-
-    /// Finds the encoding of an SSRC that the SDP did not name: by RID, then by MID, then by payload type.
-    fn learn(
-        &mut self,
-        now: Instant,
-        slot: usize,
-        header: &Header,
-        packet: &[u8],
-        extensions: &Extensions,
-    ) -> Result<Binding, Reason> {
-        let transport = &self.objects.transports[slot];
-        let text = |range: Option<(usize, usize)>| {
-            range.and_then(|(start, end)| std::str::from_utf8(&packet[start..end]).ok())
-        };
-        let mid = text(extensions.mid);
-        let rid = text(extensions.rid).or(text(extensions.repaired_rid));
-        let mut found = None;
-        for &slot in &transport.tracks {
-            let track = &self.objects.tracks[slot];
-            if mid.is_some() && track.mid.is_some() && track.mid.as_deref() != mid {
-                continue;
-            }
-            let rtx = track.codec_of_rtx(header.payload_type).is_some();
-            if !rtx && track.codec(header.payload_type).is_none() {
-                continue;
-            }
-            let encoding = match rid {
-                Some(rid) => track.encoding_of(rid),
-                None => self.nameless(now, slot, rtx),
-            };
-            // A rid names a layer of simulcast; a single encoding may be sent with one that nobody asked for.
-            let encoding = encoding.or((track.encodings.len() == 1).then_some(0));
-            if let Some(encoding) = encoding {
-                found = Some(Binding { track: slot, encoding, rtx });
-                break;
-            }
-        }
-        let binding = found.ok_or(Reason::UnknownSource)?;
-        let track = &mut self.objects.tracks[binding.track];
-        let encoding = &mut track.encodings[usize::from(binding.encoding)];
-        let silent = encoding.heard.is_none_or(|heard| now.saturating_duration_since(heard) >= TAKEOVER);
-        let transport = &mut self.objects.transports[slot];
-        let bound = transport.bindings.ssrc(binding.track, binding.encoding, binding.rtx);
-        if bound.is_some() && !binding.rtx {
-            if !silent {
-                return Err(Reason::UnknownSource);
-            }
-            if encoding.heard.is_some() {
-                encoding.restart();
-            }
-        }
-        if transport.bindings.bind(header.ssrc, binding) { Ok(binding) } else { Err(Reason::TooManySources) }
-    }
-
-    /// The encoding of a packet without rid: the only one, or the first that has no SSRC yet.
-    fn nameless(&self, now: Instant, track: usize, rtx: bool) -> Option<u8> {
-        let track_state = &self.objects.tracks[track];
-        let transport = &self.objects.transports[track_state.transport()?];
-        let candidates = track_state.encodings.iter().enumerate();
-        let free = candidates.clone().find(|(index, encoding)| {
-            encoding.rid.is_none() && transport.bindings.ssrc(track, *index as u8, rtx).is_none()
-        });
-        let silent = || {
-            candidates.clone().find(|(_, encoding)| {
-                encoding.rid.is_none()
-                    && encoding.heard.is_none_or(|heard| now.saturating_duration_since(heard) >= TAKEOVER)
-            })
-        };
-        free.or_else(silent).map(|(index, _)| index as u8)
-    }
-}
-
-impl Extensions {
-    fn find(header: &Header, packet: &[u8], ids: &ExtensionMap) -> Extensions {
-        let mut found = Extensions::default();
-        for (id, start, data) in header.elements(packet) {
-            let Some(kind) = ids.kind(id) else { continue };
-            let range = Some((start, start + data.len()));
-            match kind {
-                ExtensionKind::Mid => found.mid = range,
-                ExtensionKind::Rid => found.rid = range,
-                ExtensionKind::RepairedRid => found.repaired_rid = range,
-                ExtensionKind::TransportCc => {
-                    found.transport_sequence = data.first_chunk().map(|bytes| u16::from_be_bytes(*bytes));
-                }
-                _ => {
-                    if let Some(kind) = COPIED.iter().position(|copied| *copied == kind) {
-                        let len = data.len() as u8;
-                        found.copied[kind] = Element { kind: kind as u8, offset: start as u16, len };
-                    }
-                }
-            }
-        }
-        found
     }
 }
 

@@ -55,7 +55,7 @@ impl Worker {
                 }
                 for packet in burst.packets() {
                     if usize::from(packet.source.encoding) < self.objects.tracks[slot].encodings.len() {
-                        self.forward(now, slot, *packet, burst.plaintext(packet));
+                        self.forward(now, slot, *packet, true, burst.plaintext(packet));
                     }
                 }
                 self.schedule_track(now, slot);

@@ -9,7 +9,9 @@ use crate::worker::Worker;
 
 impl Worker {
     pub(super) fn run_timers(&mut self, now: Instant) {
-        while let Some((at, timer)) = self.timers.pop(now) {
+        // What becomes due meanwhile is for the next call, so that no deadline can hold the thread.
+        for _ in 0..self.timers.len() {
+            let Some((at, timer)) = self.timers.pop(now) else { return };
             match timer {
                 Timer::Transport(slot) => {
                     let Some(transport) = self.objects.transports.get_mut(slot) else { continue };

@@ -19,6 +19,7 @@ use super::viewer::{Receiver, Viewer};
 pub const AUDIO: TrackId = TrackId(1);
 pub const VIDEO: TrackId = TrackId(2);
 pub const LOCAL_SSRC: u32 = 99;
+const VP8: Media = Media::Vp8 { width: 0, height: 0 };
 
 /// Extension ids of all m-sections.
 pub fn extensions() -> Vec<(u8, ExtensionKind)> {
@@ -133,14 +134,14 @@ pub fn attach(worker: &mut Worker, now: Instant, subscription: SubscriptionId, t
 pub fn view(net: &mut Net, worker: usize, id: u64, options: ViewerOptions) -> Viewer {
     let now = net.now;
     let session = Session::open(&mut net.workers[worker], now, id, options.profile);
-    let (ssrc, rtx) = (id as u32 * 100 + 7, options.rtx.then_some((id as u32 * 100 + 8, 103)));
+    let (ssrc, rtx) = (id as u32 * 100 + 7, options.rtx.then_some(id as u32 * 100 + 8));
     let video = SubscriptionParameters {
         kind: Kind::Video,
         mid: Some("0".to_owned()),
         ssrc,
-        rtx_ssrc: rtx.map(|(ssrc, _)| ssrc),
+        rtx_ssrc: rtx,
         cname: format!("viewer{id}"),
-        codecs: vec![codec(options.media, 102, rtx.map(|(_, payload_type)| payload_type))],
+        codecs: vec![codec(Media::H264, 102, rtx.map(|_| 103)), codec(VP8, 104, rtx.map(|_| 105))],
         extensions: extensions(),
     };
     let audio = SubscriptionParameters {
@@ -158,7 +159,8 @@ pub fn view(net: &mut Net, worker: usize, id: u64, options: ViewerOptions) -> Vi
         worker.command(now, command).expect("subscribe");
     }
     if let Some(track) = options.track {
-        attach(worker, now, video_subscription(id), track, (96, 102));
+        let types = if options.media == Media::H264 { (96, 102) } else { (96, 104) };
+        attach(worker, now, video_subscription(id), track, types);
     }
     if let Some(track) = options.audio {
         attach(worker, now, audio_subscription(id), track, (111, 109));

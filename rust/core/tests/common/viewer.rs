@@ -22,7 +22,7 @@ pub struct Shown {
 /// One media SSRC of a viewer.
 pub struct Receiver {
     pub ssrc: u32,
-    pub rtx: Option<(u32, u8)>,
+    pub rtx: Option<u32>,
     pub nacks: bool,
     pub shown: Vec<Shown>,
     pub received: u64,
@@ -46,7 +46,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    pub fn new(ssrc: u32, rtx: Option<(u32, u8)>, nacks: bool) -> Receiver {
+    pub fn new(ssrc: u32, rtx: Option<u32>, nacks: bool) -> Receiver {
         Receiver {
             ssrc,
             rtx,
@@ -232,14 +232,14 @@ impl Peer for Viewer {
         match self.session.open_media(datagram) {
             None => {}
             Some(Opened::Replay(ssrc, _)) => {
-                assert!(self.receivers.iter().all(|receiver| receiver.rtx.is_none_or(|(rtx, _)| rtx != ssrc)));
+                assert!(self.receivers.iter().all(|receiver| receiver.rtx != Some(ssrc)));
                 self.replays += 1;
             }
             Some(Opened::Rtp(mut packet)) => {
                 for receiver in &mut self.receivers {
                     if let Some(id) = self.transport_cc
                         && let Some(data) = packet.extension(id)
-                        && (packet.ssrc == receiver.ssrc || receiver.rtx.is_some_and(|(rtx, _)| rtx == packet.ssrc))
+                        && (packet.ssrc == receiver.ssrc || receiver.rtx == Some(packet.ssrc))
                     {
                         receiver.transport_sequences.push(u16::from_be_bytes([data[0], data[1]]));
                     }
@@ -248,7 +248,8 @@ impl Peer for Viewer {
                         receiver.take(now, packet);
                         break;
                     }
-                    if receiver.rtx == Some((packet.ssrc, packet.payload_type)) {
+                    if receiver.rtx == Some(packet.ssrc) {
+                        assert!(matches!(packet.payload_type, 103 | 105), "RTX has a payload type of its own");
                         receiver.repaired += 1;
                         packet.sequence = u16::from_be_bytes([packet.payload[0], packet.payload[1]]);
                         packet.payload.drain(..2);
