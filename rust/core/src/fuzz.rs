@@ -1,8 +1,12 @@
 //! Fuzz targets as ordinary functions, and a runner that needs nothing but a stable compiler.
 //!
-//! A target takes any bytes and panics where an invariant does not hold. The tests below run every target on mutations of
-//! a small corpus, always the same ones. `FUZZ_ITERATIONS` makes a run longer, `FUZZ_SEED` another one. The same
-//! functions can be the body of a `cargo fuzz` target.
+//! A target takes any bytes and panics where an invariant does not hold. The tests run every target on mutations of a
+//! small corpus, always the same ones. `LIVE777_FUZZ_SECONDS` makes each run that long, `FUZZ_ITERATIONS` changes the number
+//! of mutations, `FUZZ_SEED` makes it another run. The same functions can be the body of a `cargo fuzz` target.
+
+mod media;
+
+pub use media::{fuzz_payload, fuzz_receive, fuzz_rtcp, fuzz_rtp};
 
 use std::time::Instant;
 
@@ -115,6 +119,8 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
     use crate::stun::{Builder, Class, ErrorCode, TransactionId};
 
     /// A number from the environment.
@@ -122,8 +128,17 @@ mod tests {
         std::env::var(name).map_or(default, |text| text.parse().expect("a whole number"))
     }
 
-    fn run_from_environment(target: impl Fn(&[u8]), corpus: &[Vec<u8>]) {
-        run(target, corpus, setting("FUZZ_SEED", 1), setting("FUZZ_ITERATIONS", 5_000));
+    /// A short run, or one of `LIVE777_FUZZ_SECONDS`. A failure names the seed of its round.
+    pub(super) fn run_from_environment(target: impl Fn(&[u8]) + std::panic::RefUnwindSafe, corpus: &[Vec<u8>]) {
+        let (first, iterations) = (setting("FUZZ_SEED", 1), setting("FUZZ_ITERATIONS", 5_000));
+        let end = Instant::now() + Duration::from_secs(setting("LIVE777_FUZZ_SECONDS", 0));
+        for seed in first.. {
+            let round = std::panic::catch_unwind(|| run(&target, corpus, seed, iterations));
+            assert!(round.is_ok(), "again with FUZZ_SEED={seed} FUZZ_ITERATIONS={iterations}");
+            if Instant::now() >= end {
+                break;
+            }
+        }
     }
 
     #[test]

@@ -76,5 +76,49 @@ pub fn picture_size(payload: &[u8]) -> Option<(u16, u16)> {
         return None;
     }
     let side = |low, high| u16::from_le_bytes([low, high]) & 0x3fff;
-    Some((side(frame[6], frame[7]), side(frame[8], frame[9])))
+    let (width, height) = (side(frame[6], frame[7]), side(frame[8], frame[9]));
+    (width > 0 && height > 0).then_some((width, height))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The head of a 1280x720 key frame; the upper two bits of a side are its scale.
+    const KEY: [u8; 10] = [0x10, 0x02, 0x00, 0x9d, 0x01, 0x2a, 0x00, 0x45, 0xd0, 0x82];
+
+    fn with(descriptor: &[u8], frame: &[u8]) -> Vec<u8> {
+        [descriptor, frame].concat()
+    }
+
+    #[test]
+    fn every_field_of_the_descriptor() {
+        // X, S; I, L, T, K; 15-bit picture id, TL0PICIDX, temporal layer 2.
+        let payload = with(&[0x90, 0xf0, 0x92, 0x34, 0x56, 0xa1], &KEY);
+        let descriptor = Descriptor::parse(&payload).unwrap();
+        assert_eq!((descriptor.len, descriptor.picture_id), (6, Some((2, 0x1234))));
+        assert_eq!((descriptor.tl0_picture_index, descriptor.temporal_id), (Some((4, 0x56)), 2));
+        assert!(descriptor.long_picture_id && is_key_frame_start(&payload));
+        for len in 0..6 {
+            assert!(Descriptor::parse(&payload[..len]).is_none(), "{len}");
+        }
+    }
+
+    #[test]
+    fn only_the_first_partition_of_a_key_frame_starts() {
+        assert!(is_key_frame_start(&with(&[0x10], &KEY)));
+        assert!(!is_key_frame_start(&with(&[0x00], &KEY)), "S is clear");
+        assert!(!is_key_frame_start(&with(&[0x11], &KEY)), "partition 1");
+        assert!(!is_key_frame_start(&with(&[0x10], &[0x11])), "P is set");
+        assert!(!is_key_frame_start(&[0x10]));
+    }
+
+    #[test]
+    fn the_scale_is_no_part_of_the_size() {
+        assert_eq!(picture_size(&with(&[0x10], &KEY)), Some((1280, 720)));
+        let mut empty = KEY;
+        empty[6..8].fill(0);
+        assert_eq!(picture_size(&with(&[0x10], &empty)), None);
+        assert_eq!(picture_size(&with(&[0x10], &KEY[..9])), None);
+    }
 }
