@@ -27,7 +27,7 @@ def main() -> int:
     Gst.init(None)
     pipeline = Gst.parse_launch(
         "webrtcbin name=w bundle-policy=max-bundle "
-        "videotestsrc is-live=true pattern=smpte ! video/x-raw,width=640,height=360,framerate=25/1 "
+        "videotestsrc is-live=true pattern=smpte75 ! video/x-raw,width=640,height=360,framerate=25/1 "
         f"! videoconvert ! queue ! {VIDEO[codec]} ! w. "
         "audiotestsrc is-live=true wave=sine ! audioconvert ! audioresample ! queue ! opusenc ! rtpopuspay pt=97 ! w."
     )

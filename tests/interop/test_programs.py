@@ -68,10 +68,9 @@ async def test_gstreamer_publishes(gateway: Gateway, chromium: Browser, codec: s
         await wait_until(viewer, "t.counters().length >= 50")
         bars = await viewer.evaluate(
             """() => { const c = t.find('video'); const k = document.createElement('canvas');
-            Object.assign(k, {width: 7, height: 3}); const x = k.getContext('2d'); x.imageSmoothingQuality = 'high';
-            x.drawImage(c, 0, 0, c.videoWidth, c.videoHeight * 0.6, 0, 0, 7, 3);
-            const d = x.getImageData(0, 1, 7, 1).data;
-            return Array.from({length: 7}, (_, i) => [d[4*i], d[4*i+1], d[4*i+2]]); }"""
+            Object.assign(k, {width: 70, height: 3}); const x = k.getContext('2d'); x.imageSmoothingQuality = 'high';
+            x.drawImage(c, 0, 0, c.videoWidth, c.videoHeight * 0.6, 0, 0, 70, 3);
+            return Array.from({length: 7}, (_, i) => [...x.getImageData(10 * i + 5, 1, 1, 1).data].slice(0, 3)); }"""
         )
         assert_quadrants(bars, SMPTE_BARS)
         await wait_until(viewer, "t.viewerStats().then((s) => s['inbound-rtp audio'].totalAudioEnergy > 0.001)")
