@@ -172,6 +172,31 @@ fn sequence_and_timestamps_go_on_when_the_publisher_comes_back_as_another() {
 }
 
 #[test]
+fn an_ssrc_that_nobody_announced_takes_over_from_a_silent_one() {
+    let mut net = Net::new(15, 1);
+    let mut publisher = camera(&mut net);
+    let mut viewers = viewers(&mut net, &[ViewerOptions::default()]);
+    scene::run(&mut net, &mut publisher, &mut viewers, 1.0);
+    publisher.streams[0].active = false;
+    scene::run(&mut net, &mut publisher, &mut viewers, 0.3);
+    let mut stream = Stream::video(Media::H264, 61_000, net.now);
+    stream.rtx = None;
+    publisher.streams.push(stream);
+    scene::run(&mut net, &mut publisher, &mut viewers, 2.0);
+    let video = viewers[0].receiver(0);
+    assert_eq!((video.lost(), video.skipped), (0, 0));
+    assert!(video.shown.len() >= 80, "{}", video.shown.len());
+    // An SSRC beside one that sends is somebody's mistake: it must not tear the picture.
+    publisher.streams.push(Stream::video(Media::H264, 62_000, net.now));
+    scene::run(&mut net, &mut publisher, &mut viewers, 1.0);
+    let video = viewers[0].receiver(0);
+    assert_eq!((video.lost(), video.skipped), (0, 0));
+    let Ok(Reply::Stats(stats)) = net.workers[0].command(net.now, Command::Stats) else { panic!("stats") };
+    assert_eq!(stats.tracks[0].ssrc, 61_000);
+    assert!(stats.transports[0].datagrams_ignored >= 100);
+}
+
+#[test]
 fn numbers_go_on_when_the_codec_changes() {
     let mut net = Net::new(13, 1);
     let mut first = camera(&mut net);

@@ -11,7 +11,7 @@ pub struct Source {
     /// Index in the track's encodings.
     pub encoding: u8,
     /// Counts restarts, wrapping.
-    pub generation: u8,
+    pub generation: u16,
 }
 
 /// The header extensions whose elements mean the same at a viewer as they did at the publisher, and are copied.

@@ -52,7 +52,7 @@ pub struct Encoding {
     /// Clock rate of that payload type in Hz.
     pub clock_rate: u32,
     /// Counts restarts of the numbering.
-    pub generation: u8,
+    pub generation: u16,
     /// Picture size in pixels, 0 while unknown.
     pub size: (u16, u16),
     /// It sent lately.
@@ -187,7 +187,7 @@ impl Encoding {
     }
 
     /// Nothing before can be continued: viewers begin again at a key frame.
-    pub fn begin_generation(&mut self, generation: u8) {
+    pub fn begin_generation(&mut self, generation: u16) {
         self.generation = generation;
         self.clock = None;
         self.newest = None;
