@@ -83,17 +83,10 @@
     draw(context, width, height, count);
     setInterval(() => draw(context, width, height, ++count), 1000 / fps);
     const stream = canvas.captureStream(fps);
-    if (audio === "microphone") {
+    if (audio) {
+      // The browser's fake microphone: a tone, and no sound device is needed for it.
       const microphone = await navigator.mediaDevices.getUserMedia({ audio: true });
       stream.addTrack(microphone.getAudioTracks()[0]);
-    } else if (audio) {
-      const sound = new AudioContext();
-      const tone = sound.createOscillator();
-      const out = sound.createMediaStreamDestination();
-      tone.connect(out);
-      tone.start();
-      await sound.resume();
-      stream.addTrack(out.stream.getAudioTracks()[0]);
     }
     const connection = new RTCPeerConnection();
     for (const track of stream.getTracks()) {
@@ -112,7 +105,7 @@
     const connection = new RTCPeerConnection();
     kinds.forEach((kind) => connection.addTransceiver(kind, { direction: "recvonly" }));
     const element = document.createElement("video");
-    // Chromium measures what it plays: a muted element has no audio energy.
+    // Not muted: what nobody hears is not decoded, and has no energy to measure.
     Object.assign(element, { autoplay: true, playsInline: true });
     document.body.append(element);
     const stream = new MediaStream();

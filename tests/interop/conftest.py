@@ -9,9 +9,10 @@ import pytest
 
 from tests.gateway import Gateway, running_gateway
 from tests.interop.chromium import chromium_browser
+from tests.interop.network import network_namespace
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from playwright.async_api import Browser
 
@@ -36,8 +37,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
-    # Firefox offers no loopback candidate, and pairs none with one: it needs an address of the machine.
-    async with running_gateway(tmp_path, environment={"LIVE777_WEBRTC_ICE_UDP_ADDRS": "auto:0"}) as running:
+    async with running_gateway(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def own_network() -> Iterator[str]:
+    with network_namespace() as address:
+        yield address
+
+
+@pytest.fixture
+async def gateway_beyond_loopback(own_network: str, tmp_path: Path) -> AsyncIterator[Gateway]:
+    """For Firefox, whose ICE pairs no loopback address: media in a network namespace of the test's own."""
+    async with running_gateway(tmp_path, environment={"LIVE777_WEBRTC_ICE_UDP_ADDRS": f"{own_network}:0"}) as running:
         yield running
 
 
@@ -52,10 +65,7 @@ async def load_client(page: Page) -> None:
 
 
 async def with_client(page: PageT, gateway: Gateway) -> PageT:
-    """The page on the gateway's origin (no CORS is needed), with `client.js` as `t`.
-
-    Plain text: what Firefox makes of JSON is a page of its own, of another origin.
-    """
+    """The page on the gateway's origin (no CORS is needed), with `client.js` as `t`: plain text, a viewer of none."""
     await page.goto(gateway.url + "/metrics")
     await load_client(page)
     return page

@@ -28,7 +28,6 @@ PREFERENCES = {
     "media.gmp-manager.updateEnabled": False,
     "media.navigator.permission.disabled": True,
     "media.navigator.streams.fake": True,
-    "media.peerconnection.ice.loopback": True,
     "media.peerconnection.ice.obfuscate_host_addresses": False,
     "network.captive-portal-service.enabled": False,
     "network.connectivity-service.enabled": False,
