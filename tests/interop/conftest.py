@@ -49,7 +49,7 @@ def own_network() -> Iterator[str]:
 
 @pytest.fixture
 async def gateway_beyond_loopback(own_network: str, tmp_path: Path) -> AsyncIterator[Gateway]:
-    """For Firefox, whose ICE pairs no loopback address: media in a network namespace of the test's own."""
+    """For Firefox and libnice, whose ICE has no loopback address: media in a network namespace of the test's own."""
     async with running_gateway(tmp_path, environment={"LIVE777_WEBRTC_ICE_UDP_ADDRS": f"{own_network}:0"}) as running:
         yield running
 

@@ -61,7 +61,8 @@ async def test_the_first_minute(gateway: Gateway, chromium: Browser, active: boo
 
 
 @pytest.mark.parametrize("codec", ["vp8", "h264"])
-async def test_gstreamer_publishes(gateway: Gateway, chromium: Browser, codec: str) -> None:
+async def test_gstreamer_publishes(gateway_beyond_loopback: Gateway, chromium: Browser, codec: str) -> None:
+    gateway = gateway_beyond_loopback
     viewer = await with_client(await chromium.new_page(), gateway)
     async with gstreamer_publisher(f"{gateway.url}/whip/gst", codec):
         await viewer.evaluate("(o) => t.play(o)", {"url": f"{gateway.url}/whep/gst"})
