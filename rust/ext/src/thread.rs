@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use live777_media::command::Command;
 use live777_media::event::Path;
 use live777_media::relay::RelayMessage;
 use live777_media::worker::{Reply, Transmit, Worker};
@@ -168,7 +169,6 @@ impl MediaThread {
     }
 
     fn report(&mut self, gathering: &Gathering, now: Instant) {
-        use live777_media::command::Command;
         let Ok(Reply::Stats(stats)) = self.worker.command(now, Command::Stats) else { return };
         let dump = match gathering.wants_text().then(|| self.worker.command(now, Command::Dump)) {
             Some(Ok(Reply::Dump(text))) => text,
@@ -208,7 +208,7 @@ impl MediaThread {
 
 #[cfg(test)]
 mod tests {
-    use live777_media::command::{Command, CommandError, TransportId};
+    use live777_media::command::{CommandError, TransportId};
 
     use super::*;
     use crate::queue::Ticket;
