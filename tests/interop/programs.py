@@ -20,7 +20,7 @@ SYSTEM_PYTHON = "/usr/bin/python3"
 
 TEST_PICTURE = ("-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=30")
 TEST_TONE = ("-f", "lavfi", "-i", "sine")
-H264 = ("-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-bf", "0", "-g", "60", "-pix_fmt", "yuv420p")
+H264 = ("-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-bf", "0", "-g", "60")
 OPUS = ("-c:a", "libopus", "-ar", "48000", "-ac", "2")
 
 
@@ -58,9 +58,8 @@ def ffmpeg_publisher(
 ) -> contextlib.AbstractAsyncContextManager[asyncio.subprocess.Process]:
     """FFmpeg as the README runs it; `active` makes it the DTLS client instead of the server."""
     role = ("-whip_flags", "dtls_active") if active else ()
-    read_in_real_time = [part for item in inputs for part in (("-re", item) if item == "-f" else (item,))]
     return running(
-        *(ffmpeg(), "-hide_banner", "-nostats", "-loglevel", "info", *read_in_real_time),
+        *(ffmpeg(), "-hide_banner", "-nostats", "-loglevel", "info", "-re", *inputs),
         *(options or (*H264, *OPUS)),
         *("-f", "whip", *role, url),
     )
