@@ -55,6 +55,6 @@ async def assert_sees_the_picture(page: Page, *, frames: int = 60, sound: bool =
             "t.viewerStats().then((s) => s['inbound-rtp audio']"
             " && (s['inbound-rtp audio'].totalAudioEnergy > 0.001 || s['inbound-rtp audio'].audioLevel > 0.01))",
         )
+    await wait_until(page, f"t.viewerStats().then((s) => s['inbound-rtp video'].framesDecoded >= {frames})")
     stats: dict[str, Any] = await page.evaluate("() => t.viewerStats()")
-    assert stats["inbound-rtp video"]["framesDecoded"] >= frames
     return stats

@@ -118,5 +118,5 @@ async def test_a_chromium_publisher_ramps_up(gateway: Gateway, chromium: Browser
     await wait_until(
         publisher,
         "t.publisherStats().then((s) => s['outbound-rtp video'].targetBitrate >= 2500000)",
-        within=30,
+        within=60,
     )
