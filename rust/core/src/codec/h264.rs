@@ -1,6 +1,7 @@
 //! H.264 in RTP (RFC 6184): single NAL units, STAP-A and FU-A.
 
 use super::bits::{Bits, cropped, unescape};
+use super::nal::whole_units;
 
 const SLICE: u8 = 1;
 const IDR: u8 = 5;
@@ -67,21 +68,11 @@ pub fn picture_size(payload: &[u8]) -> Option<(u16, u16)> {
 
 /// The whole NAL units of a payload: one, or those of a STAP-A.
 fn nal_units(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let aggregate = payload.first().is_some_and(|first| first & 0x1f == STAP_A);
-    let fragment = payload.first().is_some_and(|first| first & 0x1f > STAP_A);
-    let (mut single, mut rest) = match (aggregate, fragment) {
-        (true, _) => (None, &payload[1..]),
-        (_, true) => (None, &[][..]),
-        _ => (Some(payload), &[][..]),
-    };
-    std::iter::from_fn(move || {
-        single.take().or_else(|| {
-            let (size, tail) = rest.split_first_chunk::<2>()?;
-            let nal = tail.get(..usize::from(u16::from_be_bytes(*size)))?;
-            rest = &tail[nal.len()..];
-            Some(nal)
-        })
-    })
+    match payload {
+        [first, units @ ..] if first & 0x1f == STAP_A => whole_units(None, units),
+        [first, ..] if first & 0x1f < STAP_A => whole_units(Some(payload), &[]),
+        _ => whole_units(None, &[]),
+    }
 }
 
 fn sps_size(nal: &[u8]) -> Option<(u16, u16)> {

@@ -1,6 +1,7 @@
 //! H.265 in RTP (RFC 7798): single NAL units, aggregation and fragmentation units.
 
 use super::bits::{Bits, cropped, unescape};
+use super::nal::whole_units;
 
 const SPS: u8 = 33;
 const AGGREGATION: u8 = 48;
@@ -31,20 +32,11 @@ pub fn picture_size(payload: &[u8]) -> Option<(u16, u16)> {
 }
 
 fn nal_units(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let kind = payload.first().map_or(FRAGMENTATION, |first| nal_type(*first));
-    let (mut single, mut rest) = match kind {
-        AGGREGATION => (None, payload.get(2..).unwrap_or_default()),
-        FRAGMENTATION.. => (None, &[][..]),
-        _ => (Some(payload), &[][..]),
-    };
-    std::iter::from_fn(move || {
-        single.take().or_else(|| {
-            let (size, tail) = rest.split_first_chunk::<2>()?;
-            let nal = tail.get(..usize::from(u16::from_be_bytes(*size)))?;
-            rest = &tail[nal.len()..];
-            Some(nal)
-        })
-    })
+    match payload {
+        [first, _, units @ ..] if nal_type(*first) == AGGREGATION => whole_units(None, units),
+        [first, ..] if nal_type(*first) < AGGREGATION => whole_units(Some(payload), &[]),
+        _ => whole_units(None, &[]),
+    }
 }
 
 fn sps_size(nal: &[u8]) -> Option<(u16, u16)> {

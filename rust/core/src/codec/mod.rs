@@ -4,6 +4,7 @@ mod av1;
 mod bits;
 mod h264;
 mod h265;
+mod nal;
 pub mod vp8;
 mod vp9;
 
