@@ -5,34 +5,26 @@ GSO loop (both by `live777-bench raw`), and the engine with N viewers. Transport
 STUN check; viewers are sockets that nobody reads, as in the raw loops. The publisher is a child process that sends
 packets encrypted beforehand; it is its own last viewer, and sends a burst when the one before has come back. CPU is
 that of the sending thread, loopback's receive half included.
-
-`python -m tests.bench.fanout [--json PATH]`
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import itertools
 import json
-import os
-import resource
-import socket
 import statistics
-import subprocess
 import time
 from collections import defaultdict
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from live777py.media import native
-from tests.media.peer import Console, Peer
+from tests.bench.rig import CM80, GCM, Rig, allow_descriptors, run_program
+from tests.bench.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from live777py._media import SrtpProfile, WorkerStats  # noqa: TID251
+    from live777py._media import SrtpProfile  # noqa: TID251
 
 RECEIVERS: Final = (100, 500)
 BURSTS: Final = (1, 4, 12)
@@ -40,14 +32,8 @@ ROUNDS: Final = 5
 SECONDS: Final = 80.0
 """On a machine that is busy with other things, rounds are left out rather than this passed; one is always made."""
 
-GCM: Final[SrtpProfile] = "AEAD_AES_128_GCM"
-CM80: Final[SrtpProfile] = "AES128_CM_HMAC_SHA1_80"
-
 PACKETS_PER_TRIAL: Final = 60_000
 """That leave, to all viewers together."""
-
-TIME_LIMIT: Final = 20.0
-ROOT: Final = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,19 +44,6 @@ class Row:
     receivers: int
     burst: int
     cost: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """A ratio of two rows that must not be passed."""
-
-    name: str
-    ratio: float
-    limit: float
-
-    @property
-    def met(self) -> bool:
-        return self.ratio <= self.limit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +60,6 @@ class Result:
         return {
             "unit": "CPU-seconds of the sending thread per million packets of 1200 bytes",
             "rows": [asdict(row) for row in self.rows],
-            "targets": [asdict(target) | {"met": target.met} for target in self.targets],
         }
 
     def as_table(self) -> str:
@@ -99,10 +71,6 @@ class Result:
                 f"{receivers:>4} {burst:>5} | {sendto:6.2f} {_number(gso)} {gcm:6.2f} {cm80:6.2f} | "
                 f"{gcm / sendto:>10.2f} {_number(gso and gcm / gso, 8)} {cm80 / gcm:8.2f}"
             )
-        lines += [
-            f"{target.name}: {target.ratio:.2f}, at most {target.limit:.2f}: {'met' if target.met else 'MISSED'}"
-            for target in self.targets
-        ]
         return "\n".join(lines)
 
 
@@ -110,61 +78,26 @@ def _number(value: float | None, width: int = 6) -> str:
     return " " * (width - 1) + "-" if value is None else f"{value:{width}.2f}"
 
 
-def _bench_program() -> Path:
-    """Built by `cargo build --release -p live777-bench`."""
-    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "rust" / "target")) / "release" / "live777-bench"
-
-
 class FanOut:
-    """An engine of one worker with a publisher and N viewers of its video."""
+    """An engine with a publisher and N viewers of its video."""
 
     def __init__(self, profile: SrtpProfile, viewers: int) -> None:
         self.profile = profile
         self.receivers = viewers
-        self._console = Console()
-        self._publisher = Peer(self._console, profile=profile)
-        self._publisher.connect()
-        self._viewers = []
+        self._rig = Rig(profile)
+        self._publisher, track = self._rig.publisher()
         self._sequence = 1
-        track = self._publisher.add_track(
-            native.TrackParameters(
-                kind="video",
-                mid="0",
-                codecs=[_vp8(96)],
-                encodings=[native.EncodingParameters(ssrc=0x7770_0001)],
-                local_ssrc=1,
-            )
-        )
-        for index in range(viewers - 1):
-            viewer = Peer(self._console, profile=profile)
-            viewer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-            viewer.nominate()
-            viewer.install_keys()
-            self._attach(viewer, track, ssrc=1000 + index)
-            self._viewers.append(viewer)
-        self._attach(self._publisher, track, ssrc=999)
-
-    def _attach(self, viewer: Peer, track: int, ssrc: int) -> None:
-        subscription = viewer.subscribe(
-            native.SubscriptionParameters(kind="video", mid="0", ssrc=ssrc, cname="bench", codecs=[_vp8(96)])
-        )
-        self._console.call(self._console.engine.attach, subscription, track, payload_types=[(96, 96)])
-
-    def close(self) -> None:
-        self._console.engine.close()
-        for peer in (self._publisher, *self._viewers):
-            peer.close()
-
-    def keep_alive(self) -> None:
-        """The engine stops sending to a peer whose consent has not been heard of for 30 s (RFC 7675)."""
-        for peer in (self._publisher, *self._viewers):
-            peer.socket.sendto(bytes(peer.check()), peer.server)
+        for _ in range(viewers - 1):
+            self._rig.sink(track)
+        self._rig.attach(self._publisher, track)
+        self.close = self._rig.close
+        self.keep_alive = self._rig.keep_alive
 
     def trial(self, burst: int) -> float:
         """CPU-seconds per million packets while bursts of this many come in."""
         bursts = max(10, PACKETS_PER_TRIAL // (burst * self.receivers))
-        before = self._worker()
-        arguments = (
+        before = self._rig.worker()
+        run_program(
             "publish",
             self.profile,
             self._publisher.key.hex(),
@@ -173,49 +106,24 @@ class FanOut:
             self._sequence,
             burst,
             bursts,
+            stdin=self._publisher.socket.fileno(),
         )
-        _run(arguments, stdin=self._publisher.socket.fileno())
         self._sequence += burst * bursts
-        after = self._worker()
+        after = self._rig.worker()
         packets = after.datagrams_sent - before.datagrams_sent
         if packets < burst * bursts * self.receivers:
             raise RuntimeError(f"{packets} of {burst * bursts * self.receivers} packets were sent")
         return (after.thread_cpu_seconds - before.thread_cpu_seconds) / packets * 1e6
 
-    def _worker(self) -> WorkerStats:
-        return self._console.stats().workers[0]
-
-
-def _vp8(payload_type: int) -> native.CodecParameters:
-    return native.CodecParameters(payload_type=payload_type, name="VP8", clock_rate=90000, nack=True, pli=True)
-
-
-def _run(arguments: Sequence[object], stdin: int | None = None) -> str:
-    finished = subprocess.run(
-        [_bench_program(), *map(str, arguments)],
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        timeout=TIME_LIMIT,
-    )
-    return finished.stdout
-
 
 def _raw(receivers: int) -> Iterator[Row]:
-    for row in json.loads(_run(("raw", receivers, 1))):
+    for row in json.loads(run_program("raw", receivers, 1)):
         yield Row(method=row["method"], receivers=receivers, burst=row["burst"], cost=row["ns_per_packet"] / 1000)
-
-
-def _allow_descriptors(count: int) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < count:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(count, hard), hard))
 
 
 def measure() -> Result:
     """Takes about a minute."""
-    _allow_descriptors(4 * max(RECEIVERS))
+    allow_descriptors(4 * max(RECEIVERS))
     costs: defaultdict[tuple[str, int, int], list[float]] = defaultdict(list)
     for receivers in RECEIVERS:
         with contextlib.ExitStack() as stack:
@@ -244,24 +152,10 @@ def _targets(result: Result) -> Iterator[Target]:
 
     def target(name: str, burst: int, over: str, under: str, limit: float) -> Target:
         ratio = result.cost(over, many, burst) / result.cost(under, many, burst)
-        return Target(name=f"{name}, N={many}, burst {burst}", ratio=ratio, limit=limit)
+        return Target(name=f"{name}, N={many}, burst {burst}", value=ratio, limit=limit)
 
     yield target("GCM / sendto", 1, GCM, "sendto", 1.35)
     yield target("GCM / sendto", 12, GCM, "sendto", 0.45)
     yield target("GCM / GSO", 12, GCM, "gso", 2.0)
     for burst in BURSTS:
         yield target("CM80 / GCM", burst, CM80, GCM, 1.6)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Cost of a forwarded packet.")
-    parser.add_argument("--json", type=Path, help="write the result here too")
-    arguments = parser.parse_args()
-    result = measure()
-    print(result.as_table())
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result.as_json(), indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-//! A publisher without WebRTC: VP8 packets of 1200 bytes, encrypted beforehand, sent in bursts.
+//! A publisher without WebRTC: video encrypted beforehand, sent in bursts.
 //!
 //! It is its own last viewer: a burst follows when the one before has come back, so that the gateway is always busy and
 //! two bursts never meet in its socket.
@@ -8,23 +8,11 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use live777_media::srtp::{MasterKey, Outbound, Profile};
 use socket2::{SockAddr, Socket};
 
 use crate::segmented::Segments;
+use crate::video::{PAYLOAD_TYPE, Video};
 use crate::{Arguments, invalid};
-
-const PACKET: usize = 1200;
-const HEADER: usize = 12;
-const TAG_ROOM: usize = 16;
-const PAYLOAD_TYPE: u8 = 96;
-const SSRC: u32 = 0x7770_0001;
-/// RTP clock of video (90 kHz) between two bursts, as if each were a frame of 30 a second.
-const FRAME_TICKS: u32 = 3000;
-/// VP8 payload descriptor with its S bit, then the start of a key frame of 640x360 (RFC 7741 section 4.3).
-const KEY_FRAME: [u8; 11] = [0x10, 0x10, 0x02, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01];
-/// Payload descriptor of a packet that continues a frame.
-const CONTINUED: u8 = 0x00;
 
 /// How long a burst may be under way.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,11 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Sends, then prints how many packets it was and how long it took.
 pub fn run(arguments: &mut Arguments) -> io::Result<()> {
     let profile: String = arguments.next("PROFILE")?;
-    let profile = Profile::from_name(&profile).ok_or_else(|| invalid("PROFILE is not known"))?;
-    let key = unhex(&arguments.next::<String>("KEY_HEX")?)?;
-    let salt = unhex(&arguments.next::<String>("SALT_HEX")?)?;
+    let key: String = arguments.next("KEY_HEX")?;
+    let salt: String = arguments.next("SALT_HEX")?;
     let to: SocketAddr = arguments.next("TO")?;
-    let first_sequence: u16 = arguments.next("FIRST_SEQUENCE")?;
+    let mut video = Video::new(&profile, &key, &salt, arguments.next("FIRST_SEQUENCE")?)?;
     let burst: usize = arguments.next("BURST")?;
     let bursts: usize = arguments.next("BURSTS")?;
 
@@ -44,24 +31,12 @@ pub fn run(arguments: &mut Arguments) -> io::Result<()> {
     socket.set_nonblocking(false)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     let to = SockAddr::from(to);
-    let mut outbound =
-        Outbound::new(profile, &MasterKey::new(&key, &salt)).map_err(|error| invalid(&error.to_string()))?;
-    let mut wire_length = 0;
-    let mut runs = Vec::with_capacity(bursts);
-    for index in 0..bursts {
-        let mut run = Vec::with_capacity(burst * (PACKET + TAG_ROOM));
-        for position in 0..burst {
-            let sequence = usize::from(first_sequence) + index * burst + position;
-            let mut packet = packet(sequence as u16, index as u32 * FRAME_TICKS, position, burst);
-            wire_length = outbound.seal_rtp(&mut packet, HEADER, PACKET, sequence as u64);
-            run.extend_from_slice(&packet[..wire_length]);
-        }
-        runs.push(run);
-    }
+    let runs: Vec<_> = (0..bursts).map(|_| video.frame(burst)).collect();
+    let (_, wire_length) = runs.first().ok_or_else(|| invalid("BURSTS is zero"))?;
+    let segments = Segments::of(*wire_length);
 
-    let segments = Segments::of(u16::try_from(wire_length).map_err(|_| invalid("BURSTS is zero"))?);
     let start = Instant::now();
-    for run in &runs {
+    for (run, _) in &runs {
         if burst > 1 {
             segments.send(&socket, &to, run)?
         } else {
@@ -84,26 +59,4 @@ fn await_return(socket: &mut Socket, packets: usize) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// One packet of a frame of `burst` packets; every frame is a key frame.
-fn packet(sequence: u16, timestamp: u32, position: usize, burst: usize) -> [u8; PACKET + TAG_ROOM] {
-    let mut packet = [0x5a; PACKET + TAG_ROOM];
-    let marker = if position + 1 == burst { 0x80 } else { 0 };
-    packet[0] = 0x80;
-    packet[1] = marker | PAYLOAD_TYPE;
-    packet[2..4].copy_from_slice(&sequence.to_be_bytes());
-    packet[4..8].copy_from_slice(&timestamp.to_be_bytes());
-    packet[8..12].copy_from_slice(&SSRC.to_be_bytes());
-    if position == 0 {
-        packet[HEADER..HEADER + KEY_FRAME.len()].copy_from_slice(&KEY_FRAME);
-    } else {
-        packet[HEADER] = CONTINUED;
-    }
-    packet
-}
-
-fn unhex(text: &str) -> io::Result<Vec<u8>> {
-    let digit = |index: usize| text.get(index..index + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
-    (0..text.len()).step_by(2).map(|index| digit(index).ok_or_else(|| invalid("not hexadecimal"))).collect()
 }

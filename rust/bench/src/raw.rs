@@ -13,7 +13,7 @@ use crate::clock::thread_cpu_time;
 use crate::segmented::Segments;
 
 /// A 1200-byte RTP packet with the tag of GCM.
-const DATAGRAM: u16 = 1216;
+const DATAGRAM: usize = 1216;
 const BURSTS: [usize; 3] = [1, 4, 12];
 /// Long enough for the clock, short enough to fall between the neighbours' bursts of work.
 const PACKETS_PER_TRIAL: usize = 12_000;
@@ -36,14 +36,14 @@ pub fn run(arguments: &mut Arguments) -> io::Result<()> {
         targets.push(sink.local_addr()?);
     }
     let sender = bind()?;
-    let run = vec![0x80; usize::from(DATAGRAM) * BURSTS[BURSTS.len() - 1]];
+    let run = vec![0x80; DATAGRAM * BURSTS[BURSTS.len() - 1]];
 
     let mut rows = Vec::new();
     for burst in BURSTS {
-        let run = &run[..usize::from(DATAGRAM) * burst];
+        let run = &run[..DATAGRAM * burst];
         let sendto = median(rounds, || {
             each(&targets, burst, |to| {
-                for datagram in run.chunks(usize::from(DATAGRAM)) {
+                for datagram in run.chunks(DATAGRAM) {
                     sender.send_to(datagram, to)?;
                 }
                 Ok(())

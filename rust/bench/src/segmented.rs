@@ -12,7 +12,8 @@ pub struct Segments([u8; HEADER + size_of::<usize>()]);
 
 impl Segments {
     /// Datagrams of `size` bytes.
-    pub fn of(size: u16) -> Self {
+    pub fn of(size: usize) -> Self {
+        let size = u16::try_from(size).expect("no datagram is longer");
         let mut bytes = [0; HEADER + size_of::<usize>()];
         bytes[..size_of::<usize>()].copy_from_slice(&(HEADER + size_of::<u16>()).to_ne_bytes());
         bytes[HEADER - 8..HEADER - 4].copy_from_slice(&libc::SOL_UDP.to_ne_bytes());
