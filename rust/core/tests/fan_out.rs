@@ -15,8 +15,12 @@ use live777_media::worker::Reply;
 const GCM: Profile = Profile::AeadAes128Gcm;
 const CM: Profile = Profile::AesCm128HmacSha1_80;
 
+fn camera_stream(net: &Net) -> Stream {
+    Stream::video(Media::H264, 5000, net.now)
+}
+
 fn camera(net: &mut Net) -> Publisher {
-    let video = Stream::video(Media::H264, 5000, net.now);
+    let video = camera_stream(net);
     let audio = Stream::audio(7500, net.now);
     scene::publish(net, 0, 1, GCM, vec![(VIDEO, vec![video]), (AUDIO, vec![audio])])
 }
@@ -40,6 +44,21 @@ fn viewers_of_every_profile_get_everything() {
         assert_eq!((video.lost(), audio.lost(), video.repaired), (0, 0, 0));
         assert!(video.longest_gap(net.now) < Duration::from_millis(60));
     }
+}
+
+/// Packets that are sent again as they were come a round trip behind the newest: 300 of them at 25 Mbit/s.
+#[test]
+fn plain_retransmissions_of_a_fast_publisher_are_in_time() {
+    let mut net = Net::new(21, 1);
+    let video =
+        Stream { rtx: None, packets_per_frame: 100, interval: Duration::from_millis(33), ..camera_stream(&net) };
+    let mut publisher = scene::publish(&mut net, 0, 1, GCM, vec![(VIDEO, vec![video])]);
+    net.link = Link { loss: 0.02, delay: Duration::from_millis(50), ..Link::default() };
+    scene::run(&mut net, &mut publisher, &mut [], 5.0);
+    let Ok(Reply::Stats(stats)) = net.workers[0].command(net.now, Command::Stats) else { panic!("stats") };
+    let track = &stats.tracks[0];
+    assert!(track.repaired > 200, "{track:?}");
+    assert_eq!(track.lost, 0, "{track:?}");
 }
 
 #[test]

@@ -55,14 +55,13 @@ impl Inbound {
         if packet.len() < header_len + self.profile.parameters().rtp_overhead {
             return Err(SrtpError::TooShort);
         }
-        let mut window = self.rtp_sources.window(ssrc)?;
+        let window = self.rtp_sources.window(ssrc)?;
         let index = window.estimate(sequence).ok_or(SrtpError::Replay)?;
         if !window.is_fresh(index) {
             return Err(SrtpError::Replay);
         }
         let plain_len = self.rtp.open_rtp(packet, header_len, ssrc, index)?;
-        window.commit(index);
-        self.rtp_sources.store(ssrc, window);
+        self.rtp_sources.commit(ssrc, index);
         Ok(plain_len)
     }
 
@@ -76,13 +75,12 @@ impl Inbound {
         }
         let index = self.rtcp.rtcp_index(packet)?;
         let ssrc = u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]);
-        let mut window = self.rtcp_sources.window(ssrc)?;
+        let window = self.rtcp_sources.window(ssrc)?;
         if !window.is_fresh(u64::from(index)) {
             return Err(SrtpError::Replay);
         }
         let plain_len = self.rtcp.open_rtcp(packet, index)?;
-        window.commit(u64::from(index));
-        self.rtcp_sources.store(ssrc, window);
+        self.rtcp_sources.commit(ssrc, u64::from(index));
         Ok(plain_len)
     }
 
@@ -109,31 +107,26 @@ struct Sources {
 }
 
 impl Sources {
-    /// A copy of the source's window; a new one if the source is unknown and there is room for it.
-    fn window(&mut self, ssrc: u32) -> Result<ReplayWindow, SrtpError> {
-        if let Some((known, window)) = self.entries.get(self.last)
-            && *known == ssrc
-        {
-            return Ok(*window);
-        }
-        match self.entries.iter().position(|(known, _)| *known == ssrc) {
-            Some(position) => {
-                self.last = position;
-                Ok(self.entries[position].1)
+    /// The source's window; an empty one if the source is unknown and there is room for it.
+    fn window(&mut self, ssrc: u32) -> Result<&ReplayWindow, SrtpError> {
+        static EMPTY: ReplayWindow = ReplayWindow::new();
+        if self.entries.get(self.last).is_none_or(|(known, _)| *known != ssrc) {
+            let found = self.entries.iter().position(|(known, _)| *known == ssrc);
+            if found.is_none() && self.entries.len() >= Inbound::MAX_SOURCES {
+                return Err(SrtpError::TooManySources);
             }
-            None if self.entries.len() < Inbound::MAX_SOURCES => {
-                self.last = self.entries.len();
-                Ok(ReplayWindow::default())
-            }
-            None => Err(SrtpError::TooManySources),
+            self.last = found.unwrap_or(self.entries.len());
         }
+        Ok(self.entries.get(self.last).map_or(&EMPTY, |(_, window)| window))
     }
 
-    /// Stores the window that the preceding `window(ssrc)` copied.
-    fn store(&mut self, ssrc: u32, window: ReplayWindow) {
-        match self.entries.get_mut(self.last) {
-            Some(entry) => *entry = (ssrc, window),
-            None => self.entries.push((ssrc, window)),
+    /// Remembers a packet of the source whose window was asked for last.
+    fn commit(&mut self, ssrc: u32, index: u64) {
+        if self.last == self.entries.len() {
+            // A viewer has one source, and a window is half a kilobyte.
+            self.entries.reserve_exact(1);
+            self.entries.push((ssrc, ReplayWindow::new()));
         }
+        self.entries[self.last].1.commit(index);
     }
 }
