@@ -246,6 +246,21 @@ fn a_peer_that_roams_keeps_its_session() {
     assert!(video.shown.len() >= 85 && video.skipped == 0, "{} {}", video.shown.len(), video.skipped);
 }
 
+/// Another transport's peer that forges a sender's address, or is given a port by a NAT, does not keep it from its owner.
+#[test]
+fn a_path_belongs_to_whoever_proved_itself_last() {
+    let mut net = Net::new(11, 1);
+    let mut publisher = camera(&mut net);
+    let mut viewers = [scene::view(&mut net, 0, 2, ViewerOptions::default())];
+    scene::run(&mut net, &mut publisher, &mut viewers, 1.0);
+    let forged = Session::open(&mut net.workers[0], net.now, 3, GCM).check();
+    net.workers[0].handle_datagram(net.now, publisher.session.path, &mut forged.clone());
+    scene::run(&mut net, &mut publisher, &mut viewers, 2.6);
+    let shown = viewers[0].receiver(0).shown.len();
+    scene::run(&mut net, &mut publisher, &mut viewers, 1.0);
+    assert!(viewers[0].receiver(0).shown.len() >= shown + 28, "the publisher has its path back");
+}
+
 #[test]
 fn a_silent_peer_loses_consent_and_nothing_more_is_sent_to_it() {
     let mut net = Net::new(8, 1);
@@ -285,6 +300,30 @@ fn an_ssrc_is_never_sent_twice_under_the_same_keys() {
     let subscription = live777_media::command::SubscriptionId(999);
     let command = Command::Subscribe { transport: TransportId(2), subscription, parameters };
     assert_eq!(worker.command(net.now, command).unwrap_err(), CommandError::InvalidArgument);
+}
+
+/// Feedback does not wait for the next STUN check because the very first packet was of no use.
+#[test]
+fn an_unknown_first_packet_does_not_hold_up_the_reports() {
+    let mut net = Net::new(12, 1);
+    let mut publisher = camera(&mut net);
+    publisher.streams.iter_mut().for_each(|stream| stream.next_at += Duration::from_millis(100));
+    let unknown = Rtp {
+        payload_type: 35,
+        marker: false,
+        sequence: 1,
+        timestamp: 0,
+        ssrc: 1234,
+        extensions: Vec::new(),
+        payload: vec![0; 50],
+        padding: 0,
+    };
+    scene::run(&mut net, &mut publisher, &mut [], 0.05);
+    let sealed = publisher.session.seal_rtp(&unknown.write(), 1);
+    net.inject(0, publisher.session.path, sealed);
+    scene::run(&mut net, &mut publisher, &mut [], 1.0);
+    let reports = publisher.rtcp.iter().filter(|(_, rtcp)| matches!(rtcp, wire::Rtcp::ReceiverReport { .. }));
+    assert!(reports.count() > 0, "{:?}", publisher.rtcp);
 }
 
 /// Any bytes, from any address, into a worker that is at work.

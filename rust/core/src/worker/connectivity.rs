@@ -18,11 +18,17 @@ impl Worker {
                 Some(slot) => {
                     let agent = &mut self.objects.transports[slot].agent;
                     let outcome = agent.handle_stun(now, path, &message, &mut self.stun_reply);
+                    let agent_knows = agent.authenticated(path);
                     if !self.stun_reply.is_empty() {
                         self.outbox.push(path, &self.stun_reply);
                     }
                     if !outcome.authenticated {
                         self.objects.transports[slot].ignored.count(Reason::BadStun);
+                    }
+                    // Whoever proved itself last owns the path: a NAT hands ports on, and a forged sender does not get it
+                    // for longer than until the next check.
+                    if outcome.authenticated && agent_knows {
+                        self.by_path.insert(path, slot);
                     }
                     self.apply(now, slot, &outcome);
                     Some(slot)
@@ -54,9 +60,6 @@ impl Worker {
 
     /// Takes over what ICE found out, and sends what it wants to say.
     pub(super) fn apply(&mut self, now: Instant, slot: usize, outcome: &Outcome) {
-        if let Some(path) = outcome.learned {
-            self.by_path.insert(path, slot);
-        }
         if let Some(path) = outcome.forgotten
             && self.by_path.get(&path) == Some(&slot)
         {

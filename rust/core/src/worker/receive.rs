@@ -68,22 +68,35 @@ impl Worker {
         };
         let extensions = Extensions::find(&header, packet, &transport.extensions);
         let moved = transport.reception.packet(now, len, extensions.transport_sequence);
-        let binding = match transport.bindings.get(header.ssrc) {
-            Some(binding) => binding,
-            None => match self.learn(now, slot, &header, packet, &extensions) {
-                Ok(binding) => binding,
-                Err(reason) => {
-                    self.objects.transports[slot].ignored.count(reason);
-                    return;
-                }
-            },
-        };
         let plaintext = &packet[..len - padding_len];
-        let outcome = if binding.rtx {
-            self.receive_rtx(now, binding, &header, extensions.copied, plaintext)
+        let outcome = self.place(now, slot, &header, plaintext, &extensions);
+        let gap = outcome.unwrap_or_else(|reason| {
+            self.objects.transports[slot].ignored.count(reason);
+            false
+        });
+        if gap || moved {
+            self.schedule_transport(slot);
+        }
+    }
+
+    /// Finds the encoding of a packet and takes it there. Returns true if a packet is to be asked for, now or soon.
+    fn place(
+        &mut self,
+        now: Instant,
+        slot: usize,
+        header: &Header,
+        plaintext: &[u8],
+        extensions: &Extensions,
+    ) -> Result<bool, Reason> {
+        let binding = match self.objects.transports[slot].bindings.get(header.ssrc) {
+            Some(binding) => binding,
+            None => self.learn(now, slot, header, plaintext, extensions)?,
+        };
+        if binding.rtx {
+            self.receive_rtx(now, binding, header, extensions.copied, plaintext)
         } else {
             let received = Received {
-                header: &header,
+                header,
                 plaintext,
                 header_len: header.header_len,
                 sequence: header.sequence,
@@ -92,11 +105,6 @@ impl Worker {
                 elements: extensions.copied,
             };
             self.receive(now, binding, &received)
-        };
-        match outcome {
-            Ok(gap) if gap || moved => self.schedule_transport(slot),
-            Ok(_) => {}
-            Err(reason) => self.objects.transports[slot].ignored.count(reason),
         }
     }
 
