@@ -51,7 +51,7 @@ pub struct Counters {
     pub nacks_received: u64,
     /// Numbers asked for that the history did not have.
     pub nacks_unanswered: u64,
-    /// Numbers asked for again within a round trip.
+    /// Numbers asked for again within a round trip, or too many at once.
     pub nacks_repeated: u64,
     /// PLI and FIR.
     pub plis_received: u64,

@@ -3,18 +3,34 @@
 use std::time::{Duration, Instant};
 
 const SLOTS: usize = 256;
+/// Span over which retransmissions are counted ...
+const BUDGET_SPAN: Duration = Duration::from_millis(100);
+/// ... and how many may leave in it: the repair of a second's outage at 25 Mbit/s within another second. Whoever asks for
+/// more gets a twentieth of a gigabit, not the whole history over and over.
+const BUDGET: u32 = 512;
 
 /// Remembers retransmissions, so that a NACK repeated within a round trip is answered once. The newest number of each
-/// slot wins: forgetting one costs a duplicate, never a loss.
+/// slot wins: forgetting one costs a duplicate, never a loss. What duplicates and floods can cost is bounded by the budget.
 #[derive(Debug, Default)]
 pub struct Retransmissions {
     slots: Option<Box<[Slot; SLOTS]>>,
+    span: Option<Instant>,
+    spent: u32,
 }
 
 /// A number and when it was sent again.
 type Slot = Option<(u64, Instant)>;
 
 impl Retransmissions {
+    /// Whether nothing may be sent again for now.
+    pub fn is_spent(&mut self, now: Instant) -> bool {
+        if self.span.is_none_or(|since| now.saturating_duration_since(since) >= BUDGET_SPAN) {
+            self.span = Some(now);
+            self.spent = 0;
+        }
+        self.spent >= BUDGET
+    }
+
     /// Whether the packet may be sent again now; if so, this is remembered.
     pub fn admit(&mut self, now: Instant, sequence: u64, interval: Duration) -> bool {
         let slots = self.slots.get_or_insert_with(|| Box::new([None; SLOTS]));
@@ -26,6 +42,7 @@ impl Retransmissions {
             return false;
         }
         *slot = Some((sequence, now));
+        self.spent += 1;
         true
     }
 }
@@ -43,5 +60,20 @@ mod tests {
         assert!(!log.admit(now + Duration::from_millis(49), 7, interval));
         assert!(log.admit(now + Duration::from_millis(49), 8, interval));
         assert!(log.admit(now + Duration::from_millis(50), 7, interval));
+    }
+
+    #[test]
+    fn no_pattern_of_requests_gets_more_than_the_budget() {
+        let start = Instant::now();
+        let mut log = Retransmissions::default();
+        let mut sent = 0;
+        for round in 0..1000 {
+            let now = start + Duration::from_millis(round);
+            // Numbers that share a slot push each other out of the memory.
+            for sequence in [1, 257, 513, 769] {
+                sent += u32::from(!log.is_spent(now) && log.admit(now, sequence, Duration::from_millis(100)));
+            }
+        }
+        assert!((BUDGET..=10 * BUDGET).contains(&sent), "{sent}");
     }
 }

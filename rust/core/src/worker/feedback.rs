@@ -135,6 +135,11 @@ impl Worker {
         let track = subscription.track.and_then(|track| self.objects.tracks.get(track));
         for out in lost_sequences(pairs) {
             subscription.counters.nacks_received += 1;
+            let full = transport.egress.retransmissions.len() >= MAX_RETRANSMISSIONS;
+            if full || subscription.retransmissions.is_spent(now) {
+                subscription.counters.nacks_repeated += 1;
+                continue;
+            }
             let found = track.zip(subscription.continuity.source_of(out)).and_then(|(track, (segment, sequence))| {
                 let encoding = track.encodings.get(usize::from(segment.source.encoding))?;
                 let (packet, plaintext) = encoding.history.get(now, sequence)?;
@@ -149,8 +154,7 @@ impl Worker {
                 subscription.counters.nacks_unanswered += 1;
                 continue;
             };
-            let full = transport.egress.retransmissions.len() >= MAX_RETRANSMISSIONS;
-            if full || !subscription.retransmissions.admit(now, outgoing.sequence, interval) {
+            if !subscription.retransmissions.admit(now, outgoing.sequence, interval) {
                 subscription.counters.nacks_repeated += 1;
                 continue;
             }
