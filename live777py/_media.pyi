@@ -225,6 +225,21 @@ class WorkerStats:
     relay_dropped: int
     """Packets that a full queue between workers did not take."""
 
+    # The counters of all transports, tracks and subscriptions that the worker has or had: they stay when one goes.
+    packets_received: int
+    packets_sent: int
+    srtp_rejected: int
+    datagrams_ignored: int
+    lost: int
+    repaired: int
+    nacks_sent: int
+    plis_sent: int
+    key_frames: int
+    retransmitted: int
+    nacks_received: int
+    nacks_unanswered: int
+    plis_received: int
+
 @final
 class Stats:
     workers: list[WorkerStats]

@@ -45,25 +45,6 @@ class Total:
     label: str | None = None
 
 
-class Accumulator:
-    """Sums counters of objects that come and go, so that the sum never falls.
-
-    `add` is given what each living object counts now; what an object counted when it was last seen stays in the sum.
-    """
-
-    def __init__(self) -> None:
-        self._totals: Counter[str] = Counter()
-        self._seen: dict[object, Mapping[str, int]] = {}
-
-    def add(self, objects: Mapping[object, Mapping[str, int]]) -> Mapping[str, int]:
-        for identity, counters in objects.items():
-            before = self._seen.get(identity, {})
-            for name, value in counters.items():
-                self._totals[name] += max(0, value - before.get(name, 0))
-        self._seen = dict(objects)
-        return dict(self._totals)
-
-
 class Metrics:
     """One registry per process; `render` is given the families that others read."""
 

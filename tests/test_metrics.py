@@ -2,15 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from live777py.metrics import Accumulator, Gauge, Metrics, Total
-
-
-def test_a_sum_never_falls() -> None:
-    sums = Accumulator()
-    assert sums.add({1: {"lost": 5}, 2: {"lost": 1}}) == {"lost": 6}
-    assert sums.add({1: {"lost": 7}, 2: {"lost": 1}}) == {"lost": 8}
-    assert sums.add({2: {"lost": 1}}) == {"lost": 8}
-    assert sums.add({2: {"lost": 0}, 3: {"lost": 2, "sent": 1}}) == {"lost": 10, "sent": 1}
+from live777py.metrics import Gauge, Metrics, Total
 
 
 def test_families_are_prometheus_text() -> None:

@@ -14,7 +14,6 @@ from live777py.http.keys import (
     AUTHENTICATOR,
     CLIENTS,
     CONFIG,
-    MEDIA_TOTALS,
     METRICS,
     OWNERS,
     PAGES,
@@ -22,7 +21,7 @@ from live777py.http.keys import (
 )
 from live777py.http.limits import MAX_BODY, RateLimiter
 from live777py.http.problems import problems
-from live777py.metrics import Accumulator, Metrics
+from live777py.metrics import Metrics
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +36,6 @@ def build_door(config: Config, *, web_pages: Path = pages.BUILT_PAGES) -> web.Ap
     app = web.Application(client_max_size=MAX_BODY, middlewares=[problems])
     app[CONFIG] = config
     app[METRICS] = Metrics()
-    app[MEDIA_TOTALS] = Accumulator()
     app[AUTHENTICATOR] = Authenticator(config.auth)
     app[OWNERS] = SessionOwners()
     app[RATE_LIMITER] = RateLimiter(config.http.rate_limit)

@@ -11,7 +11,7 @@ from live777py.config import Config
 from live777py.http.auth import Authenticator, Principal, SessionOwners
 from live777py.http.client import ClientAddress, ClientResolver
 from live777py.http.limits import RateLimiter
-from live777py.metrics import Accumulator, Metrics
+from live777py.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,7 +39,6 @@ CONFIG: Final = web.AppKey("config", Config)
 STREAMS: Final[web.AppKey[Streams]] = web.AppKey("streams")
 ENGINE_STATS: Final[web.AppKey[Callable[[], Awaitable[Stats]]]] = web.AppKey("engine_stats")
 METRICS: Final = web.AppKey("metrics", Metrics)
-MEDIA_TOTALS: Final = web.AppKey("media_totals", Accumulator)
 AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)
 OWNERS: Final = web.AppKey("owners", SessionOwners)
 RATE_LIMITER: Final = web.AppKey("rate_limiter", RateLimiter)

@@ -5,30 +5,31 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from live777py.http.keys import ENGINE_STATS, MEDIA_TOTALS, STREAMS
+from live777py.http.keys import ENGINE_STATS, STREAMS
 from live777py.metrics import Gauge, Total
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from aiohttp import web
 
     from live777py.media.native import Stats
     from live777py.streams.views import Counts, StreamView
 
-_EVENTS: Final = (
-    "datagram_ignored",
-    "key_frame",
-    "nack_received",
-    "nack_sent",
-    "nack_unanswered",
-    "packet_lost",
-    "packet_repaired",
-    "packet_retransmitted",
-    "pli_received",
-    "pli_sent",
-    "srtp_rejected",
-)
+_EVENTS: Final = {
+    "datagram_ignored": "datagrams_ignored",
+    "key_frame": "key_frames",
+    "nack_received": "nacks_received",
+    "nack_sent": "nacks_sent",
+    "nack_unanswered": "nacks_unanswered",
+    "packet_lost": "lost",
+    "packet_repaired": "repaired",
+    "packet_retransmitted": "retransmitted",
+    "pli_received": "plis_received",
+    "pli_sent": "plis_sent",
+    "srtp_rejected": "srtp_rejected",
+}
+"""Each with the counter of `WorkerStats`."""
 _LIVE_STATES: Final = ("new", "connecting", "connected", "disconnected", "failed")
 
 
@@ -36,9 +37,7 @@ async def read_families(app: web.Application) -> list[Gauge | Total]:
     streams = app[STREAMS]
     families: list[Gauge | Total] = [*_of_counts(streams.counts()), _session_states(streams.streams())]
     if (read_stats := app.get(ENGINE_STATS)) is not None:
-        stats = await read_stats()
-        families += _of_workers(stats)
-        families += _of_media(app[MEDIA_TOTALS].add(_media_counters(stats)))
+        families += _of_workers(await read_stats())
     return families
 
 
@@ -100,45 +99,18 @@ def _of_workers(stats: Stats) -> Iterator[Total]:
         text="Packets that a full queue between media threads did not take",
         values={"": sum(worker.relay_dropped for worker in workers)},
     )
-
-
-def _of_media(totals: Mapping[str, int]) -> Iterator[Total]:
     yield Total(
         name="live777_packets",
         text="SRTP packets",
         label="direction",
-        values={"in": totals.get("packets_in", 0), "out": totals.get("packets_out", 0)},
+        values={
+            "in": sum(worker.packets_received for worker in workers),
+            "out": sum(worker.packets_sent for worker in workers),
+        },
     )
     yield Total(
         name="live777_media_events",
         text="Loss and repair: packets, NACKs, picture loss indications, rejected datagrams",
         label="event",
-        values={name: totals.get(name, 0) for name in _EVENTS},
+        values={name: sum(getattr(worker, counter) for worker in workers) for name, counter in _EVENTS.items()},
     )
-
-
-def _media_counters(stats: Stats) -> dict[object, Mapping[str, int]]:
-    counters: dict[object, Mapping[str, int]] = {}
-    for transport in stats.transports:
-        counters["transport", transport.transport] = {
-            "packets_in": transport.packets_received,
-            "packets_out": transport.packets_sent,
-            "srtp_rejected": transport.srtp_rejected,
-            "datagram_ignored": transport.datagrams_ignored,
-        }
-    for track in stats.tracks:
-        counters["track", track.track, track.ssrc] = {
-            "packet_lost": track.lost,
-            "packet_repaired": track.repaired,
-            "nack_sent": track.nacks_sent,
-            "pli_sent": track.plis_sent,
-            "key_frame": track.key_frames,
-        }
-    for subscription in stats.subscriptions:
-        counters["subscription", subscription.subscription] = {
-            "packet_retransmitted": subscription.retransmitted,
-            "nack_received": subscription.nacks_received,
-            "nack_unanswered": subscription.nacks_unanswered,
-            "pli_received": subscription.plis_received,
-        }
-    return counters

@@ -248,6 +248,21 @@ class TestCommands:
         assert [row.transport for row in stats.tracks] == [publisher.transport]
         assert [row.subscription for row in stats.subscriptions] == [subscription]
 
+    def test_what_was_counted_stays(self, console: Console) -> None:
+        with connected(console) as publisher, connected(console) as viewer:
+            attach(console, viewer, publisher.add_track(published()))
+            publisher.send_rtp(frame(1, key=True))
+            viewer.receive_rtp()
+            (before,) = console.stats().workers
+            for peer in (publisher, viewer):
+                console.call(console.engine.close_transport, peer.transport)
+        stats = console.stats()
+        (after,) = stats.workers
+        assert (stats.transports, stats.tracks) == ([], [])
+        assert after.packets_received == before.packets_received == 1
+        assert after.packets_sent >= before.packets_sent >= 1
+        assert after.key_frames == before.key_frames == 1
+
 
 class TestClose:
     def test_threads_and_descriptors_end(self) -> None:

@@ -4,6 +4,7 @@ use rustc_hash::FxHashMap;
 use slab::Slab;
 
 use crate::command::{CommandError, SubscriptionId, TrackId, TransportId};
+use crate::stats::Totals;
 use crate::subscription::Subscription;
 use crate::track::Track;
 use crate::transport::Transport;
@@ -17,6 +18,8 @@ pub struct Objects {
     pub tracks: Slab<Track>,
     /// All subscriptions.
     pub subscriptions: Slab<Subscription>,
+    /// What the objects that are gone had counted.
+    gone: Totals,
     transport_ids: FxHashMap<TransportId, usize>,
     track_ids: FxHashMap<TrackId, usize>,
     subscription_ids: FxHashMap<SubscriptionId, usize>,
@@ -89,6 +92,7 @@ impl Objects {
     /// Removes a transport that has no tracks and subscriptions any more.
     pub fn remove_transport(&mut self, slot: usize) -> Transport {
         let transport = self.transports.remove(slot);
+        self.gone.add_transport(&transport);
         self.transport_ids.remove(&transport.id);
         give_back(&mut self.transports);
         transport
@@ -97,6 +101,7 @@ impl Objects {
     /// Removes a track; its subscriptions stay, detached.
     pub fn remove_track(&mut self, slot: usize) -> Track {
         let track = self.tracks.remove(slot);
+        self.gone.add_track(&track);
         self.track_ids.remove(&track.id);
         give_back(&mut self.tracks);
         for &subscription in &track.subscriptions {
@@ -114,12 +119,22 @@ impl Objects {
     pub fn remove_subscription(&mut self, slot: usize) -> Subscription {
         self.detach(slot);
         let subscription = self.subscriptions.remove(slot);
+        self.gone.add_subscription(&subscription);
         self.subscription_ids.remove(&subscription.id);
         give_back(&mut self.subscriptions);
         let transport = &mut self.transports[subscription.transport];
         transport.subscriptions.retain(|&other| other != slot);
         transport.egress.retransmissions.retain(|again| again.subscription != slot);
         subscription
+    }
+
+    /// What all objects that are or were have counted.
+    pub fn totals(&self) -> Totals {
+        let mut totals = self.gone;
+        self.transports.iter().for_each(|(_, transport)| totals.add_transport(transport));
+        self.tracks.iter().for_each(|(_, track)| totals.add_track(track));
+        self.subscriptions.iter().for_each(|(_, subscription)| totals.add_subscription(subscription));
+        totals
     }
 
     /// Unbinds a subscription from its track, if it has one.

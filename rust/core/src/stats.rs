@@ -2,6 +2,9 @@
 
 use crate::command::{SubscriptionId, TrackId, TransportId};
 use crate::event::Path;
+use crate::subscription::Subscription;
+use crate::track::Track;
+use crate::transport::Transport;
 
 /// Everything that a worker counts.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +32,60 @@ pub struct WorkerStats {
     pub unknown_datagrams: u64,
     /// Events dropped because control did not drain them.
     pub events_dropped: u64,
+    /// What its objects counted.
+    pub totals: Totals,
+}
+
+/// The counters of all objects that a worker has or had, added up: they stay when an object goes. The fields are those of
+/// the rows below.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field has the name and the meaning of the row's")]
+pub struct Totals {
+    pub packets_received: u64,
+    pub packets_sent: u64,
+    pub srtp_rejected: u64,
+    pub datagrams_ignored: u64,
+    pub lost: u64,
+    pub repaired: u64,
+    pub nacks_sent: u64,
+    pub plis_sent: u64,
+    pub key_frames: u64,
+    pub retransmitted: u64,
+    pub nacks_received: u64,
+    pub nacks_unanswered: u64,
+    pub plis_received: u64,
+}
+
+impl Totals {
+    /// Adds what a transport counted.
+    pub(crate) fn add_transport(&mut self, transport: &Transport) {
+        self.packets_received += transport.counters.packets_received;
+        self.packets_sent += transport.counters.packets_sent;
+        self.srtp_rejected += transport.counters.srtp_rejected;
+        self.datagrams_ignored += transport.ignored.total();
+    }
+
+    /// Adds what a track counted; an imported one is counted by its own worker.
+    pub(crate) fn add_track(&mut self, track: &Track) {
+        if track.transport().is_none() {
+            return;
+        }
+        for encoding in &track.encodings {
+            self.lost += encoding.lost();
+            self.repaired += encoding.counters.repaired;
+            self.nacks_sent += encoding.counters.nacks_sent;
+            self.plis_sent += encoding.key_frame_requests.sent;
+            self.key_frames += encoding.counters.key_frames;
+        }
+    }
+
+    /// Adds what a subscription counted.
+    pub(crate) fn add_subscription(&mut self, subscription: &Subscription) {
+        self.retransmitted += subscription.counters.retransmitted;
+        self.nacks_received += subscription.counters.nacks_received;
+        self.nacks_unanswered += subscription.counters.nacks_unanswered;
+        self.plis_received += subscription.counters.plis_received;
+    }
 }
 
 /// Counters of one transport.

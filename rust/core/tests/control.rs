@@ -81,6 +81,32 @@ fn sender_reports_count_and_agree_with_our_clock() {
 }
 
 #[test]
+fn what_was_counted_stays_when_its_object_goes() {
+    let mut net = Net::new(30, 1);
+    net.link.loss = 0.02;
+    let mut publisher = camera(&mut net);
+    let mut viewers = [scene::view(&mut net, 0, 2, ViewerOptions::default())];
+    scene::run(&mut net, &mut publisher, &mut viewers, 4.0);
+    let totals = |net: &mut Net| match net.workers[0].command(net.now, Command::Stats) {
+        Ok(Reply::Stats(stats)) => stats.worker.totals,
+        other => panic!("{other:?}"),
+    };
+    let before = totals(&mut net);
+    let Ok(Reply::Stats(stats)) = net.workers[0].command(net.now, Command::Stats) else { panic!("stats") };
+    assert_eq!(before.packets_received, stats.transports.iter().map(|row| row.packets_received).sum::<u64>());
+    assert_eq!(before.repaired, stats.tracks.iter().map(|row| row.repaired).sum::<u64>());
+    assert_eq!(before.nacks_received, stats.subscriptions.iter().map(|row| row.nacks_received).sum::<u64>());
+    assert!(before.repaired > 0 && before.nacks_sent > 0 && before.retransmitted > 0 && before.key_frames > 0);
+    for transport in [2, 1].map(TransportId) {
+        net.workers[0].command(net.now, Command::CloseTransport { transport }).unwrap();
+    }
+    let after = totals(&mut net);
+    let goodbyes = after.packets_sent - before.packets_sent;
+    assert_eq!(after, live777_media::stats::Totals { packets_sent: before.packets_sent + goodbyes, ..before });
+    assert!((1..8).contains(&goodbyes), "{goodbyes}");
+}
+
+#[test]
 fn key_frame_requests_of_many_are_one() {
     let mut net = Net::new(4, 1);
     let video = Stream { key_every: 10_000, ..Stream::video(Media::H264, 5000, net.now) };

@@ -75,6 +75,19 @@ record! {
         gso: bool,
         unknown_datagrams: u64,
         relay_dropped: u64,
+        packets_received: u64,
+        packets_sent: u64,
+        srtp_rejected: u64,
+        datagrams_ignored: u64,
+        lost: u64,
+        repaired: u64,
+        nacks_sent: u64,
+        plis_sent: u64,
+        key_frames: u64,
+        retransmitted: u64,
+        nacks_received: u64,
+        nacks_unanswered: u64,
+        plis_received: u64,
     }
 }
 
@@ -139,6 +152,7 @@ impl From<media::SubscriptionStats> for SubscriptionStats {
 
 impl WorkerStats {
     fn new(snapshot: &Snapshot) -> Self {
+        let totals = &snapshot.stats.worker.totals;
         Self {
             worker: snapshot.worker,
             thread_cpu_seconds: snapshot.thread_cpu.as_secs_f64(),
@@ -149,6 +163,19 @@ impl WorkerStats {
             gso: snapshot.gso,
             unknown_datagrams: snapshot.stats.worker.unknown_datagrams,
             relay_dropped: snapshot.relay_dropped,
+            packets_received: totals.packets_received,
+            packets_sent: totals.packets_sent,
+            srtp_rejected: totals.srtp_rejected,
+            datagrams_ignored: totals.datagrams_ignored,
+            lost: totals.lost,
+            repaired: totals.repaired,
+            nacks_sent: totals.nacks_sent,
+            plis_sent: totals.plis_sent,
+            key_frames: totals.key_frames,
+            retransmitted: totals.retransmitted,
+            nacks_received: totals.nacks_received,
+            nacks_unanswered: totals.nacks_unanswered,
+            plis_received: totals.plis_received,
         }
     }
 }

@@ -23,6 +23,7 @@ impl Worker {
                 datagrams_sent: self.egress.datagrams + self.outbox.sent,
                 runs_sent: self.egress.runs + self.outbox.sent,
                 events_dropped: self.notices.dropped,
+                totals: objects.totals(),
                 ..self.counters
             },
             transports: objects.transports.iter().map(|(_, transport)| transport_stats(transport)).collect(),
