@@ -128,7 +128,10 @@ class WebrtcConfig:
         env=("LIVE777_WEBRTC_ICE_UDP_ADDRS", "LIVE777_WEBRTC_ICE_UDP_ADDR", "LIVETWO_WEBRTC_ICE_UDP_ADDR"),
         check=values.udp_addresses,
     )
-    ice_lite: bool = key(True, "Answer as an ICE-lite agent (RFC 8445): clients connect to the server's addresses.")
+    ice_lite: bool = key(
+        True,
+        "Answer as an ICE-lite agent (RFC 8445): clients connect to the server's addresses. A full agent checks them back.",
+    )
     workers: int = key(1, "Media threads; each has its own UDP port.", check=values.between(1, 64))
 
     @property

@@ -225,7 +225,7 @@ def _mids(description: sdp.SessionDescription) -> tuple[str | None, ...]:
 def _remote_peer(description: sdp.SessionDescription, sections: tuple[OfferedSection, ...]) -> RemotePeer:
     session = description.session
     if description.ice_lite:
-        raise errors.Unprocessable("the offer is ICE-lite, and so is the gateway: nobody would send checks")
+        raise errors.Unprocessable("the offer is ICE-lite, and the gateway waits for checks: nobody would begin")
     return RemotePeer(
         ice_ufrag=_agreed("ICE ufrag", sections, session, lambda block: block.ice_ufrag, _ICE_UFRAG.fullmatch),
         ice_pwd=_agreed("ICE password", sections, session, lambda block: block.ice_pwd, _ICE_PWD.fullmatch),

@@ -34,7 +34,7 @@ SETUP_TIMEOUT: Final = 15.0
 """Seconds from `open` to the keys; a peer that is not there by then is closed."""
 
 MAX_REMOTE_CANDIDATES: Final = 256
-"""What a peer may trickle in all. A lite agent has no use for them and keeps none (RFC 8445 section 2.5)."""
+"""What a peer may trickle in all. None is kept: see `ServerPeer`."""
 
 _logger = logging.getLogger(__name__)
 
@@ -61,8 +61,13 @@ class ServerPeer:
         remote: RemotePeer,
         stream: str,
         session: str,
+        ice_lite: bool = True,
     ) -> None:
-        """Peers of one stream share a media worker while it has room."""
+        """Peers of one stream share a media worker while it has room.
+
+        Without `ice_lite` the engine checks back every path over which the peer checks, and asks for consent. For that
+        it needs no candidates of the peer: those that matter reach it.
+        """
         self.transport = engine.next_id()
         self.worker = -1
         self.state: PeerState = "new"
@@ -71,6 +76,7 @@ class ServerPeer:
         self._stream = stream
         self._logger = log.bind(_logger, stream=stream, session=session)
         self._engine = engine
+        self._ice_lite = ice_lite
         self._certificate = certificate
         self._owner: PeerOwner | None = owner
         self._remote_ufrag = remote.ice_ufrag
@@ -99,7 +105,7 @@ class ServerPeer:
         self.worker = worker
         self._undo.append(partial(engine.placement.give_back, self._stream, worker, load))
         ice = native.IceParameters(
-            role="lite",
+            role="lite" if self._ice_lite else "controlled",
             local_ufrag=self._ufrag,
             local_pwd=self._pwd,
             remote_ufrag=self._remote_ufrag,
@@ -127,14 +133,14 @@ class ServerPeer:
         self._setup_timer = asyncio.get_running_loop().call_later(SETUP_TIMEOUT, self._end, "setup-timeout")
         self._undo.append(self._stop_setup_timer)
 
-    def local(self, candidates: tuple[Candidate, ...], *, ice_lite: bool) -> LocalPeer:
+    def local(self, candidates: tuple[Candidate, ...]) -> LocalPeer:
         """Our side, for the answer."""
         return LocalPeer(
             ice_ufrag=self._ufrag,
             ice_pwd=self._pwd,
             fingerprint=self._certificate.fingerprint,
             candidates=candidates,
-            ice_lite=ice_lite,
+            ice_lite=self._ice_lite,
             session_id=secrets.randbits(62),
         )
 

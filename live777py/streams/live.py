@@ -39,10 +39,19 @@ class LiveSession:
         engine: MediaEngine,
         certificate: Certificate,
         remote: RemotePeer,
+        ice_lite: bool,
     ) -> None:
         self.stream = stream
         self.session = session
-        self.peer = ServerPeer(engine, certificate, owner=self, remote=remote, stream=stream.name, session=session.id)
+        self.peer = ServerPeer(
+            engine,
+            certificate,
+            owner=self,
+            remote=remote,
+            stream=stream.name,
+            session=session.id,
+            ice_lite=ice_lite,
+        )
         self._owner = owner
 
     def peer_state_changed(self, state: PeerState) -> None:

@@ -295,7 +295,13 @@ class StreamManager:
     ) -> LiveSession:
         session = Session(str(uuid.uuid4()), role, self._now())
         live = LiveSession(
-            self, stream, session, engine=self._engine, certificate=self._certificate, remote=plan.remote
+            self,
+            stream,
+            session,
+            engine=self._engine,
+            certificate=self._certificate,
+            remote=plan.remote,
+            ice_lite=self._settings.ice_lite,
         )
         stream.join(session, published)
         self._sessions[session.id] = live
@@ -304,7 +310,7 @@ class StreamManager:
 
     def _answer(self, live: LiveSession, plan: PublishPlan | PlayPlan, client: Client) -> str:
         candidates = offered_candidates(self._engine.addresses[live.peer.worker], loopback=client.loopback)
-        return plan.answer(live.peer.local(candidates, ice_lite=self._settings.ice_lite))
+        return plan.answer(live.peer.local(candidates))
 
     def _connect(self, publisher: LiveSession, viewer: LiveSession) -> bool:
         """Let flow what can; False if the viewer offered nothing that fits a kind that the publisher sends."""

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from tests.gateway import running_gateway
 from tests.interop.checks import assert_moves_on, assert_quadrants, assert_sees_the_picture, wait_until
 from tests.interop.conftest import load_client, with_client
 from tests.interop.peers import counter_of, playing, publishing, quadrants_of
 from tests.interop.programs import TEST_PICTURE, ffmpeg, ffmpeg_publisher, gstreamer_publisher
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.async_api import Browser
 
     from tests.gateway import Gateway
@@ -103,3 +106,18 @@ async def test_aiortc_publishes_and_chromium_plays(gateway: Gateway, chromium: B
     async with publishing(f"{gateway.url}/whip/rtc"):
         await viewer.evaluate("(o) => t.play(o)", {"url": f"{gateway.url}/whep/rtc"})
         await assert_sees_the_picture(viewer)
+
+
+@pytest.mark.usefixtures("loopback_candidates")
+async def test_a_gateway_with_full_ice(tmp_path: Path, chromium: Browser) -> None:
+    """`webrtc.ice_lite = false`: the gateway checks back, and every client that plays or publishes answers."""
+    async with running_gateway(tmp_path, config="[webrtc]\nice_lite = false\n") as gateway:
+        viewer = await with_client(await chromium.new_page(), gateway)
+        async with publishing(f"{gateway.url}/whip/rtc"), playing(f"{gateway.url}/whep/rtc") as viewed:
+            await viewer.evaluate("(o) => t.play(o)", {"url": f"{gateway.url}/whep/rtc"})
+            await viewed.frames(30)
+            await assert_sees_the_picture(viewer)
+        async with ffmpeg_publisher(f"{gateway.url}/whip/demo"):
+            other = await with_client(await chromium.new_page(), gateway)
+            await other.evaluate("(o) => t.play(o)", {"url": f"{gateway.url}/whep/demo"})
+            await wait_until(other, "t.find('video')?.videoWidth === 1280", within=30)

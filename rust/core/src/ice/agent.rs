@@ -270,9 +270,14 @@ impl Agent {
         self.prove(now, path)
     }
 
-    /// Notes an authentic SRTP or SRTCP packet of the peer. For a lite agent that is as good as consent; a full one asks
-    /// (RFC 7675 section 5.1).
+    /// Notes an authentic SRTP or SRTCP packet of the peer. For a server, lite or controlled, that is as good as consent:
+    /// FFmpeg answers no checks once it sends media. A controlling agent asks (RFC 7675 section 5.1).
     pub fn note_activity(&mut self, now: Instant, path: Path) {
+        if self.role == IceRole::Controlled
+            && let Some(consent) = self.consent.as_mut().filter(|consent| consent.path == path)
+        {
+            consent.renew(now);
+        }
         if self.selected == Some(path) {
             self.selected_heard = now;
             self.heard = Some(now);

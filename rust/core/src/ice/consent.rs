@@ -51,6 +51,11 @@ impl Consent {
         Some(transaction)
     }
 
+    /// Takes another proof of the peer's presence for an answer.
+    pub(super) fn renew(&mut self, now: Instant) {
+        self.granted = now;
+    }
+
     pub(super) fn expects(&self, transaction: TransactionId) -> bool {
         self.pending.iter().any(|(pending, _)| *pending == transaction)
     }

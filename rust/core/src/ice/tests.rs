@@ -572,6 +572,22 @@ fn a_peer_that_vanishes_is_lost_after_thirty_seconds() {
 }
 
 #[test]
+fn media_is_consent_for_a_controlled_agent_and_not_for_a_controlling_one() {
+    let mut network = Network::new([IceRole::Controlling, IceRole::Controlled], 5, 0);
+    network.signal(0, 0);
+    network.run_for(10 * SECOND);
+    network.loss = 256;
+    let paths = [1, 0].map(|other| Path { socket: 0, remote: network.addresses[other] });
+    for _ in 0..60 {
+        network.run_for(SECOND);
+        for (side, path) in paths.into_iter().enumerate() {
+            network.agents[side].note_activity(network.now, path);
+        }
+    }
+    assert!(network.lost[0].is_some() && network.lost[1].is_none(), "{:?}", network.lost);
+}
+
+#[test]
 fn a_lite_peer_follows_when_a_nat_rebinds() {
     let mut network = Network::new([IceRole::Controlling, IceRole::Lite], 6, 0);
     network.signal(0, 0);
