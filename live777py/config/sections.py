@@ -130,7 +130,7 @@ class WebrtcConfig:
     )
     ice_lite: bool = key(
         True,
-        "Answer as an ICE-lite agent (RFC 8445): clients connect to the server's addresses. A full agent checks them back.",
+        "Answer as an ICE-lite agent (RFC 8445): clients connect to the server's addresses. A full one checks them back.",
     )
     workers: int = key(1, "Media threads; each has its own UDP port.", check=values.between(1, 64))
 
