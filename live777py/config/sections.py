@@ -130,7 +130,8 @@ class WebrtcConfig:
     )
     ice_lite: bool = key(
         True,
-        "Answer as an ICE-lite agent (RFC 8445): clients connect to the server's addresses. A full one checks them back.",
+        "Answer as an ICE-lite agent (RFC 8445): clients connect to the server's addresses.\n"
+        "A full agent checks every path back.",
     )
     workers: int = key(1, "Media threads; each has its own UDP port.", check=values.between(1, 64))
 

@@ -20,10 +20,11 @@ SERVER_LOGGER = logging.getLogger("live777py.http.server")
 
 
 class _NoProtocolErrors(logging.Filter):
-    """Anybody can send bytes that are not HTTP; the access line with its 400 is enough."""
+    """Anybody can send bytes that are not HTTP, or a body that is not of its encoding; the access line is enough."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+        theirs = (HttpProcessingError, web.RequestPayloadError)
+        return record.exc_info is None or not isinstance(record.exc_info[1], theirs)
 
 
 SERVER_LOGGER.addFilter(_NoProtocolErrors())

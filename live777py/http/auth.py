@@ -107,7 +107,7 @@ class Authenticator:
 
     def _holder_of_jwt(self, token: str, identity: bytes) -> Principal:
         refused = Unauthorized("the token is not valid")
-        if self._secret is None:
+        if self._secret is None or not token.isascii():
             raise refused
         try:
             claims: dict[str, Any] = jwt.decode(

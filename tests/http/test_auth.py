@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import logging
@@ -164,6 +165,15 @@ async def test_tokens_that_are_not_valid(open_door: OpenDoor, _case: str, author
     door = await open_door(AUTH)
     response = await door.ask("GET", "/api/streams/", headers={"Authorization": authorization})
     assert response.status == 401
+
+
+async def test_a_credential_of_any_bytes_is_refused(open_door: OpenDoor) -> None:
+    door = await open_door(AUTH)
+    reader, writer = await asyncio.open_connection("127.0.0.1", door.client.port)
+    writer.write(b"GET /api/streams HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xff.\xfe.\x80\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_a_minute_of_leeway(open_door: OpenDoor) -> None:

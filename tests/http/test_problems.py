@@ -159,12 +159,23 @@ async def test_a_body_that_does_not_arrive_is_408(open_door: OpenDoor, monkeypat
     await writer.wait_closed()
 
 
-async def test_what_is_not_http_is_one_line(open_door: OpenDoor, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+        b"POST /whip/cam HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+    ],
+    ids=["not HTTP", "not gzip"],
+)
+async def test_what_cannot_be_read_is_one_line(
+    open_door: OpenDoor, caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
     caplog.set_level(logging.INFO)
     door = await open_door()
     reader, writer = await asyncio.open_connection("127.0.0.1", door.client.port)
-    writer.write(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n")
-    assert b" 400 " in await reader.readline()
+    writer.write(sent)
+    assert await reader.readline() in {b"HTTP/1.0 400 Bad Request\r\n", b"HTTP/1.1 415 Unsupported Media Type\r\n"}
+    await reader.read()
     writer.close()
     await writer.wait_closed()
     assert "Traceback" not in caplog.text
