@@ -177,6 +177,8 @@ class StreamManager:
         live = self._require_session(stream, session)
         target = live.stream
         await self._sampler.refresh()
+        if live.session.id not in self._sessions:
+            return  # it has ended by itself, and who is on the stream by now is none of its business
         if live.session.role == "publish":
             await self._close((live, *self._viewers(target)), "api-deleted")
             self._delete(target, "reset" if target.provisioned else "api-deleted")

@@ -29,6 +29,8 @@ from tests.streams.conftest import HERE, House
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from live777py.streams.manager import Answer
+
     MakeHouse = Callable[[StreamSettings], Awaitable[House]]
 
 
@@ -176,6 +178,21 @@ async def test_two_deletes_at_once_delete_once(house: House) -> None:
         *(house.manager.close_session("s", publisher.session) for _ in range(3)), return_exceptions=True
     )
     assert [type(event) for event in await house.events()] == [PublishStopped, StreamDeleted]
+
+
+async def test_a_delete_that_comes_too_late_harms_no_successor(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, _ = await house.publish()
+    viewer, _ = await house.play()
+    successors: list[Answer] = []
+
+    async def meanwhile() -> None:
+        house.fake.emit(fake_media.IceLost(house.transport(first)))
+        await house.until(lambda: house.state(first) == "closed")
+        successors.append((await house.publish())[0])
+
+    monkeypatch.setattr(house.manager._sampler, "refresh", meanwhile)
+    await house.manager.close_session("s", first.session)
+    assert [house.state(answer) for answer in (*successors, viewer)] == ["connected", "connected"]
 
 
 async def test_a_publisher_that_vanishes_leaves_its_viewers_waiting(house: House) -> None:
