@@ -93,6 +93,17 @@ async def test_a_viewer_outlives_its_publisher(gateway: Gateway, chromium: Brows
         await expect(player).to_have_attribute("data-state", "waiting", timeout=WITHIN_MS)
 
 
+async def test_the_keys_of_the_player_page_need_no_click(gateway: Gateway, chromium: Browser) -> None:
+    viewer, _ = await open_page(chromium, f"{gateway.url}/tools/player.html?id=keys&autoplay&muted&controls")
+    player = viewer.locator("whep-player")
+    await expect(player).to_have_attribute("data-state", "waiting", timeout=WITHIN_MS)
+    await viewer.keyboard.press("i")
+    await expect(player).to_have_attribute("details", "")
+    await viewer.keyboard.press("Tab")
+    await viewer.keyboard.press("i")
+    await expect(player).not_to_have_attribute("details", "")
+
+
 async def test_a_stream_destroyed_from_the_list_stays_so(gateway: Gateway, chromium: Browser) -> None:
     page, _ = await open_page(chromium, gateway.url)
     await publish(page, "doomed")

@@ -77,6 +77,7 @@ export class WhepPlayer extends MediaElement<PlayerState> {
     super("idle", "in");
     this.autoplay = this.muted = this.lowlatency = this.details = this.silenced = this.picture = false;
     this.media = null;
+    this.addEventListener("keydown", (event) => this.#key(event));
   }
 
   get video(): HTMLVideoElement | null {
@@ -89,7 +90,7 @@ export class WhepPlayer extends MediaElement<PlayerState> {
     void this.halt();
     this.picture = false;
     this.#moved = 0;
-    if (!url) return this.#enter("error", "This player has neither src nor stream.");
+    if (!url) return this.#enter("error", "No stream is named: by stream, by src, or by ?id= of the page.");
     const client = new WhepClient({
       url,
       token: this.authorization(),
@@ -201,7 +202,7 @@ export class WhepPlayer extends MediaElement<PlayerState> {
         @loadeddata=${(event: Event) => this.#loaded(event.target as HTMLVideoElement)}
       ></video>
       ${this.#overlay()}
-      <div @keydown=${this.#key}>
+      <div>
         ${
           this.state === "playing" && this.muted && (this.controls || this.silenced) && this.reading?.audioCodec
             ? html`<button class="unmute" @click=${() => this.#mute(false)}>${icons.silent} Unmute</button>`

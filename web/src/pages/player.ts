@@ -17,3 +17,7 @@ if (token) player.setAttribute("token", token);
 if (reconnect !== null) player.setAttribute("reconnect", String(reconnect));
 document.title = id ? `${id} – live777py` : document.title;
 document.body.append(player);
+// The player is all there is on this page: its keys need no click before.
+addEventListener("keydown", (event) => {
+  if (event.target === document.body) player.dispatchEvent(new KeyboardEvent("keydown", event));
+});
