@@ -18,7 +18,8 @@ COPY rust/ rust/
 COPY live777py/ live777py/
 COPY --from=web /src/live777py/webui/ live777py/webui/
 RUN /opt/build/bin/maturin build --release --out /wheels
-RUN python3 -m venv /opt/live777py && /opt/live777py/bin/pip install --no-cache-dir /wheels/*.whl
+RUN python3 -m venv --without-pip /opt/live777py \
+    && /opt/build/bin/pip --python /opt/live777py/bin/python install --no-cache-dir /wheels/*.whl
 
 # What runs
 FROM debian:bookworm-slim
