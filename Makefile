@@ -40,7 +40,8 @@ $(STAMP)/venv:
 
 ext: $(EXT) ## build the media engine into the package
 $(EXT): $(STAMP)/venv pyproject.toml $(RUST_SOURCES)
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --quiet
+	@echo "building the media engine: some minutes the first time"
+	PIP_QUIET=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --quiet
 	@touch $@
 
 web: live777py/webui/index.html ## build the pages into the package
