@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import os
 import signal
 import socket
 from typing import TYPE_CHECKING, Final
@@ -50,7 +51,7 @@ async def serve(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    for warning in warnings(config):
+    for warning in warnings(config, os.environ):
         _logger.warning("%s", warning)
     app = build_app(config)
     runner = web.AppRunner(

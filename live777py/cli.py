@@ -47,7 +47,7 @@ def _serve(path: Path | None, verbose: int) -> None:
 
 def _check(path: Path | None) -> None:
     config = load(path, os.environ)
-    for warning in warnings(config):
+    for warning in warnings(config, os.environ):
         print(f"warning: {warning}", file=sys.stderr)
     print("the configuration is good")
 
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"live777py {__version__}")
     parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="default: live777.toml, if it is there")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="log more; -vv still more")
-    commands = parser.add_subparsers(dest="command", title="commands (none: serve)", metavar="")
+    commands = parser.add_subparsers(dest="command", title="commands (none: serve)", metavar="[COMMAND]")
     commands.add_parser("config", help="print a configuration file with every key and its default")
     check = commands.add_parser("check", help="check a configuration file")
     check.add_argument("-c", "--config", type=Path, metavar="FILE", default=argparse.SUPPRESS)

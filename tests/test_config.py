@@ -362,20 +362,20 @@ def test_what_is_not_built_is_named_once() -> None:
         "[recorder]\nauto_streams = ['*']\n[rtsp]\nlisten = '0.0.0.0:8554'\n[stream.cam]\non_demand = true\n", {}
     )
     assert not_built(config) == ("stream.cam.on_demand", "recorder.auto_streams")
-    (warning,) = warnings(config)
+    (warning,) = warnings(config, {})
     assert "stream.cam.on_demand, recorder.auto_streams" in warning
-    assert list(warnings(Config())) == []
+    assert list(warnings(Config(), {})) == []
     assert set(not_built(replace(Config(), hooks=HooksConfig(timeout_ms=1)))) == {"hooks.timeout_ms"}
 
 
 def test_a_secret_without_tokens_is_warned_about() -> None:
-    (warning,) = warnings(parse("[auth]\nsecret = 'hunter2'\n", {}))
+    (warning,) = warnings(parse("[auth]\nsecret = 'hunter2'\n", {}), {})
     assert "OFF" in warning
     assert "hunter2" not in warning
 
 
 def test_credentials_that_obs_cannot_read_are_warned_about() -> None:
-    (warning,) = warnings(parse("[[ice_servers]]\nurls=['turn:x']\nusername='u'\ncredential='hunter2;'\n", {}))
+    (warning,) = warnings(parse("[[ice_servers]]\nurls=['turn:x']\nusername='u'\ncredential='hunter2;'\n", {}), {})
     assert "OBS" in warning
     assert "hunter2" not in warning
 
@@ -427,3 +427,11 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, name: str, content:
     with pytest.raises(ConfigError) as raised:
         load(path, {})
     assert raised.value.detail == message.format(path=path)
+
+
+def test_a_variable_that_is_no_key_is_named() -> None:
+    environ = dict.fromkeys(
+        ("LIVE777_HTTP_CORZ", "LIVE777_HTTP_CORS", "LIVE777_WEBRTC_ICE_UDP_ADDR", "LIVE777_PORT", "LIVE777_URL"), "x"
+    )
+    (warning,) = warnings(Config(), environ)
+    assert warning == "no key has this name, without effect: LIVE777_HTTP_CORZ"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from live777py.config.reader import not_built
+from live777py.config.reader import not_built, unknown_variables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from live777py.config.sections import Config
 
 
-def warnings(config: Config) -> Iterator[str]:
+def warnings(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
     """Lines for the log at start."""
+    if names := unknown_variables(environ):
+        yield f"no key has this name, without effect: {', '.join(names)}"
     if names := not_built(config):
         yield f"not built in this version, without effect: {', '.join(names)}"
     if config.auth.secret and not config.auth.tokens:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -15,6 +15,8 @@ from live777py.config.sections import Config, StrategyConfig
 from live777py.errors import ConfigError
 
 DEFAULT_FILE = Path("live777.toml")
+
+_PREFIX = ENV_PREFIX + "_"
 
 _Section = TypeVar("_Section")
 
@@ -67,6 +69,13 @@ def parse(text: str, environ: Mapping[str, str]) -> Config:
 def not_built(config: Config) -> tuple[str, ...]:
     """Dotted names of the keys that differ from their default and have no effect in this version."""
     return tuple(_not_built(config, (), inherited=False))
+
+
+def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Variables that look like a key of a section and are none."""
+    sections = [_PREFIX + field.name.upper() + "_" for field in fields(Config)]
+    known = set(_variables(Config, ()))
+    return tuple(sorted(name for name in environ if name.startswith(tuple(sections)) and name not in known))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,14 +180,28 @@ def _required(hint: Any) -> Any:
 def _from_environment(place: _Place, key: Key, hint: Any, *, in_file: bool) -> Any:
     if place.environ is None or not _is_leaf(hint):
         return None
-    names = list(dict.fromkeys((*key.env, "_".join((ENV_PREFIX, *place.keys)).upper())))
-    for name in names:
+    for name in _names(key, place.keys):
         if name in place.environ:
             return _checked(key, _convert_text(hint, place.environ[name], place, name), place, name)
     if key.fallback is not None and not in_file and key.fallback.name in place.environ:
         text = key.fallback.pattern.format(place.environ[key.fallback.name])
         return _checked(key, _convert_text(hint, text, place, key.fallback.name), place, key.fallback.name)
     return None
+
+
+def _variables(cls: type[Any], keys: tuple[str, ...]) -> Iterator[str]:
+    hints = get_type_hints(cls)
+    for field in fields(cls):
+        hint, path = hints[field.name], (*keys, field.name)
+        if _is_leaf(hint):
+            yield from _names(_key(field), path)
+        elif is_dataclass(hint):
+            yield from _variables(cast("type[Any]", hint), path)
+
+
+def _names(key: Key, keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Strongest first."""
+    return tuple(dict.fromkeys((*key.env, _PREFIX + "_".join(keys).upper())))
 
 
 def _is_leaf(hint: Any) -> bool:
