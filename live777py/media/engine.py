@@ -71,7 +71,7 @@ class MediaEngine:
             self._engine = native.Engine(sockets=sockets)
         except OSError as error:
             addresses = ", ".join(address for worker in sockets for address in worker)
-            raise StartError(f"UDP {addresses}: {error.strerror or error}") from error
+            raise StartError(f"cannot listen on UDP {addresses}: {error.strerror or error}") from error
         self.addresses = tuple(
             tuple(SocketAddress.parse(address) for address in worker) for worker in self._engine.addresses()
         )
