@@ -213,6 +213,23 @@ class TestCommands:
                 console.call(command, *arguments, **options)
         engine.send_dtls(7, b"to nobody")
 
+    def test_a_candidate_is_checked_from_the_sockets_that_reach_it(self) -> None:
+        ice = native.IceParameters(
+            role="controlling", local_ufrag="ufrag", local_pwd="p" * 22, remote_ufrag="peer", remote_pwd="q" * 22
+        )
+        with (
+            running_console([["127.0.0.1:0", "[::1]:0"]]) as console,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as four,
+            socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as six,
+        ):
+            console.call(console.engine.open_transport, 1, worker=0, ice=ice)
+            for peer, host in ((six, "::1"), (four, "127.0.0.1")):
+                peer.bind((host, 0))
+                peer.settimeout(TIME_LIMIT)
+                address = f"[{host}]:{peer.getsockname()[1]}" if ":" in host else f"{host}:{peer.getsockname()[1]}"
+                console.call(console.engine.add_remote_candidate, 1, address=address, priority=1)
+                assert peer.recv(2000)[:2] == b"\x00\x01", "a binding request"
+
     def test_an_id_is_used_once(self, console: Console) -> None:
         engine, ice = console.engine, ice_parameters()
         console.call(engine.open_transport, 1, worker=0, ice=ice)

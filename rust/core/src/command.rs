@@ -138,8 +138,8 @@ pub enum Command {
     OpenTransport { transport: TransportId, ice: IceParameters },
     /// Drop a transport with its tracks and subscriptions.
     CloseTransport { transport: TransportId },
-    /// A candidate that the peer trickled. Ignored by a lite agent.
-    AddRemoteCandidate { transport: TransportId, address: SocketAddr, priority: u32 },
+    /// A candidate of the peer, to be checked from each of these sockets. Ignored by a lite agent.
+    AddRemoteCandidate { transport: TransportId, address: SocketAddr, sockets: Vec<u8>, priority: u32 },
     /// New credentials; the selected pair is kept until the new ones have nominated one.
     RestartIce { transport: TransportId, ice: IceParameters },
     /// Send one DTLS datagram on the selected pair.

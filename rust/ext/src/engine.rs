@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use live777_media::command::{Command, SubscriptionId, TrackId, TransportId};
+use live777_media::command::{Command, CommandError, SubscriptionId, TrackId, TransportId};
 use live777_media::srtp::{MasterKey, Profile};
 use live777_media::worker::{Worker, WorkerConfig};
 use pyo3::prelude::*;
@@ -137,7 +137,13 @@ impl Engine {
     ) -> PyResult<()> {
         let address = parse_address("address", address)?;
         let transport = TransportId(transport.0);
-        self.submit(request, Command::AddRemoteCandidate { transport, address, priority: priority.0 })
+        self.board()?.submit(Some(request.0), |routes| {
+            let worker = routes.worker_of(transport).ok_or(CommandError::UnknownId)?;
+            let sockets = (0..=u8::MAX).zip(&self.addresses[worker]);
+            let sockets = sockets.filter(|(_, local)| can_reach(**local, address)).map(|(socket, _)| socket).collect();
+            routes.plan(Command::AddRemoteCandidate { transport, address, sockets, priority: priority.0 })
+        });
+        Ok(())
     }
 
     #[pyo3(signature = (request, transport, *, ice))]
@@ -254,6 +260,11 @@ impl Engine {
         self.board()?.report(request.0, true);
         Ok(())
     }
+}
+
+/// Whether a pair of these addresses makes sense: one family, and loopback only among itself (RFC 8445 section 6.1.2.2).
+fn can_reach(local: SocketAddr, remote: SocketAddr) -> bool {
+    local.is_ipv4() == remote.is_ipv4() && local.ip().is_loopback() == remote.ip().is_loopback()
 }
 
 fn parse_address(argument: &str, text: &str) -> PyResult<SocketAddr> {

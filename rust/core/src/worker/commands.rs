@@ -28,8 +28,8 @@ impl Worker {
         match command {
             Command::OpenTransport { transport, ice } => self.open_transport(now, transport, &ice)?,
             Command::CloseTransport { transport } => self.close_transport(transport)?,
-            Command::AddRemoteCandidate { transport, address, priority } => {
-                self.add_remote_candidate(now, transport, address, priority)?;
+            Command::AddRemoteCandidate { transport, address, sockets, priority } => {
+                self.add_remote_candidate(now, transport, address, &sockets, priority)?;
             }
             Command::RestartIce { transport, ice } => self.restart_ice(now, transport, &ice)?,
             Command::SendDtls { transport, data } => self.send_dtls(transport, &data)?,
@@ -125,12 +125,14 @@ impl Worker {
         now: Instant,
         id: TransportId,
         address: std::net::SocketAddr,
+        sockets: &[u8],
         priority: u32,
     ) -> Result<(), CommandError> {
         let slot = self.objects.transport(id)?;
         let agent = &mut self.objects.transports[slot].agent;
-        // Only sockets of the same family can reach it; the shell refuses the others when it sends.
-        agent.add_remote_candidate(crate::event::Path { socket: 0, remote: address }, priority);
+        for &socket in sockets {
+            agent.add_remote_candidate(crate::event::Path { socket, remote: address }, priority);
+        }
         let outcome = agent.handle_timeout(now);
         self.apply(now, slot, &outcome);
         Ok(())
