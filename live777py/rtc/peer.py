@@ -127,6 +127,8 @@ class ServerPeer:
         except CommandError as error:
             if error.code == "invalid_argument":
                 raise Unprocessable(f"the media engine cannot carry this: {error.detail}") from error
+            if error.code == "limit_reached":
+                raise Unavailable("the media engine is full", retry_after=10) from error
             raise
         if self.state == "closed":
             raise Unavailable("the session was closed while it was being set up", retry_after=1)

@@ -189,6 +189,17 @@ async def test_what_the_engine_refuses_is_undone_by_close(engine: MediaEngine, f
     assert no_trace(engine, fake)
 
 
+async def test_a_full_engine_is_unavailable(
+    engine: MediaEngine, fake: fake_media.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(request: int, transport: int, **_: object) -> None:
+        fake._answer(request, "limit_reached", f"transport {transport}")
+
+    monkeypatch.setattr(fake, "open_transport", refuse)
+    with pytest.raises(Unavailable):
+        await opened(engine, Owner())
+
+
 async def test_without_a_worker_there_is_no_session(engine: MediaEngine, fake: fake_media.Engine) -> None:
     for worker in (0, 1):
         fake.emit(fake_media.Closed(worker, "a fault"))
