@@ -22,7 +22,7 @@ const DIRECT: usize = 8;
 /// A sleep may last longer than asked by this; the rest is spun away.
 const OVERSLEEP: Duration = Duration::from_micros(150);
 /// How long the last packets may be under way.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(500);
 const SEED: u64 = 0x7770;
 
 /// `PROFILE TO BURST SECONDS STREAM...`, a stream being `SOCKET,KEY_HEX,SALT_HEX,FIRST_SEQUENCE[,VIEWER_SOCKET]...`
