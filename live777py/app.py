@@ -21,6 +21,7 @@ from live777py.http.door import build_door
 from live777py.http.keys import CONFIG, ENGINE_STATS, METRICS, PAGES, STREAMS
 from live777py.media.addresses import worker_sockets
 from live777py.media.engine import MediaEngine
+from live777py.rtc.memory import keep_little_free
 from live777py.streams.manager import StreamManager, StreamSettings
 from live777py.streams.strategy import Strategy
 
@@ -47,6 +48,7 @@ def build_app(config: Config) -> web.Application:
 
 async def serve(config: Config) -> None:
     """Run until SIGTERM or SIGINT. Raises StartError or ConfigError if it cannot begin."""
+    keep_little_free()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

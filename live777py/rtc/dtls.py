@@ -38,16 +38,18 @@ class DtlsError(Exception):
 class DatagramLink:
     """What aiortc takes for an ICE transport: a short queue in, a function out."""
 
+    __slots__ = ("_output", "_queue", "_waiter", "closed")
+
     role = "controlled"
 
     def __init__(self, send: Callable[[bytes], None]) -> None:
+        self.closed = False
         self._output = send
         self._queue: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
-        self._closed = False
 
     def send(self, datagram: bytes) -> None:
-        if not self._closed:
+        if not self.closed:
             self._output(datagram)
 
     def feed(self, datagram: bytes) -> None:
@@ -56,12 +58,12 @@ class DatagramLink:
             self._wake()
 
     def close(self) -> None:
-        self._closed = True
+        self.closed = True
         self._wake()
 
     async def _recv(self) -> bytes:
         while not self._queue:
-            if self._closed:
+            if self.closed:
                 raise ConnectionError
             self._waiter = asyncio.get_running_loop().create_future()
             try:
@@ -71,7 +73,7 @@ class DatagramLink:
         return self._queue.pop(0)
 
     async def _send(self, datagram: bytes) -> None:
-        if self._closed:
+        if self.closed:
             raise ConnectionError
         self._output(datagram)
 
@@ -80,8 +82,13 @@ class DatagramLink:
             self._waiter.set_result(None)
 
 
-class DtlsTransport(RTCDtlsTransport):
-    """Usage: `keys = await transport.connect(fingerprints)`, `datagram_received` for each datagram, `shutdown()`."""
+class DtlsTransport:
+    """Usage: `keys = await transport.connect(fingerprints)`, `datagram_received` for each datagram, `shutdown()`.
+
+    After the handshake this and OpenSSL's connection are all that is kept; aiortc's part is larger than both.
+    """
+
+    __slots__ = ("_certificate", "_connection", "_encrypted", "_link", "_on_closed", "_role", "state")
 
     def __init__(
         self,
@@ -92,35 +99,90 @@ class DtlsTransport(RTCDtlsTransport):
         on_closed: Callable[[], None],
     ) -> None:
         """`on_closed` is called once if the peer ends the connection (close_notify or a fatal alert)."""
+        self.state: Literal["new", "connecting", "connected", "failed", "closed"] = "new"
+        self._certificate = certificate
+        self._role: Literal["client", "server"] = role
         self._link = DatagramLink(send)
-        super().__init__(cast("RTCIceTransport", self._link), [certificate])
-        del self._rtp_router, self._rtp_header_extensions_map  # several kB for each session, and no RTP comes here
-        self._set_role(role)
-        self._connection = self._ssl = SSL.Connection(certificate.context)
-        if role == "server":
-            self._connection.set_accept_state()
-        else:
-            self._connection.set_connect_state()
+        self._connection = SSL.Connection(certificate.context)
+        self._encrypted = False
         self._on_closed = on_closed
-        self._keys: SrtpKeys | None = None
-        self._failure = ""
-        self._flight = b""
-        self._repeats: tuple[float, ...] = ()
 
     async def connect(self, fingerprints: Sequence[tuple[str, str]]) -> SrtpKeys:
         """Handshake, and check the peer's certificate against all fingerprints whose hash we know. Raises `DtlsError`.
 
         It waits for a silent peer until it is cancelled or `shutdown` is called.
         """
-        await self.start(
+        if not self._link.closed:
+            self.state = "connecting"
+        handshake = _Handshake(self._certificate, self._role, self._connection, self._link)
+        await handshake.start(
             RTCDtlsParameters(
                 fingerprints=[RTCDtlsFingerprint(algorithm=name, value=value) for name, value in fingerprints]
             )
         )
-        keys, self._keys = self._keys, None
-        if keys is None:
-            raise DtlsError(self._failure)
-        return keys
+        self._encrypted = handshake.encrypted
+        if self._link.closed:
+            raise DtlsError("the session was closed")
+        if handshake.keys is None:
+            self.state = "failed"
+            raise DtlsError(handshake.failure)
+        self.state = "connected"
+        return handshake.keys
+
+    def datagram_received(self, datagram: bytes) -> None:
+        if self.state == "connected":
+            self._read(datagram)
+        elif datagram:
+            self._link.feed(datagram)
+
+    def shutdown(self) -> None:
+        """Tell the peer (close_notify) and forget the connection; idempotent."""
+        if self._encrypted and self.state != "closed":
+            with contextlib.suppress(SSL.Error):
+                self._connection.shutdown()
+            self._flush()
+        self._link.close()
+        self.state = "closed"
+
+    def _flush(self) -> None:
+        if flight := _flight(self._connection):
+            self._link.send(flight)
+
+    def _read(self, datagram: bytes) -> None:
+        """After the handshake: a repeated last flight, an alert, or data for which there is no channel."""
+        self._connection.bio_write(datagram)
+        try:
+            self._connection.recv(_READ_SIZE)
+        except SSL.Error as error:
+            _logger.debug("DTLS datagram ignored: %s", _describe(error))
+        self._flush()
+        if self._connection.get_shutdown() & SSL.RECEIVED_SHUTDOWN:
+            self.state = "closed"
+            self._on_closed()
+
+
+class _Handshake(RTCDtlsTransport):
+    """aiortc's transport for as long as it takes to agree on keys."""
+
+    def __init__(
+        self,
+        certificate: Certificate,
+        role: Literal["client", "server"],
+        connection: SSL.Connection,
+        link: DatagramLink,
+    ) -> None:
+        super().__init__(cast("RTCIceTransport", link), [certificate])
+        self.keys: SrtpKeys | None = None
+        self.failure = ""
+        self._set_role(role)
+        self._link = link
+        self._connection = self._ssl = connection
+        if role == "server":
+            connection.set_accept_state()
+        else:
+            connection.set_connect_state()
+        self._newest = b""
+        self._repeats: tuple[float, ...] = ()
 
     async def start(self, remoteParameters: RTCDtlsParameters) -> None:  # noqa: N803 - aiortc's name
         """aiortc's contract: never raises for the peer's faults, the outcome is in `state`."""
@@ -132,24 +194,6 @@ class DtlsTransport(RTCDtlsTransport):
             self._setup_srtp()
         if self._state is State.CONNECTING:
             self._set_state(State.CONNECTED)
-
-    def datagram_received(self, datagram: bytes) -> None:
-        if self._state is State.CONNECTED:
-            self._read(datagram)
-        elif datagram:
-            self._link.feed(datagram)
-
-    def shutdown(self) -> None:
-        """Tell the peer (close_notify) and forget the connection; idempotent."""
-        if self.encrypted and self._state is not State.CLOSED:
-            with contextlib.suppress(SSL.Error):
-                self._connection.shutdown()
-            self._flush()
-        self._link.close()
-        self._set_state(State.CLOSED)
-
-    async def stop(self) -> None:
-        self.shutdown()
 
     async def _do_handshake(self) -> None:
         try:
@@ -166,7 +210,6 @@ class DtlsTransport(RTCDtlsTransport):
         except ConnectionError:
             self._fail("the session was closed")
         self._flush()
-        self._flight, self._repeats = b"", ()
 
     async def _recv_next(self) -> None:
         timer = self._connection.DTLSv1_get_timeout()
@@ -178,7 +221,7 @@ class DtlsTransport(RTCDtlsTransport):
         except TimeoutError:
             if repeat is not None and (timer is None or repeat < timer):
                 self._repeats = self._repeats[1:]
-                self._link.send(self._flight)
+                self._link.send(self._newest)
             else:
                 self._connection.DTLSv1_handle_timeout()
                 self._flush()
@@ -188,7 +231,7 @@ class DtlsTransport(RTCDtlsTransport):
     def _validate_peer_identity(self, remoteParameters: RTCDtlsParameters) -> None:  # noqa: N803 - aiortc's name
         super()._validate_peer_identity(remoteParameters)
         if self._state is State.FAILED:
-            self._failure = "the peer's certificate does not match the fingerprint of its SDP"
+            self.failure = "the peer's certificate does not match the fingerprint of its SDP"
 
     def _setup_srtp(self) -> None:
         negotiated = self._connection.get_selected_srtp_profile()
@@ -197,36 +240,27 @@ class DtlsTransport(RTCDtlsTransport):
             self._fail("no SRTP profile in common")
             return
         material = self._connection.export_keying_material(EXPORTER_LABEL, profile.material_length)
-        self._keys = SrtpKeys.from_material(profile, material, server=self._role == "server")
+        self.keys = SrtpKeys.from_material(profile, material, server=self._role == "server")
 
     async def _write_ssl(self) -> None:
         self._flush()
 
     def _flush(self) -> None:
-        try:
-            flight = self._connection.bio_read(_READ_SIZE)
-        except SSL.WantReadError:
-            return
-        self._link.send(flight)
-        if not self.encrypted:
-            self._flight, self._repeats = flight, _REPEATS
-
-    def _read(self, datagram: bytes) -> None:
-        """After the handshake: a repeated last flight, an alert, or data for which there is no channel."""
-        self._connection.bio_write(datagram)
-        try:
-            self._connection.recv(_READ_SIZE)
-        except SSL.Error as error:
-            _logger.debug("DTLS datagram ignored: %s", _describe(error))
-        self._flush()
-        if self._connection.get_shutdown() & SSL.RECEIVED_SHUTDOWN:
-            self._set_state(State.CLOSED)
-            self._on_closed()
+        if flight := _flight(self._connection):
+            self._link.send(flight)
+            self._newest, self._repeats = flight, _REPEATS
 
     def _fail(self, reason: str) -> None:
-        self._failure = reason
-        if self._state is not State.CLOSED:
-            self._set_state(State.FAILED)
+        self.failure = reason
+        self._set_state(State.FAILED)
+
+
+def _flight(connection: SSL.Connection) -> bytes:
+    """What OpenSSL wants to send, if anything."""
+    try:
+        return connection.bio_read(_READ_SIZE)
+    except SSL.WantReadError:
+        return b""
 
 
 def _describe(error: SSL.Error) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 if TYPE_CHECKING:
     from live777py.rtc.candidate import Candidate
 
 Kind = Literal["audio", "video"]
 DtlsRole = Literal["active", "passive"]
+
+_Parameters = TypeVar("_Parameters", bound=tuple[object, ...])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,3 +103,13 @@ class LocalPeer:
     candidates: tuple[Candidate, ...]
     ice_lite: bool
     session_id: int
+
+
+def shared(parameters: _Parameters) -> _Parameters:
+    """An equal one that another session has already: most viewers of a stream use one of a few browsers."""
+    return cast("_Parameters", _first_of_its_kind(parameters))
+
+
+@lru_cache(maxsize=32)
+def _first_of_its_kind(parameters: tuple[object, ...]) -> tuple[object, ...]:
+    return parameters

@@ -18,7 +18,7 @@ from live777py.rtc.negotiation import LocalPeer
 from live777py.rtc.tracks import random_ssrc, subscription_parameters, track_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from live777py.media.engine import MediaEngine
     from live777py.rtc.certificate import Certificate
@@ -74,7 +74,7 @@ class ServerPeer:
         self.tracks: tuple[tuple[PublishedMedia, int], ...] = ()
         self.subscriptions: tuple[tuple[PlayedMedia, int], ...] = ()
         self._stream = stream
-        self._logger = log.bind(_logger, stream=stream, session=session)
+        self._session = session
         self._engine = engine
         self._ice_lite = ice_lite
         self._certificate = certificate
@@ -88,7 +88,7 @@ class ServerPeer:
         self._dtls: DtlsTransport | None = None
         self._handshake: asyncio.Task[None] | None = None
         self._setup_timer: asyncio.TimerHandle | None = None
-        self._undo: list[Callable[[], object]] = []
+        self._load = 0
         self._released: asyncio.Future[None] | None = None
         self._candidates_seen = 0
 
@@ -98,12 +98,11 @@ class ServerPeer:
         Raises `Unavailable` or `Unprocessable`; then, or when cancelled, the caller closes the peer.
         """
         engine = self._engine
-        load = len(publish) + len(play)
-        worker = engine.placement.take(self._stream, load)
+        self._load = len(publish) + len(play)
+        worker = engine.placement.take(self._stream, self._load)
         if worker is None:
             raise EngineGone("no media worker is left")
         self.worker = worker
-        self._undo.append(partial(engine.placement.give_back, self._stream, worker, load))
         ice = native.IceParameters(
             role="lite" if self._ice_lite else "controlled",
             local_ufrag=self._ufrag,
@@ -112,7 +111,6 @@ class ServerPeer:
             remote_pwd=self._remote_pwd,
         )
         commands = [engine.open_transport(self.transport, self, worker=worker, ice=ice)]
-        self._undo.append(self._release_transport)
         self.tracks = tuple((media, engine.next_id()) for media in publish)
         self.subscriptions = tuple((media, engine.next_id()) for media in play)
         try:
@@ -133,7 +131,6 @@ class ServerPeer:
         if self.state == "closed":
             raise Unavailable("the session was closed while it was being set up", retry_after=1)
         self._setup_timer = asyncio.get_running_loop().call_later(SETUP_TIMEOUT, self._end, "setup-timeout")
-        self._undo.append(self._stop_setup_timer)
 
     def local(self, candidates: tuple[Candidate, ...]) -> LocalPeer:
         """Our side, for the answer."""
@@ -156,12 +153,15 @@ class ServerPeer:
 
     def close(self) -> None:
         """Undo everything in reverse, before it returns."""
+        if self.state == "closed":
+            return
         self.state = "closed"
         self._owner = None
-        with ExitStack() as stack:
-            for undo in self._undo:
-                stack.callback(undo)
-            self._undo.clear()
+        with ExitStack() as undo:  # the last is called first, and each of them whatever the others raise
+            undo.callback(self._engine.placement.give_back, self._stream, self.worker, self._load)
+            undo.callback(self._release_transport)
+            undo.callback(self._stop_setup_timer)
+            undo.callback(self._stop_dtls)
 
     async def wait_closed(self) -> None:
         """Until the engine has let go of the transport, close_notify sent."""
@@ -191,6 +191,11 @@ class ServerPeer:
         self._logger.warning("the media worker has ended: %s", reason)
         self._end("engine-failed")
 
+    @property
+    def _logger(self) -> logging.LoggerAdapter[logging.Logger]:
+        """Made where it is used: a thousand sessions have a thousand of them, and nothing to say."""
+        return log.bind(_logger, stream=self._stream, session=self._session)
+
     def _start_dtls(self) -> None:
         if self._dtls is not None or self.state == "closed":
             return
@@ -200,7 +205,6 @@ class ServerPeer:
             send=partial(self._engine.send_dtls, self.transport),
             on_closed=partial(self._end, "peer-closed"),
         )
-        self._undo.append(self._stop_dtls)
         self._handshake = asyncio.create_task(self._secure(self._dtls), name="dtls handshake")
         self._set_state("connecting")
 
@@ -225,6 +229,7 @@ class ServerPeer:
             self._end("engine-failed")
         else:
             self._handshake = None
+            self._fingerprints = ()
             self._stop_setup_timer()
             self._set_state("connected")
 

@@ -18,7 +18,7 @@ from live777py.rtc.offer import (
     read_offer,
     require_distinct_payload_types,
 )
-from live777py.rtc.parameters import Codec, CodecPolicy, LocalPeer, PlayedMedia, PublishedMedia, RemotePeer
+from live777py.rtc.parameters import Codec, CodecPolicy, LocalPeer, PlayedMedia, PublishedMedia, RemotePeer, shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -73,8 +73,8 @@ def plan_play(
         played = PlayedMedia(
             kind=section.kind,
             mid=section.mid,
-            codecs=offered,
-            extensions=tuple((extmap.id, extmap.uri) for extmap in extensions),
+            codecs=shared(offered),
+            extensions=shared(tuple((extmap.id, extmap.uri) for extmap in extensions)),
             ssrc=new_ssrc(),
             rtx_ssrc=new_ssrc() if any(codec.rtx_payload_type is not None for codec in offered) else None,
             cname=cname,
