@@ -150,7 +150,8 @@ class SessionOwners:
         return len(self._owners) >= self._limit
 
     def record(self, session: str, principal: Principal, *, publisher: bool) -> None:
-        self._owners[session] = _Owner(principal.identity, publisher)
+        if principal is not ANYBODY:  # who is so because everybody is
+            self._owners[session] = _Owner(principal.identity, publisher)
 
     def keep(self, sessions: Iterable[str]) -> None:
         self._owners = {session: self._owners[session] for session in sessions if session in self._owners}

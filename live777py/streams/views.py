@@ -9,7 +9,7 @@ SessionState = Literal["new", "connecting", "connected", "disconnected", "failed
 StatsScope = Literal["node", "clusterNodeWork"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StatsView:
     """Totals since the stream or session was made; `bitrate` in bit/s over the newest sample interval."""
 
@@ -18,14 +18,14 @@ class StatsView:
     bitrate: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CascadeView:
     source_url: str | None
     target_url: str | None
     session_url: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SessionView:
     id: str
     created_at: int
@@ -37,14 +37,14 @@ class SessionView:
     stats: StatsView
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PubSubView:
     leave_at: int
     """When the last live session of this side left; 0 while there is one."""
     sessions: tuple[SessionView, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CodecView:
     kind: Literal["audio", "video"]
     codec: str
@@ -52,13 +52,13 @@ class CodecView:
     fmtp: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StreamStatsView:
     publish: StatsView
     subscribe: StatsView
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StreamView:
     id: str
     created_at: int
@@ -71,7 +71,7 @@ class StreamView:
     stats_scope: StatsScope
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Counts:
     """Live objects of this node, and RTP bytes that ever came in or went out (they never fall)."""
 

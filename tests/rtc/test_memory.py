@@ -19,3 +19,14 @@ def test_it_is_a_call_without_effect_on_what_lives() -> None:
 def test_a_c_library_without_it_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_MALLOC_TRIM", None)
     memory.release_free_memory()
+
+
+def test_the_limits_are_taken_by_the_c_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: dict[int, int] = {}
+    monkeypatch.setattr(memory, "_MALLOPT", taken.__setitem__)
+    memory.keep_little_free()
+    assert taken == memory._LIMITS
+    monkeypatch.setattr(memory, "_MALLOC_TRIM", None)
+    taken.clear()
+    memory.keep_little_free()
+    assert not taken, "not glibc"

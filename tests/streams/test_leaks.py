@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ROUNDS = 3
-TOLERANCE = 1.10
-KEPT = 0.25
-GIVEN_BACK_WITHIN = 20
+GIVEN_BACK_WITHIN = 40
+"""Seconds; closed sessions are listed for 30 of them."""
 MEMORY_PER_VIEWER = 150_000
 AT_ONCE = 20
+SLOW = (pytest.mark.slow, pytest.mark.timeout(600))
 
 
 class Crowd:
@@ -67,28 +67,36 @@ class Crowd:
 
 
 @pytest.mark.parametrize(
-    "count", [100, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])], ids=["100", "1000"]
+    ("count", "tolerance"),
+    [pytest.param(100, 1.05, id="100"), pytest.param(1000, 1.10, id="1000", marks=SLOW)],
 )
-async def test_nothing_is_left_of_sessions(tmp_path: Path, count: int) -> None:
-    """Some pages stay with the allocators after the first crowd, each held by a block or two; no later one adds any."""
+async def test_nothing_is_left_of_sessions(tmp_path: Path, count: int, tolerance: float) -> None:
+    """Before: two sessions came and went, so that modules and tables of first use are there.
+
+    `tests.streams.test_manager` and `tests.rtc.test_peer` count the tasks.
+    """
     config = '[stream.crowd]\n[log]\nlevel = "warn"\n'
     async with running_gateway(tmp_path, config=config) as gateway, aiohttp.ClientSession() as client:
         process = psutil.Process(gateway.pid)
         crowd = Crowd(gateway, client)
-        await crowd.go(await crowd.come(AT_ONCE))
-        empty, descriptors, threads = process.memory_info().rss, process.num_fds(), process.num_threads()
-        viewers = await crowd.come(count)
-        taken = process.memory_info().rss - empty
-        print(f"{taken / count / 1000:.0f} kB per viewer")
-        assert taken < count * MEMORY_PER_VIEWER
-        await crowd.go(viewers)
-        await memory_falls_to(process, empty + taken * KEPT)
-        after_one = process.memory_info().rss
-        for _ in range(ROUNDS - 1):
-            await crowd.go(await crowd.come(count))
-        await memory_falls_to(process, after_one * TOLERANCE)
-        assert process.num_fds() <= descriptors
+        await crowd.go(await crowd.come(2))
+        before, descriptors, threads = process.memory_info().rss, process.num_fds(), process.num_threads()
+        for _ in range(ROUNDS):
+            viewers = await crowd.come(count)
+            taken = process.memory_info().rss - before
+            assert taken < count * MEMORY_PER_VIEWER
+            await crowd.go(viewers)
+            print(f"{taken / count / 1000:.0f} kB per viewer")
+        await memory_falls_to(process, before * tolerance)
+        print(f"{before / 1e6:.1f} MB before, {process.memory_info().rss / 1e6:.1f} MB after")
         assert process.num_threads() <= threads
+        assert client.connector is not None
+        await client.connector.close()
+        await eventually(lambda: descriptors_are_closed(process, descriptors))
+
+
+async def descriptors_are_closed(process: psutil.Process, number: int) -> bool:
+    return process.num_fds() <= number
 
 
 async def memory_falls_to(process: psutil.Process, limit: float) -> None:
