@@ -152,7 +152,9 @@ class DtlsTransport:
         """After the handshake: a repeated last flight, an alert, or data for which there is no channel."""
         self._connection.bio_write(datagram)
         try:
-            self._connection.recv(_READ_SIZE)
+            with contextlib.suppress(SSL.WantReadError):
+                while True:  # a datagram may hold several records
+                    self._connection.recv(_READ_SIZE)
         except SSL.Error as error:
             _logger.debug("DTLS datagram ignored: %s", _describe(error))
         self._flush()

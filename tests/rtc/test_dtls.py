@@ -123,6 +123,16 @@ async def test_close_notify_reaches_the_other_end_once() -> None:
     assert line.server.state == line.client.state == "closed"
 
 
+async def test_a_goodbye_behind_data_in_one_datagram_is_heard() -> None:
+    """RFC 6347 section 4.1.1: a datagram may hold several records."""
+    line = Line(OURS, THEIRS)
+    await line.connect()
+    line.client._connection.send(b"data")
+    line.client._connection.shutdown()
+    line.server.datagram_received(line.client._connection.bio_read(2048))
+    assert line.closed == ["server"]
+
+
 async def test_a_second_handshake_changes_nothing() -> None:
     line = Line(OURS, THEIRS)
     await line.connect()
