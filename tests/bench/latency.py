@@ -3,8 +3,8 @@
 The load is what a gateway of many small streams has: cameras that send 30 frames a second, each of 4 packets that leave
 at once (1.2 Mbit/s), every stream with 50 viewers. Rounds have as many streams as make the media thread use 50 % of a
 core, by the round before; one that misses this by more than 5 % of a core does not count. One viewer of every stream is
-looked at, each at another place in the order of sending; the other sockets drop. A second measurement, without a target,
-is one stream with 500 viewers: there the last viewer waits for the other 499.
+looked at, each at another place in the order of sending; the other sockets drop. A second measurement, without a
+target, is one stream with 500 viewers: there the last viewer waits for the other 499.
 
 One process sends and looks (`live777-bench latency`): it stamps a frame before it sends it; the kernel stamps each
 packet when it reaches the viewer's socket. Both clocks are CLOCK_REALTIME. What loopback alone takes is measured in the
