@@ -76,11 +76,11 @@ bench: setup $(STAMP)/test ## speed of this machine: fan-out, sessions, latency
 	$(CARGO) build --quiet --release $(MANIFEST) -p live777-bench
 	$(BIN)/python -m tests.bench
 
-fuzz: $(STAMP)/test ## every parser, SECONDS=60 each
+fuzz: $(STAMP)/test ## every parser, a minute each (SECONDS_EACH=60)
 	LIVE777_FUZZ_SECONDS=$${SECONDS_EACH:-60} $(CARGO) test --release $(MANIFEST) -p live777-media fuzz
 	LIVE777_FUZZ_SECONDS=$${SECONDS_EACH:-60} $(BIN)/pytest -q --timeout 3600 tests/fuzz
 
-soak: setup $(STAMP)/test ## the slow suites: a thousand viewers three times over, long loss runs
+soak: setup $(STAMP)/test ## the slow suites: a thousand viewers, three times over
 	$(BIN)/pytest -m slow --timeout 3600
 
 fmt: $(STAMP)/test ## rewrite to the house format

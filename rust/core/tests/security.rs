@@ -329,7 +329,9 @@ fn an_unknown_first_packet_does_not_hold_up_the_reports() {
 /// Any bytes, from any address, into a worker that is at work.
 #[test]
 fn fuzz_of_a_live_worker() {
-    let rounds = std::env::var("LIVE777_FUZZ_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(40);
+    let seconds = std::env::var("LIVE777_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
+    let mut rounds = 0;
     let mut net = Net::new(10, 1);
     let mut random = Random::new(4711);
     let mut publisher = camera(&mut net);
@@ -337,7 +339,8 @@ fn fuzz_of_a_live_worker() {
         scene::view(&mut net, 0, 2, ViewerOptions::default()),
         scene::view(&mut net, 0, 3, ViewerOptions { rtx: false, ..ViewerOptions::default() }),
     ];
-    for _ in 0..rounds {
+    while rounds < 40 || std::time::Instant::now() < end {
+        rounds += 1;
         for _ in 0..200 {
             let path = match random.below(4) {
                 0 => publisher.session.path,
