@@ -55,8 +55,8 @@ $(STAMP)/test: $(STAMP)/venv $(EXT) pyproject.toml
 
 test: tools-test setup test-rust test-python ## everything, with real browsers and media programs
 
-test-rust: tools-run ## the engine alone
-	$(CARGO) test --quiet $(MANIFEST) -p live777-media
+test-rust: tools-test $(STAMP)/venv ## the engine alone
+	PYO3_PYTHON=$(CURDIR)/$(BIN)/python $(CARGO) test --quiet $(MANIFEST) -p live777-media -p live777-ext
 
 test-python: tools-test setup $(STAMP)/test ## the gateway, with coverage (ARGS="-k whip")
 	cd web && npm test --silent

@@ -26,6 +26,8 @@ run)
     }
     ;;
 test)
+    # The extension's own tests link against libpython.
+    need_file "$("${PYTHON:-python3}" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" python3-dev
     need chromium chromium
     need firefox-esr firefox-esr
     need ip iproute2
