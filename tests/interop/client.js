@@ -75,14 +75,18 @@
     transceiver.setCodecPreferences([...wanted, ...helpers]);
   }
 
-  async function publish({ url, video, profile, audio = true, width = 640, height = 360, fps = 30, bitrate }) {
+  function picture({ width = 640, height = 360, fps = 30 }) {
     const canvas = document.createElement("canvas");
     Object.assign(canvas, { width, height });
     const context = canvas.getContext("2d");
     let count = 0;
     draw(context, width, height, count);
     setInterval(() => draw(context, width, height, ++count), 1000 / fps);
-    const stream = canvas.captureStream(fps);
+    return canvas.captureStream(fps);
+  }
+
+  async function publish({ url, video, profile, audio = true, width, height, fps, bitrate }) {
+    const stream = picture({ width, height, fps });
     if (audio) {
       // The browser's fake microphone: a tone, and no sound device is needed for it.
       const microphone = await navigator.mediaDevices.getUserMedia({ audio: true });
@@ -101,7 +105,12 @@
     return state.publisher.session;
   }
 
-  async function play({ url, kinds = ["audio", "video"] }) {
+  async function play({ url, kinds }) {
+    return view((connection) => negotiate(connection, url), kinds);
+  }
+
+  // `negotiated(connection)` is what makes the session; what it returns is returned.
+  async function view(negotiated, kinds = ["audio", "video"]) {
     const connection = new RTCPeerConnection();
     kinds.forEach((kind) => connection.addTransceiver(kind, { direction: "recvonly" }));
     const element = document.createElement("video");
@@ -116,6 +125,7 @@
     const canvas = document.createElement("canvas");
     state.counters = [];
     const watch = () => {
+      state.presented = performance.now();
       if (element.videoWidth > 0) {
         Object.assign(canvas, { width: element.videoWidth, height: element.videoHeight });
         const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -127,7 +137,7 @@
     };
     element.requestVideoFrameCallback(watch);
     state.viewer = { connection, element, canvas };
-    state.viewer.session = await negotiate(connection, url);
+    state.viewer.session = await negotiated(connection);
     await connected(connection);
     return state.viewer.session;
   }
@@ -180,8 +190,13 @@
   }
 
   window.t = {
+    picture,
     publish,
     play,
+    view,
+    connected,
+    width: () => state.viewer.element.videoWidth,
+    quietFor: (milliseconds) => performance.now() - state.presented > milliseconds,
     quadrants,
     thumbnail,
     find,
