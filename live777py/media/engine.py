@@ -138,6 +138,15 @@ class MediaEngine:
             del self._owners[media]
         return self._command(self._engine.close_transport, transport)
 
+    def add_remote_candidate(self, transport: int, address: SocketAddress, priority: int) -> asyncio.Future[None]:
+        """A candidate of the peer. A lite agent ignores it; see `native.IceParameters`."""
+        return self._command(self._engine.add_remote_candidate, transport, address=str(address), priority=priority)
+
+    def restart_ice(self, transport: int, ice: native.IceParameters) -> asyncio.Future[None]:
+        """New credentials (RFC 8445 section 9). Media flows on the old pair until one is nominated under the new ones;
+        candidates are to be added again."""
+        return self._command(self._engine.restart_ice, transport, ice=ice)
+
     def send_dtls(self, transport: int, datagram: bytes) -> None:
         """Best effort, as datagrams are: nothing happens on a transport that is gone."""
         if transport in self._transports:
@@ -180,6 +189,14 @@ class MediaEngine:
 
     def detach(self, subscription: int) -> asyncio.Future[None]:
         return self._command(self._engine.detach, subscription)
+
+    def select_layer(self, subscription: int, rid: str | None) -> asyncio.Future[None]:
+        """Forward this encoding from its next key frame on; None is the best one, which may change."""
+        return self._command(self._engine.select_layer, subscription, rid=rid)
+
+    def pause(self, subscription: int, paused: bool) -> asyncio.Future[None]:
+        """Hold a subscription, or let it go on from the next key frame."""
+        return self._command(self._engine.pause, subscription, paused=paused)
 
     def request_key_frame(self, track: int) -> asyncio.Future[None]:
         return self._command(self._engine.request_key_frame, track)

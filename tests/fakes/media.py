@@ -179,12 +179,14 @@ class FakeTransport:
     worker: int
     ice: IceParameters
     keys: dict[str, Any] | None = None
+    candidates: list[tuple[str, int]] = field(default_factory=list)
     on_dtls: Callable[[bytes], None] | None = None
     """Where `send_dtls` goes: the peer of the test."""
 
 
 class Engine:
-    """`transports`, `tracks`, `subscriptions` and `attached` show what control has asked for.
+    """`transports`, `tracks`, `subscriptions`, `attached`, `layers` (those pinned) and `paused` show what control has
+    asked for.
 
     `counters` is what `stats` answers. `emit` puts an event on the queue. While `held` is set nothing is answered.
     """
@@ -194,6 +196,8 @@ class Engine:
         self.tracks: dict[int, tuple[int, TrackParameters]] = {}
         self.subscriptions: dict[int, tuple[int, SubscriptionParameters]] = {}
         self.attached: dict[int, tuple[int, tuple[tuple[int, int], ...]]] = {}
+        self.layers: dict[int, str] = {}
+        self.paused: set[int] = set()
         self.counters = Stats()
         self.held = False
         self._queue: deque[Any] = deque()
@@ -254,6 +258,26 @@ class Engine:
             if subscription in self.subscriptions and track not in gone
         }
         self._answer(request)
+
+    def add_remote_candidate(self, request: int, transport: int, *, address: str, priority: int) -> None:
+        self._require_open()
+        SocketAddress.parse(address)
+        entry = self.transports.get(transport)
+        if entry is None:
+            self._answer(request, "unknown_id", f"transport {transport}")
+        else:
+            entry.candidates.append((address, priority))
+            self._answer(request)
+
+    def restart_ice(self, request: int, transport: int, *, ice: IceParameters) -> None:
+        self._require_open()
+        entry = self.transports.get(transport)
+        if entry is None:
+            self._answer(request, "unknown_id", f"transport {transport}")
+        else:
+            entry.ice = ice
+            entry.candidates.clear()
+            self._answer(request)
 
     def send_dtls(self, transport: int, data: bytes) -> None:
         self._require_open()
@@ -322,6 +346,25 @@ class Engine:
         else:
             self.attached.pop(subscription, None)
             self._answer(request)
+
+    def select_layer(self, request: int, subscription: int, *, rid: str | None) -> None:
+        self._require_open()
+        if subscription not in self.subscriptions:
+            self._answer(request, "unknown_id", f"subscription {subscription}")
+            return
+        if rid is None:
+            self.layers.pop(subscription, None)
+        else:
+            self.layers[subscription] = rid
+        self._answer(request)
+
+    def pause(self, request: int, subscription: int, *, paused: bool) -> None:
+        self._require_open()
+        if subscription not in self.subscriptions:
+            self._answer(request, "unknown_id", f"subscription {subscription}")
+            return
+        (self.paused.add if paused else self.paused.discard)(subscription)
+        self._answer(request)
 
     def request_key_frame(self, request: int, track: int) -> None:
         self._require_open()

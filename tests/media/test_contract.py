@@ -88,7 +88,13 @@ def test_a_session_from_open_to_close(talk: Conversation) -> None:
     assert talk.ask("subscribe", 2, 20, parameters=talk.subscription()).error is None
     assert talk.ask("attach", 20, 10, payload_types=[(96, 100)]).error is None
     assert talk.ask("request_key_frame", 10).error is None
+    assert talk.ask("select_layer", 20, rid="h").error is None
+    assert talk.ask("select_layer", 20, rid=None).error is None
+    assert talk.ask("pause", 20, paused=True).error is None
+    assert talk.ask("pause", 20, paused=False).error is None
     assert talk.ask("detach", 20).error is None
+    assert talk.ask("add_remote_candidate", 2, address="127.0.0.1:9", priority=1).error is None
+    assert talk.ask("restart_ice", 2, ice=talk.ice("ijkl")).error is None
     keys = {"profile": "AEAD_AES_128_GCM", "local_key": bytes(16), "local_salt": bytes(12)}
     keys |= {"remote_key": bytes(range(16)), "remote_salt": bytes(12)}
     assert talk.ask("install_keys", 1, **keys).error is None
@@ -106,6 +112,10 @@ def test_what_does_not_exist_is_unknown(talk: Conversation) -> None:
     assert talk.ask("add_track", 99, 10, parameters=talk.track()).error == "unknown_id"
     assert talk.ask("subscribe", 99, 20, parameters=talk.subscription()).error == "unknown_id"
     assert talk.ask("attach", 20, 10, payload_types=[(96, 100)]).error == "unknown_id"
+    assert talk.ask("select_layer", 20, rid="h").error == "unknown_id"
+    assert talk.ask("pause", 20, paused=True).error == "unknown_id"
+    assert talk.ask("add_remote_candidate", 99, address="127.0.0.1:9", priority=1).error == "unknown_id"
+    assert talk.ask("restart_ice", 99, ice=talk.ice()).error == "unknown_id"
     talk.engine.send_dtls(99, b"\x16")
 
 
@@ -127,6 +137,11 @@ def test_stats_and_dump_have_values(talk: Conversation) -> None:
     assert isinstance(talk.ask("stats").value, talk.module.Stats)
     assert isinstance(talk.ask("dump").value, str)
     assert talk.ask("close_transport", 1).value is None
+
+
+def test_a_candidate_without_a_port_fails_at_the_call(talk: Conversation) -> None:
+    with pytest.raises(ValueError, match=r"127\.0\.0\.1"):
+        talk.engine.add_remote_candidate(1, 1, address="127.0.0.1", priority=1)
 
 
 @pytest.mark.parametrize("payload_type", [-1, 128, 1000])

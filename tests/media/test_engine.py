@@ -9,6 +9,7 @@ import pytest
 
 from live777py.errors import StartError
 from live777py.media import native
+from live777py.media.addresses import SocketAddress
 from live777py.media.engine import CommandError, EngineGone, MediaEngine
 from tests.fakes import media as fake_media
 
@@ -66,6 +67,28 @@ async def test_a_command_is_answered(engine: MediaEngine, fake: fake_media.Engin
     assert fake.transports[transport].worker == 1
     assert isinstance(await engine.dump(), str)
     assert await engine.stats() is fake.counters  # type: ignore[comparison-overlap]
+
+
+async def test_a_subscription_is_held_and_its_layer_chosen(engine: MediaEngine, fake: fake_media.Engine) -> None:
+    transport = await opened(engine, Recorder())
+    subscription = engine.next_id()
+    await engine.subscribe(transport, subscription, parameters_of_a_subscription())
+    await engine.select_layer(subscription, "q")
+    await engine.pause(subscription, True)
+    assert (fake.layers, fake.paused) == ({subscription: "q"}, {subscription})
+    await engine.select_layer(subscription, None)
+    await engine.pause(subscription, False)
+    assert not fake.layers
+    assert not fake.paused
+
+
+async def test_candidates_of_the_peer_and_new_credentials(engine: MediaEngine, fake: fake_media.Engine) -> None:
+    transport = await opened(engine, Recorder())
+    await engine.add_remote_candidate(transport, SocketAddress.parse("[::1]:9"), 7)
+    assert fake.transports[transport].candidates == [("[::1]:9", 7)]
+    renewed = native.IceParameters(role="controlling", local_ufrag="efgh", local_pwd="q" * 24)
+    await engine.restart_ice(transport, renewed)
+    assert fake.transports[transport].ice is renewed  # type: ignore[comparison-overlap]
 
 
 async def test_a_refusal_is_raised_where_the_answer_is_awaited(engine: MediaEngine) -> None:
@@ -181,3 +204,7 @@ async def test_an_address_in_use_is_one_clear_error(engine: MediaEngine) -> None
 
 def parameters_of_a_track() -> native.TrackParameters:
     return native.TrackParameters(kind="audio", mid="0", codecs=[], encodings=[], local_ssrc=1)
+
+
+def parameters_of_a_subscription() -> native.SubscriptionParameters:
+    return native.SubscriptionParameters(kind="video", mid="0", ssrc=1, cname="viewer", codecs=[])
