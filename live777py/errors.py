@@ -12,6 +12,8 @@ Live777Error
 |   +-- Unprocessable           422  understood, cannot be done (RFC 9725 section 4.2)
 |   +-- TooManyRequests         429
 +-- Unavailable                 503  a limit of ours; try again after `retry_after` seconds
++-- UpstreamError               502  another server, which we asked, failed us
+|   +-- UpstreamTimeout         504  it did not answer in time
 +-- ConfigError                 never leaves the process: one line at start, exit code 2
 +-- StartError                  never leaves the process: one line at start, exit code 1
 """
@@ -96,6 +98,23 @@ class Unavailable(Live777Error):
     def __init__(self, detail: str, *, retry_after: int) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+
+
+class UpstreamError(Live777Error):
+    """`answered` is the HTTP status of the other server, where it gave one; `retry_after` is in seconds."""
+
+    status = 502
+    title = "Bad gateway"
+
+    def __init__(self, detail: str, *, answered: int | None = None, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.answered = answered
+        self.retry_after = retry_after
+
+
+class UpstreamTimeout(UpstreamError):
+    status = 504
+    title = "Gateway timeout"
 
 
 class ConfigError(Live777Error):

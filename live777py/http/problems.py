@@ -5,11 +5,20 @@ from __future__ import annotations
 import http
 import json
 import logging
+import math
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from live777py.errors import ClientError, Conflict, Live777Error, TooManyRequests, Unauthorized, Unavailable
+from live777py.errors import (
+    ClientError,
+    Conflict,
+    Live777Error,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+    UpstreamError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +43,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except Live777Error as error:
-        if isinstance(error, ClientError | Unavailable):
+        if isinstance(error, ClientError | Unavailable | UpstreamError):
             return problem(error.status, error.title, error.detail, _headers(error))
         _logger.exception("%s %s failed", request.method, request.rel_url.raw_path)
     except web.HTTPException as error:
@@ -54,8 +63,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 def _headers(error: Live777Error) -> dict[str, str]:
     if isinstance(error, Unauthorized):
         return {"WWW-Authenticate": "Bearer"}
-    if isinstance(error, TooManyRequests | Unavailable | Conflict) and error.retry_after is not None:
-        return {"Retry-After": str(error.retry_after)}
+    if isinstance(error, TooManyRequests | Unavailable | Conflict | UpstreamError) and error.retry_after is not None:
+        return {"Retry-After": str(math.ceil(error.retry_after))}
     return {}
 
 

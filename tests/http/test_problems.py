@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from live777py.errors import Live777Error, Unauthorized
+from live777py.errors import Conflict, Live777Error, Unauthorized, Unavailable, UpstreamError, UpstreamTimeout
 from live777py.http import messages
 from tests.http.doors import OFFER, SDP, OpenDoor
 
@@ -39,6 +39,26 @@ async def test_our_fault_is_logged_and_not_told(open_door: OpenDoor, caplog: pyt
     assert record.exc_info is not None
     assert "ZeroDivisionError: secret of the house" in caplog.text
     assert "hidden" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "retry_after"),
+    [
+        (Conflict("taken", retry_after=1), 409, "1"),
+        (Conflict("taken"), 409, None),
+        (Unavailable("full", retry_after=10), 503, "10"),
+        (UpstreamError("refused", answered=409, retry_after=0.2), 502, "1"),
+        (UpstreamTimeout("nothing came"), 504, None),
+    ],
+)
+async def test_who_may_try_again_is_told_when(
+    open_door: OpenDoor, failure: Live777Error, status: int, retry_after: str | None
+) -> None:
+    door = await open_door()
+    door.streams.failure = failure
+    response = await door.ask("POST", "/whip/cam", data=OFFER, headers=SDP)
+    assert (response.status, response.headers.get("Retry-After")) == (status, retry_after)
+    assert (await response.json())["detail"] == failure.detail
 
 
 @pytest.mark.parametrize(
