@@ -1,4 +1,4 @@
-"""The messages of WHIP and WHEP: bodies that are read, and the answer that a new session gets."""
+"""Bodies: those that are read, the SDP answer that a new session gets, and JSON."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+import msgspec
 from aiohttp import web
 
 from live777py.errors import BadRequest, UnsupportedMediaType
@@ -36,6 +37,11 @@ async def read_body(request: web.Request, media_type: str) -> str:
         return body.decode("utf-8")
     except UnicodeDecodeError:
         raise BadRequest("the body is not UTF-8 text") from None
+
+
+def json_answer(value: object) -> web.Response:
+    """One buffer for the whole tree: an object for each member of a thousand sessions would leave memory in pieces."""
+    return web.Response(body=msgspec.json.encode(value), content_type="application/json", charset="utf-8")
 
 
 def session_created(stream: str, answer: Answer, ice_servers: Sequence[IceServerConfig]) -> web.Response:

@@ -1,16 +1,20 @@
-"""What the doors show of a stream: frozen values, named as Live777's JSON in snake case. Times: unix milliseconds."""
+"""What the doors show of a stream: frozen values, in JSON named as Live777 names them. Times: unix milliseconds."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 SessionState = Literal["new", "connecting", "connected", "disconnected", "failed", "closed"]
 StatsScope = Literal["node", "clusterNodeWork"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StatsView:
+class View(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
+    """A default is None and nothing else: a member that is None is left out of the JSON."""
+
+
+class StatsView(View, frozen=True, kw_only=True):
     """Totals since the stream or session was made; `bitrate` in bit/s over the newest sample interval."""
 
     bytes: int
@@ -18,48 +22,42 @@ class StatsView:
     bitrate: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CascadeView:
-    source_url: str | None
-    target_url: str | None
-    session_url: str | None
+class CascadeView(View, frozen=True, kw_only=True):
+    source_url: str | None = None
+    target_url: str | None = None
+    session_url: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SessionView:
+class SessionView(View, frozen=True, kw_only=True):
     id: str
     created_at: int
     leave_at: int
     """0 while the session lives."""
     state: SessionState
-    cascade: CascadeView | None
+    cascade: CascadeView | None = None
     has_data_channel: bool
     stats: StatsView
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PubSubView:
+class PubSubView(View, frozen=True, kw_only=True):
     leave_at: int
     """When the last live session of this side left; 0 while there is one."""
     sessions: tuple[SessionView, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CodecView:
+class CodecView(View, frozen=True, kw_only=True):
     kind: Literal["audio", "video"]
     codec: str
     """The rtpmap encoding name in lower case."""
     fmtp: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StreamStatsView:
+class StreamStatsView(View, frozen=True, kw_only=True):
     publish: StatsView
     subscribe: StatsView
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StreamView:
+class StreamView(View, frozen=True, kw_only=True):
     id: str
     created_at: int
     publish: PubSubView
@@ -71,8 +69,21 @@ class StreamView:
     stats_scope: StatsScope
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Counts:
+class LayerView(View, frozen=True, kw_only=True):
+    """An encoding of a simulcast publisher, as one viewer's choice."""
+
+    encoding_id: str
+    """The rid."""
+    width: int
+    height: int
+    bitrate: int
+    active: bool
+    """Something is being sent."""
+    selected: bool
+    """What this viewer gets now."""
+
+
+class Counts(View, frozen=True, kw_only=True):
     """Live objects of this node, and RTP bytes that ever came in or went out (they never fall)."""
 
     streams: int
