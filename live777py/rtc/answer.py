@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from live777py.rtc import sctp_section
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from live777py.rtc import sdp
-    from live777py.rtc.offer import Extensions, Offer, OfferedSection
+    from live777py.rtc.offer import Extensions, Offer, TransportSection
     from live777py.rtc.parameters import Codec, LocalPeer
 
 _OPTIONS = ("trickle", "ice2")
@@ -18,14 +20,16 @@ _OPPOSITE: dict[str, sdp.Direction] = {"sendonly": "recvonly", "recvonly": "send
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnswerSection:
-    """An accepted m-section: its payload types, and its attributes but for those of the transport."""
+    """An accepted m-section: the formats of its m-line, and its attributes but for those of the transport."""
 
-    payload_types: tuple[int, ...]
+    formats: tuple[int, ...] | tuple[str, ...]
     attributes: tuple[str, ...]
 
 
 def write_answer(offer: Offer, accepted: Mapping[int, AnswerSection], local: LocalPeer) -> str:
-    """The m-sections of the offer in its order; those without an entry in `accepted` (by index) get port 0.
+    """The m-sections of the offer in its order.
+
+    Of audio and video, those without an entry in `accepted` (by index) get port 0.
 
     Everything about the transport is repeated in each section, as browsers do: RFC 9143 section 7.1.3 would have it in
     the first only, but then a section is not readable by itself, and libdatachannel and FFmpeg read what comes first.
@@ -33,7 +37,13 @@ def write_answer(offer: Offer, accepted: Mapping[int, AnswerSection], local: Loc
     """
     session = offer.description.session
     lines = ["v=0", f"o=- {local.session_id} 0 IN IP4 127.0.0.1", "s=-", "t=0 0"]
-    bundle = _bundle(offer, accepted)
+    sections: dict[int, TransportSection] = {
+        section.index: section for section in offer.sections if section.index in accepted
+    }
+    if offer.data is not None:
+        sections[offer.data.index] = offer.data
+        accepted = {**accepted, offer.data.index: _data(offer.data)}
+    bundle = _bundle(offer, sections.values())
     if bundle:
         lines.append(f"a=group:BUNDLE {' '.join(bundle)}")
     if session.extmap_allow_mixed:
@@ -49,7 +59,6 @@ def write_answer(offer: Offer, accepted: Mapping[int, AnswerSection], local: Loc
     if options:
         lines.append(f"a=ice-options:{' '.join(options)}")
 
-    sections = {section.index: section for section in offer.sections if section.index in accepted}
     tagged = _tagged(sections.values(), bundle)
     transport = _transport(offer, local)
     default = local.candidates[0] if local.candidates else None
@@ -61,7 +70,7 @@ def write_answer(offer: Offer, accepted: Mapping[int, AnswerSection], local: Loc
             continue
         answer = accepted[index]
         port = 9 if default is None else default.port
-        lines.append(f"m={media.kind} {port} {media.protocol} {' '.join(map(str, answer.payload_types))}")
+        lines.append(f"m={media.kind} {port} {media.protocol} {' '.join(map(str, answer.formats))}")
         lines.append(f"c={address}")
         if index == tagged:
             lines += [f"a={candidate}" for candidate in local.candidates]
@@ -72,6 +81,8 @@ def write_answer(offer: Offer, accepted: Mapping[int, AnswerSection], local: Loc
         if media.extmap_allow_mixed and not session.extmap_allow_mixed:
             lines.append("a=extmap-allow-mixed")
         lines += answer.attributes
+        if section is offer.data:
+            continue
         lines.append("a=rtcp-mux")
         if media.has("rtcp-rsize"):
             lines.append("a=rtcp-rsize")
@@ -107,12 +118,12 @@ def payload_types(codecs: Iterable[Codec]) -> tuple[int, ...]:
     )
 
 
-def _bundle(offer: Offer, accepted: Mapping[int, AnswerSection]) -> tuple[str, ...]:
-    alive = {section.mid for section in offer.sections if section.index in accepted and section.mid_written}
+def _bundle(offer: Offer, sections: Iterable[TransportSection]) -> tuple[str, ...]:
+    alive = {section.mid for section in sections if section.mid_written}
     return tuple(mid for mid in dict.fromkeys(offer.description.bundle) if mid in alive)
 
 
-def _tagged(sections: Iterable[OfferedSection], bundle: tuple[str, ...]) -> int:
+def _tagged(sections: Iterable[TransportSection], bundle: tuple[str, ...]) -> int:
     """RFC 9143 section 7.3.1: the first mid of the group, or the only section of an offer without one."""
     by_mid = {section.mid: section.index for section in sections}
     return by_mid[bundle[0]] if bundle else min(by_mid.values())
@@ -125,6 +136,12 @@ def _transport(offer: Offer, local: LocalPeer) -> tuple[str, ...]:
         f"a=ice-pwd:{local.ice_pwd}",
         f"a=fingerprint:{algorithm} {digest}",
         f"a=setup:{offer.remote.dtls_role_answer}",
+    )
+
+
+def _data(section: TransportSection) -> AnswerSection:
+    return AnswerSection(
+        formats=(sctp_section.answer_format(section.media),), attributes=sctp_section.answer_lines(section.media)
     )
 
 

@@ -4,6 +4,7 @@ from live777py.rtc.candidate import Candidate, host_candidates
 from live777py.rtc.parameters import (
     Codec,
     CodecPolicy,
+    DataChannelParameters,
     DtlsRole,
     Encoding,
     Kind,
@@ -19,6 +20,7 @@ __all__ = [
     "Candidate",
     "Codec",
     "CodecPolicy",
+    "DataChannelParameters",
     "DtlsRole",
     "Encoding",
     "Kind",

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from live777py import errors
-from live777py.rtc import codecs, sdp
+from live777py.rtc import codecs, sctp_section, sdp
 from live777py.rtc.parameters import Codec, CodecPolicy, DtlsRole, Kind, RemotePeer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from live777py.rtc.candidate import Candidate
 
@@ -52,26 +52,36 @@ _MAX_ONE_BYTE_TEXT = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OfferedSection:
+class TransportSection:
     """An m-section that stands on the transport.
 
     `mid` is inferred where the offer has none; `mid_written` says whether the answer may name it.
     """
 
     index: int
-    kind: Kind
     media: sdp.MediaSection
     mid: str
     mid_written: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OfferedSection(TransportSection):
+    """One of audio or video."""
+
+    kind: Kind
     direction: sdp.Direction
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Offer:
-    """`sections` are those of `description.media` that can carry our media; the others are answered with port 0."""
+    """`sections` are those of `description.media` that can carry our media, `data` the one for data channels.
+
+    All others are answered with port 0.
+    """
 
     description: sdp.SessionDescription
     sections: tuple[OfferedSection, ...]
+    data: TransportSection | None
     remote: RemotePeer
 
     def extmaps(self, section: OfferedSection, wanted: frozenset[str], *, unused: sdp.Direction) -> Extensions:
@@ -103,10 +113,15 @@ def read_offer(text: str) -> Offer:
     require_unique(
         (mid for media in description.media if (mid := media.mid) is not None), "two m-sections have one mid"
     )
-    sections = _sections(description)
-    if not sections:
-        raise errors.Unprocessable("the offer has no audio or video section that is alive")
-    return Offer(description=description, sections=sections, remote=_remote_peer(description, sections))
+    alive = tuple(_alive(description))
+    sections = _sections(description, alive)
+    data = _data_section(description, alive, alone=not sections)
+    if not sections and data is None:
+        raise errors.Unprocessable("the offer has no audio, video or data section that is alive")
+    transport = sections if data is None else (*sections, data)
+    return Offer(
+        description=description, sections=sections, data=data, remote=_remote_peer(description, transport, data)
+    )
 
 
 def offered_codecs(section: OfferedSection, policy: CodecPolicy, *, with_transport_cc: bool) -> tuple[Codec, ...]:
@@ -176,14 +191,19 @@ def is_token(text: str) -> bool:
     return _TOKEN.fullmatch(text) is not None
 
 
-def _sections(description: sdp.SessionDescription) -> tuple[OfferedSection, ...]:
+def _alive(description: sdp.SessionDescription) -> Iterator[tuple[int, sdp.MediaSection, str | None]]:
+    """RFC 9143 section 6: bundle-only makes port 0 alive, any other port 0 is a refused section."""
+    for index, (media, mid) in enumerate(zip(description.media, _mids(description), strict=True)):
+        if media.port != 0 or (media.has("bundle-only") and mid in description.bundle):
+            yield index, media, mid
+
+
+def _sections(
+    description: sdp.SessionDescription, alive: Iterable[tuple[int, sdp.MediaSection, str | None]]
+) -> tuple[OfferedSection, ...]:
     bundle = description.bundle
-    mids = _mids(description)
     sections = []
-    for index, (media, mid) in enumerate(zip(description.media, mids, strict=True)):
-        # RFC 9143 section 6: bundle-only makes port 0 alive, any other port 0 is a refused section.
-        if media.port == 0 and not (media.has("bundle-only") and mid in bundle):
-            continue
+    for index, media, mid in alive:
         kind: Kind
         if media.kind == "audio":
             kind = "audio"
@@ -212,6 +232,20 @@ def _sections(description: sdp.SessionDescription) -> tuple[OfferedSection, ...]
     return tuple(sections)
 
 
+def _data_section(
+    description: sdp.SessionDescription, alive: Iterable[tuple[int, sdp.MediaSection, str | None]], *, alone: bool
+) -> TransportSection | None:
+    """The first data channel section; one that is not on the transport of the others is refused like a second one."""
+    bundle = description.bundle
+    for index, media, mid in alive:
+        if sctp_section.read_section(media) is None or mid is None or not is_token(mid):
+            continue
+        if alone or mid in bundle:
+            written = media.mid is not None or mid in bundle
+            return TransportSection(index=index, media=media, mid=mid, mid_written=written)
+    return None
+
+
 def _mids(description: sdp.SessionDescription) -> tuple[str | None, ...]:
     mids = tuple(media.mid for media in description.media)
     if any(mid is not None for mid in mids):
@@ -222,7 +256,9 @@ def _mids(description: sdp.SessionDescription) -> tuple[str | None, ...]:
     return description.bundle if len(description.bundle) == len(mids) else mids
 
 
-def _remote_peer(description: sdp.SessionDescription, sections: tuple[OfferedSection, ...]) -> RemotePeer:
+def _remote_peer(
+    description: sdp.SessionDescription, sections: tuple[TransportSection, ...], data: TransportSection | None
+) -> RemotePeer:
     session = description.session
     if description.ice_lite:
         raise errors.Unprocessable("the offer is ICE-lite, and the gateway waits for checks: nobody would begin")
@@ -232,12 +268,13 @@ def _remote_peer(description: sdp.SessionDescription, sections: tuple[OfferedSec
         fingerprints=_fingerprints(session, sections),
         dtls_role_answer=_dtls_role(session, sections),
         candidates=_candidates(session, sections),
+        data_channel=None if data is None else sctp_section.read_section(data.media),
     )
 
 
 def _agreed(
     what: str,
-    sections: tuple[OfferedSection, ...],
+    sections: tuple[TransportSection, ...],
     session: sdp.Section,
     read: Callable[[sdp.Section], str | None],
     legal: Callable[[str], object],
@@ -252,7 +289,7 @@ def _agreed(
     return value
 
 
-def _fingerprints(session: sdp.Section, sections: tuple[OfferedSection, ...]) -> tuple[tuple[str, str], ...]:
+def _fingerprints(session: sdp.Section, sections: tuple[TransportSection, ...]) -> tuple[tuple[str, str], ...]:
     sets = {frozenset(found) for section in sections if (found := section.media.fingerprints or session.fingerprints)}
     if len(sets) > 1:
         raise errors.Unprocessable("the m-sections disagree on the fingerprint")
@@ -266,7 +303,7 @@ def _fingerprints(session: sdp.Section, sections: tuple[OfferedSection, ...]) ->
     return tuple(sorted(usable))
 
 
-def _dtls_role(session: sdp.Section, sections: tuple[OfferedSection, ...]) -> DtlsRole:
+def _dtls_role(session: sdp.Section, sections: tuple[TransportSection, ...]) -> DtlsRole:
     setups = {setup for section in sections if (setup := section.media.setup or session.setup)}
     # RFC 4145 section 4: an offer that does not say is active.
     role = _DTLS_ROLE.get(next(iter(setups), "active")) if len(setups) <= 1 else None
@@ -275,7 +312,7 @@ def _dtls_role(session: sdp.Section, sections: tuple[OfferedSection, ...]) -> Dt
     return role
 
 
-def _candidates(session: sdp.Section, sections: tuple[OfferedSection, ...]) -> tuple[Candidate, ...]:
+def _candidates(session: sdp.Section, sections: tuple[TransportSection, ...]) -> tuple[Candidate, ...]:
     """Of any section, as the bundle has one transport; the first ones do for an agent that only answers checks."""
     found: dict[tuple[str, str, int], Candidate] = {}
     for block in (session, *(section.media for section in sections)):

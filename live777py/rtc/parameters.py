@@ -83,14 +83,26 @@ class PlayedMedia:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DataChannelParameters:
+    """The peer's side of SCTP (RFC 8841): its port, and the bytes of the largest message it takes, 0 for any size."""
+
+    port: int
+    max_message_size: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RemotePeer:
-    """The peer's side of the transport. `fingerprints` are (hash, "AB:CD:..."), sha-256 first, at least one."""
+    """The peer's side of the transport. `fingerprints` are (hash, "AB:CD:..."), sha-256 first, at least one.
+
+    `data_channel` is None where none was agreed on.
+    """
 
     ice_ufrag: str
     ice_pwd: str
     fingerprints: tuple[tuple[str, str], ...]
     dtls_role_answer: DtlsRole
     candidates: tuple[Candidate, ...] = ()
+    data_channel: DataChannelParameters | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

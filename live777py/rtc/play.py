@@ -33,6 +33,10 @@ class PlayPlan:
     _offer: Offer = field(repr=False)
     _accepted: Mapping[int, AnswerSection] = field(repr=False)
 
+    @property
+    def data_channel(self) -> bool:
+        return self.remote.data_channel is not None
+
     def answer(self, local: LocalPeer) -> str:
         return write_answer(self._offer, self._accepted, local)
 
@@ -46,6 +50,8 @@ def plan_play(
     cname: str,
 ) -> PlayPlan:
     """Gives the first receiving section of each kind what the publisher has of it; `published` is None without one.
+
+    An offer with data channels is answered even where there is nothing else to give.
 
     `new_ssrc` returns SSRCs that are free on the viewer's transport. `cname` is a token of at most 58 characters; it
     also names the viewer's one MediaStream (draft-ietf-wish-whep-04 section 4.6.2).
@@ -82,7 +88,7 @@ def plan_play(
         )
         media.append(played)
         accepted[section.index] = _answer(played, extensions)
-    if not any(section.active for section in media):
+    if not any(section.active for section in media) and read.data is None:
         raise errors.Unprocessable("the offer receives nothing that the stream can send")
     require_distinct_payload_types(section.codecs for section in media if section.active)
     return PlayPlan(remote=read.remote, media=tuple(media), _offer=read, _accepted=accepted)
@@ -137,7 +143,7 @@ def _undescribed(offered: Iterable[Codec]) -> tuple[Codec, ...]:
 
 def _answer(played: PlayedMedia, extensions: Extensions) -> AnswerSection:
     return AnswerSection(
-        payload_types=payload_types(played.codecs),
+        formats=payload_types(played.codecs),
         attributes=(
             *extension_lines(extensions),
             "a=sendonly" if played.active else "a=inactive",

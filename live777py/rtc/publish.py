@@ -42,19 +42,23 @@ class PublishPlan:
     _offer: Offer = field(repr=False)
     _accepted: Mapping[int, AnswerSection] = field(repr=False)
 
+    @property
+    def data_channel(self) -> bool:
+        return self.remote.data_channel is not None
+
     def answer(self, local: LocalPeer) -> str:
         return write_answer(self._offer, self._accepted, local)
 
 
 def plan_publish(offer: str, policy: CodecPolicy) -> PublishPlan:
-    """Takes one audio and one video section at most, all of the offer's layers, one codec each.
+    """Takes one audio and one video section at most, all of the offer's layers, one codec each; and data channels.
 
     A section whose codecs are all unknown fails the whole offer (RFC 9725 section 4.4.3). Raises `errors.BadRequest`
     for what is no SDP and `errors.Unprocessable` for what cannot be received; nothing else, whatever the text.
     """
     read = read_offer(offer)
     sending = [section for section in read.sections if section.direction in ("sendonly", "sendrecv")]
-    if not sending:
+    if not sending and read.sections:
         raise errors.Unprocessable("the offer sends nothing: no section is sendonly or sendrecv")
     require_unique(
         (section.kind for section in sending), "only one section of a kind can be published (RFC 9725 section 4.4.2)"
@@ -152,7 +156,7 @@ def _chosen(offered: tuple[Codec, ...]) -> tuple[Codec, ...]:
 def _answer(chosen: tuple[Codec, ...], extensions: Extensions, lines: tuple[str, ...]) -> AnswerSection:
     answered = [replace(codec, fmtp=codecs.fmtp_for_publisher(codec)) for codec in chosen]
     return AnswerSection(
-        payload_types=payload_types(chosen),
+        formats=payload_types(chosen),
         attributes=(*extension_lines(extensions), *lines, *codec_lines(answered)),
     )
 

@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from live777py import errors
-from live777py.rtc import sdp
+from live777py.rtc import sctp_section, sdp
 from live777py.rtc.candidate import Candidate
 from live777py.rtc.negotiation import plan_publish
 from live777py.rtc.sdpfrag import parse_fragment
-from tests.rtc.offers import ANYTHING, LOCAL, names, play, recorded, with_simulcast
+from tests.rtc.offers import ANYTHING, LOCAL, OPUS, VP8, build, names, play, recorded, with_simulcast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +40,8 @@ SEEDS = [
     *map(recorded, names()),
     with_simulcast("chromium-156-whip.sdp", "chromium-simulcast-lines.txt"),
     with_simulcast("firefox-esr-153-whip.sdp", "firefox-simulcast-lines.txt"),
+    build(OPUS, VP8, sctp_section.offer_lines("d")),
+    build(sctp_section.offer_lines("d")),
 ]
 _FULL_FRAGMENT = (
     "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"
@@ -54,6 +56,7 @@ LINES = [
     "a=", "m=audio 9 X 0", "m=video 0 UDP/TLS/RTP/SAVPF 96", "a=mid:0", "a=mid:1",
     "a=rtpmap:96 H264/90000", "a=fmtp:96 apt=96", "a=fmtp:97 apt=97", "a=rtcp-fb:* nack", "a=rid:1 send pt=96",
     "a=simulcast:send 1;1,1;;~1", "a=ssrc-group:FID 1 1", "a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid",
+    "m=application 9 DTLS/SCTP 5000", "a=sctpmap:5000 webrtc-datachannel 1", "a=sctp-port:0", "a=max-message-size:0",
     "a=setup:passive", "a=group:BUNDLE", "a=group:BUNDLE 0 0 1", "a=bundle-only", "a=ice-lite", "a=inactive",
 ]  # fmt: skip
 

@@ -79,11 +79,11 @@ def test_mixed_headers_are_allowed_where_they_were_offered() -> None:
 
 
 def test_a_refused_section_keeps_its_place() -> None:
-    data = ("m=application 9 UDP/DTLS/SCTP webrtc-datachannel", "a=mid:d", "a=sctp-port:5000")
-    description = sdp.parse(answer(build(data, OPUS, VP8)))
+    slides = ("m=application 9 TCP/TLS/BFCP *", "a=mid:d")
+    description = sdp.parse(answer(build(slides, OPUS, VP8)))
     assert description.bundle == ("0", "1")
     refused = description.media[0]
-    assert refused.header == "m=application 0 UDP/DTLS/SCTP webrtc-datachannel"
+    assert refused.header == "m=application 0 TCP/TLS/BFCP *"
     assert (refused.mid, refused.ice_ufrag) == ("d", None)
 
 

@@ -146,10 +146,10 @@ def test_port_0_without_bundle_only_is_dead() -> None:
 
 
 def test_other_media_are_left_aside() -> None:
-    data = ("m=application 9 UDP/DTLS/SCTP webrtc-datachannel", "a=mid:2", "a=sctp-port:5000")
-    assert [section.index for section in read_offer(build(data, OPUS)).sections] == [1]
-    assert "audio or video" in refusal(build(data))
-    assert "audio or video" in refusal("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\n")
+    text = ("m=text 9 UDP/TLS/RTP/SAVPF 98", "a=mid:2", "a=rtpmap:98 t140/1000")
+    assert [section.index for section in read_offer(build(text, OPUS)).sections] == [1]
+    assert "audio, video or data" in refusal(build(text))
+    assert "audio, video or data" in refusal("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\n")
 
 
 def test_media_without_dtls() -> None:
