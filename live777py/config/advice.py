@@ -18,8 +18,11 @@ def warnings(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
         yield f"no key has this name, without effect: {', '.join(names)}"
     if names := not_built(config):
         yield f"not built in this version, without effect: {', '.join(names)}"
-    if config.auth.secret and not config.auth.tokens:
-        yield "auth.secret is set and auth.tokens is empty: authentication is OFF, everybody may do everything"
+    if config.auth.secret and not config.auth.enabled:
+        yield (
+            "auth.secret is set and auth.tokens, auth.jwks and auth.http_url are empty: "
+            "authentication is OFF, everybody may do everything"
+        )
     for server in config.ice_servers:
         if any(char in value for char in ",;" for value in (server.username, server.credential)):
             yield f"ice_servers: OBS cannot read a user name or credential with , or ; ({server.urls[0]})"

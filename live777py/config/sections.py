@@ -60,15 +60,35 @@ def turn_has_credentials(servers: tuple[IceServerConfig, ...]) -> tuple[IceServe
 class AuthConfig:
     secret: str = key(
         "",
-        'Secret of JSON web tokens (HS256; claims "id", "exp", "mode"). Has no effect while tokens is empty.',
+        'Secret of JSON web tokens (HS256; claims "id", "exp", "mode"). Does not turn authentication on by itself.',
         secret=True,
+        check=values.hmac_secret,
     )
     tokens: tuple[str, ...] = key(
         (),
-        "Static tokens with every right. Authentication is on when there is at least one.",
+        "Static tokens with every right. Authentication is on when there is one, or jwks or http_url is set.",
         secret=True,
         check=values.tokens,
     )
+    jwks: str = key(
+        "",
+        "File or http(s) URL of a JSON web key set: RS256, PS256, ES256, ES384 and EdDSA tokens with the same claims.",
+        secret=True,
+    )
+    audience: str = key("", 'What "aud" of a JSON web token must name. A token that names others is refused.')
+    issuer: str = key("", 'What "iss" of a JSON web token must be; empty = anything.')
+    http_url: str = key(
+        "",
+        "http(s) URL that is asked about a token that none of the above knows: POST of JSON with action, stream,\n"
+        "token, address, userAgent and protocol. Status 2xx allows; everything else, and no answer, does not.",
+        secret=True,
+        check=values.http_url,
+    )
+    http_timeout_ms: int = key(2000, "Milliseconds that http_url may take.", check=values.between(1, 60_000))
+
+    @property
+    def enabled(self) -> bool:
+        return bool(self.tokens or self.jwks or self.http_url)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -143,6 +144,25 @@ def printable(value: str) -> str:
 def tokens(value: tuple[str, ...]) -> tuple[str, ...]:
     if any(not token or token != token.strip() or not token.isprintable() for token in value):
         raise ValueError("a list of tokens, none empty or with blanks around it")
+    return value
+
+
+def hmac_secret(value: str) -> str:
+    """RFC 8725 section 2.1: who verifies by a public key must not take that key for a shared secret."""
+    if re.search(r"-----\s*BEGIN|^\s*(?:ssh-|ecdsa-)|\"kty\"\s*:", value):
+        raise ValueError("a secret, not a key of a key pair")
+    return value
+
+
+def http_url(value: str) -> str:
+    """Empty, or absolute; raises ValueError without repeating what may hold a password."""
+    try:
+        parts = urlsplit(value)
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if value and not (valid and value.isprintable() and " " not in value):
+        raise ValueError("an http:// or https:// URL")
     return value
 
 

@@ -36,14 +36,15 @@ def build_door(config: Config, *, web_pages: Path = pages.BUILT_PAGES) -> web.Ap
     app = web.Application(client_max_size=MAX_BODY, middlewares=[problems])
     app[CONFIG] = config
     app[METRICS] = Metrics()
-    app[AUTHENTICATOR] = Authenticator(config.auth)
-    app[OWNERS] = SessionOwners()
+    owners = app[OWNERS] = SessionOwners()
+    authenticator = app[AUTHENTICATOR] = Authenticator(config.auth, owners)
     app[RATE_LIMITER] = RateLimiter(config.http.rate_limit)
     app[CLIENTS] = ClientResolver(config.http.trusted_proxies)
     app[PAGES] = web_pages
     for resource in RESOURCES:
         resource.register(app.router)
     pages.register(app.router)
+    app.on_cleanup.append(lambda _app: authenticator.close())
     app.on_response_prepare.append(_sign)
     if config.http.cors:
         app.on_response_prepare.append(cors.add_cors_headers)

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from live777py.config.values import STREAM_NAME_RULE, is_stream_name
 from live777py.errors import BadRequest, UnsupportedMediaType
-from live777py.http.auth import Access
+from live777py.http.auth import Access, AccessRequest
 from live777py.http.cors import refuse_forged
 from live777py.http.keys import AUTHENTICATOR, CLIENT, CLIENTS, CONFIG, PRINCIPAL, RATE_LIMITER, STREAM
 from live777py.http.limits import LIMITED_METHODS
@@ -66,18 +66,28 @@ class Resource:
                 app[RATE_LIMITER].check(client, asyncio.get_running_loop().time())
             if not app[CONFIG].http.cors:
                 refuse_forged(request)
-            if operation.access is not Access.PUBLIC:
-                request[PRINCIPAL] = app[AUTHENTICATOR].authenticate(request.headers.get("Authorization"))
             stream = request.match_info.get("stream")
             if stream is not None:
                 if not is_stream_name(stream):
                     raise BadRequest(f"the path must hold {STREAM_NAME_RULE}")
                 request[STREAM] = stream
             if operation.access is not Access.PUBLIC:
-                request[PRINCIPAL].authorize(operation.access, stream)
+                request[PRINCIPAL] = await app[AUTHENTICATOR].admit(_access_request(request, operation.access))
             try:
                 return await operation.handler(request)
             except UnsupportedMediaType as error:
                 return problem(error.status, error.title, error.detail, self.accepts)
 
         return handle
+
+
+def _access_request(request: web.Request, access: Access) -> AccessRequest:
+    return AccessRequest(
+        authorization=request.headers.get("Authorization"),
+        access=access,
+        method=request.method,
+        stream=request.match_info.get("stream"),
+        session=request.match_info.get("session"),
+        address=str(request[CLIENT]),
+        user_agent=request.headers.get("User-Agent", ""),
+    )

@@ -37,7 +37,7 @@ def opened(request: web.Request, answer: Answer, *, publisher: bool) -> web.Resp
 
 async def look(request: web.Request) -> web.Response:
     """RFC 9725 section 4.1: GET is answered with 2xx and nothing."""
-    session = _session(request)
+    session = request.match_info["session"]
     if session not in _live_sessions(request.app[STREAMS].stream(request[STREAM])):
         raise NotFound("no such session")
     return web.Response(status=204)
@@ -45,7 +45,7 @@ async def look(request: web.Request) -> web.Response:
 
 async def trickle(request: web.Request) -> web.Response:
     """If-Match is not looked at: without ICE restart there is no ETag, and clients send it or not."""
-    session = _session(request)
+    session = request.match_info["session"]
     fragment = await read_body(request, SDP_FRAGMENT)
     await request.app[STREAMS].trickle(request[STREAM], session, fragment)
     return web.Response(status=204)
@@ -53,7 +53,7 @@ async def trickle(request: web.Request) -> web.Response:
 
 async def close(request: web.Request) -> web.Response:
     """204 as Live777; RFC 9725 section 4.2 says 200."""
-    session = _session(request)
+    session = request.match_info["session"]
     await request.app[STREAMS].close_session(request[STREAM], session)
     request.app[OWNERS].forget(session)
     return web.Response(status=204)
@@ -68,13 +68,6 @@ RESOURCE = Resource(
         "DELETE": Operation(handler=close, access=Access.SESSION),
     },
 )
-
-
-def _session(request: web.Request) -> str:
-    """The session in the path, which the caller may touch. Raises NotFound."""
-    session = request.match_info["session"]
-    request.app[OWNERS].check(session, request[PRINCIPAL])
-    return session
 
 
 def _live_sessions(view: StreamView) -> Iterator[str]:
