@@ -1,0 +1,58 @@
+"""Every operation of every resource and the token it takes, written down a second time so that a slip shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from tests.http.doors import FRAGMENT, OFFER, SDP
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+READ, WRITE, ADMIN = 4, 2, 1
+
+JSON: Final = {"Content-Type": "application/json"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """`mode`: the bits of which a token of the stream needs one; 0 any such token, None only one with id "*".
+
+    `session`: and it must have made the session, or hold the bits that `test_whose_session_it_is` lists.
+    """
+
+    mode: int | None
+    session: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+    body: str | None = None
+
+
+PUBLIC: Final = None
+"""No token is looked at."""
+
+ROUTES: Final[dict[tuple[str, str], Needs | None]] = {
+    ("POST", "/whip/{stream}"): Needs(mode=WRITE, headers=SDP, body=OFFER),
+    ("GET", "/whip/{stream}"): PUBLIC,
+    ("POST", "/whep/{stream}"): Needs(mode=READ, headers=SDP, body=OFFER),
+    ("GET", "/whep/{stream}"): PUBLIC,
+    ("HEAD", "/whep/{stream}"): PUBLIC,
+    ("GET", "/session/{stream}/{session}"): Needs(mode=0, session=True),
+    ("PATCH", "/session/{stream}/{session}"): Needs(mode=0, session=True, headers=FRAGMENT, body="a=mid:0"),
+    ("DELETE", "/session/{stream}/{session}"): Needs(mode=0, session=True),
+    ("GET", "/api/streams"): Needs(mode=None),
+    ("GET", "/api/streams/{stream}"): Needs(mode=0),
+    ("POST", "/api/streams/{stream}"): Needs(mode=None),
+    ("DELETE", "/api/streams/{stream}"): Needs(mode=ADMIN),
+    ("GET", "/api/strategy"): Needs(mode=None),
+    ("GET", "/api/info"): PUBLIC,
+    ("GET", "/metrics"): PUBLIC,
+}
+
+
+def guarded(chosen: Callable[[Needs], bool] = lambda _needs: True) -> list[tuple[str, str, Needs]]:
+    return [(*route, needs) for route, needs in ROUTES.items() if needs is not None and chosen(needs)]
+
+
+def at(path: str, *, stream: str = "cam", session: str = "unknown") -> str:
+    return path.replace("{stream}", stream).replace("{session}", session)
