@@ -14,6 +14,7 @@ Live777Error
 +-- Unavailable                 503  a limit of ours; try again after `retry_after` seconds
 +-- UpstreamError               502  another server, which we asked, failed us
 |   +-- UpstreamTimeout         504  it did not answer in time
+|   +-- Refused                 403  it is at an address that this gateway does not connect to
 +-- ConfigError                 never leaves the process: one line at start, exit code 2
 +-- StartError                  never leaves the process: one line at start, exit code 1
 """
@@ -115,6 +116,11 @@ class UpstreamError(Live777Error):
 class UpstreamTimeout(UpstreamError):
     status = 504
     title = "Gateway timeout"
+
+
+class Refused(UpstreamError):
+    status = 403
+    title = "Forbidden"
 
 
 class ConfigError(Live777Error):
