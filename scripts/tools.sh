@@ -34,7 +34,7 @@ test)
     need_file /usr/lib/python3/dist-packages/gi python3-gi
     need_file /usr/share/doc/python3-gst-1.0 python3-gst-1.0
     need_file /usr/share/doc/gir1.2-gst-plugins-bad-1.0 gir1.2-gst-plugins-bad-1.0
-    for plugin in nice plugins-good plugins-bad plugins-ugly; do
+    for plugin in nice libav plugins-good plugins-bad plugins-ugly; do
         need_file "/usr/share/doc/gstreamer1.0-$plugin" "gstreamer1.0-$plugin"
     done
     ;;

@@ -1,4 +1,5 @@
-"""Publishes SMPTE bars and a tone by GStreamer's webrtcbin: `gst_publisher.py URL vp8|h264`. Runs until interrupted.
+"""Publishes SMPTE bars and a tone by GStreamer's webrtcbin: `gst_publisher.py URL SIZE CODEC...`, where SIZE is such as
+640x360 and each CODEC a key of `VIDEO` or `AUDIO`. Runs until interrupted.
 
 A program of its own, for Debian's interpreter: it imports nothing of the package under test.
 """
@@ -16,20 +17,37 @@ gi.require_version("GstWebRTC", "1.0")
 from gi.repository import GLib, Gst, GstSdp, GstWebRTC  # noqa: E402 # versions are chosen before the import
 
 VIDEO = {
-    "vp8": "vp8enc deadline=1 keyframe-max-dist=30 ! rtpvp8pay picture-id-mode=2 pt=96",
+    "vp8": "vp8enc deadline=1 keyframe-max-dist=30 ! rtpvp8pay picture-id-mode=2",
+    "vp9": "vp9enc deadline=1 cpu-used=9 threads=2 row-mt=true keyframe-max-dist=10 ! rtpvp9pay picture-id-mode=2",
     "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=30 ! video/x-h264,profile=constrained-baseline"
-    " ! rtph264pay config-interval=-1 aggregate-mode=zero-latency pt=96",
+    " ! rtph264pay config-interval=-1 aggregate-mode=zero-latency",
+    "h265": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=30 ! rtph265pay config-interval=-1"
+    " aggregate-mode=zero-latency",
 }
+AUDIO = {
+    "opus": "audio/x-raw,rate=48000,channels=2 ! opusenc ! rtpopuspay",
+    "g722": "audio/x-raw,rate=16000,channels=1 ! avenc_g722 ! rtpg722pay",
+    "pcmu": "audio/x-raw,rate=8000,channels=1 ! mulawenc ! rtppcmupay",
+}
+STATIC = {"g722": 9, "pcmu": 0}
+
+
+def source(codec: str, size: str, payload_type: int) -> str:
+    if codec in AUDIO:
+        chain = f"audiotestsrc is-live=true wave=sine ! audioconvert ! audioresample ! {AUDIO[codec]}"
+    else:
+        width, height = size.split("x")
+        raw = f"video/x-raw,format=I420,width={width},height={height},framerate=25/1"
+        chain = f"videotestsrc is-live=true pattern=smpte75 ! {raw} ! queue ! {VIDEO[codec]}"
+    return f"{chain} pt={STATIC.get(codec, payload_type)} ! w. "
 
 
 def main() -> int:
-    url, codec = sys.argv[1:]
+    url, size, *codecs = sys.argv[1:]
     Gst.init(None)
     pipeline = Gst.parse_launch(
         "webrtcbin name=w bundle-policy=max-bundle "
-        "videotestsrc is-live=true pattern=smpte75 ! video/x-raw,width=640,height=360,framerate=25/1 "
-        f"! videoconvert ! queue ! {VIDEO[codec]} ! w. "
-        "audiotestsrc is-live=true wave=sine ! audioconvert ! audioresample ! queue ! opusenc ! rtpopuspay pt=97 ! w."
+        + "".join(source(codec, size, 96 + index) for index, codec in enumerate(codecs))
     )
     webrtc = pipeline.get_by_name("w")
     loop = GLib.MainLoop()

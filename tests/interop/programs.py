@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import imageio_ffmpeg
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
 GST_PUBLISHER = Path(__file__).with_name("gst_publisher.py")
+GST_PLAYER = Path(__file__).with_name("gst_player.py")
 # PyGObject and the GStreamer bindings are Debian packages, made for Debian's own interpreter.
 SYSTEM_PYTHON = "/usr/bin/python3"
 
@@ -30,17 +32,11 @@ def ffmpeg() -> str:
 
 
 @contextlib.asynccontextmanager
-async def running(*command: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A program that is interrupted, as by Ctrl-C, when the test has seen enough."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
+async def _interrupted(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
+    """A program is interrupted, as by Ctrl-C, when the test has seen enough."""
     log = asyncio.create_task(process.stderr.read()) if process.stderr else None
     try:
-        yield process
+        yield
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGINT)
@@ -51,6 +47,37 @@ async def running(*command: str) -> AsyncIterator[asyncio.subprocess.Process]:
         await process.wait()
         if log is not None:
             print((await log).decode(errors="replace")[-4000:])
+
+
+@contextlib.asynccontextmanager
+async def running(*command: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with _interrupted(process):
+        yield process
+
+
+@contextlib.asynccontextmanager
+async def gstreamer_player(url: str, *codecs: str) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+    """webrtcbin, offering just these codecs; what it has decoded, each time there is more of it."""
+    process = await asyncio.create_subprocess_exec(
+        *(SYSTEM_PYTHON, str(GST_PLAYER), url, *codecs),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+
+    async def told(lines: asyncio.StreamReader) -> AsyncIterator[dict[str, Any]]:
+        async for line in lines:
+            yield json.loads(line)
+
+    async with _interrupted(process):
+        yield told(process.stdout)
 
 
 def ffmpeg_publisher(
@@ -65,6 +92,8 @@ def ffmpeg_publisher(
     )
 
 
-def gstreamer_publisher(url: str, codec: str) -> contextlib.AbstractAsyncContextManager[asyncio.subprocess.Process]:
+def gstreamer_publisher(
+    url: str, *codecs: str, size: str = "640x360"
+) -> contextlib.AbstractAsyncContextManager[asyncio.subprocess.Process]:
     """webrtcbin with SMPTE bars and a tone; its certificate is RSA."""
-    return running(SYSTEM_PYTHON, str(GST_PUBLISHER), url, codec)
+    return running(SYSTEM_PYTHON, str(GST_PUBLISHER), url, size, *codecs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from tests.gateway import running_gateway
 from tests.interop.checks import assert_moves_on, assert_quadrants, assert_sees_the_picture, wait_until
 from tests.interop.conftest import load_client, with_client
 from tests.interop.peers import counter_of, playing, publishing, quadrants_of
-from tests.interop.programs import TEST_PICTURE, ffmpeg, ffmpeg_publisher, gstreamer_publisher
+from tests.interop.programs import TEST_PICTURE, ffmpeg, ffmpeg_publisher, gstreamer_player, gstreamer_publisher
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +68,7 @@ async def test_the_first_minute(gateway: Gateway, chromium: Browser, active: boo
 async def test_gstreamer_publishes(gateway_beyond_loopback: Gateway, chromium: Browser, codec: str) -> None:
     gateway = gateway_beyond_loopback
     viewer = await with_client(await chromium.new_page(), gateway)
-    async with gstreamer_publisher(f"{gateway.url}/whip/gst", codec):
+    async with gstreamer_publisher(f"{gateway.url}/whip/gst", codec, "opus"):
         await viewer.evaluate("(o) => t.play(o)", {"url": f"{gateway.url}/whep/gst"})
         await wait_until(viewer, "t.counters().length >= 50")
         bars = await viewer.evaluate(
@@ -78,6 +79,50 @@ async def test_gstreamer_publishes(gateway_beyond_loopback: Gateway, chromium: B
         )
         assert_quadrants(bars, SMPTE_BARS)
         await wait_until(viewer, "t.viewerStats().then((s) => s['inbound-rtp audio'].totalAudioEnergy > 0.001)")
+
+
+@pytest.mark.parametrize(
+    "codecs",
+    [
+        ("vp8",), ("vp9",), ("h264",), ("h265",), ("opus",), ("g722",), ("pcmu",),
+        ("vp8", "opus"), ("h264", "opus"), ("h264", "g722"), ("h265", "opus"),
+    ],
+    ids="+".join,
+)  # fmt: skip
+async def test_gstreamer_publishes_and_plays(gateway_beyond_loopback: Gateway, codecs: tuple[str, ...]) -> None:
+    """The matrix of case 12, encoder to decoder."""
+    gateway = gateway_beyond_loopback
+    expected = {"frames" if codec in {"vp8", "vp9", "h264", "h265"} else "samples" for codec in codecs}
+    async with (
+        gstreamer_publisher(f"{gateway.url}/whip/gst", *codecs),
+        gstreamer_player(f"{gateway.url}/whep/gst", *codecs) as told,
+        asyncio.timeout(60),
+    ):
+        async for facts in told:
+            if facts.get("frames", 0) >= 50:
+                assert facts["size"] == [640, 360]
+                assert_quadrants(facts["bars"], SMPTE_BARS)
+                expected.discard("frames")
+            if facts.get("samples", 0) >= 8000 and facts["level"] > 0.5:
+                expected.discard("samples")
+            if not expected:
+                return
+    pytest.fail("the player ended")
+
+
+async def test_4k(gateway_beyond_loopback: Gateway) -> None:
+    gateway = gateway_beyond_loopback
+    async with (
+        gstreamer_publisher(f"{gateway.url}/whip/big", "vp9", size="3840x2160"),
+        gstreamer_player(f"{gateway.url}/whep/big", "vp9") as told,
+        asyncio.timeout(90),
+    ):
+        async for facts in told:
+            if facts["frames"] >= 10:
+                assert facts["size"] == [3840, 2160]
+                assert_quadrants(facts["bars"], SMPTE_BARS)
+                return
+    pytest.fail("the player ended")
 
 
 @pytest.mark.usefixtures("loopback_candidates")
