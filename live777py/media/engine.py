@@ -41,7 +41,7 @@ class CommandError(Live777Error):
 
 
 class TransportHandler(Protocol):
-    """What a transport hears. Implemented by `rtc.peer.ServerPeer`. The methods return soon and do not raise."""
+    """What a transport hears. Implemented by `rtc.peer.Peer`. The methods return soon and do not raise."""
 
     def ice_connected(self, local: str, remote: str) -> None: ...
     def ice_lost(self) -> None: ...

@@ -70,6 +70,7 @@ class PlayedMedia:
 
     `codecs` starts with what the publisher sends and goes on with everything else both ends know, so that a later
     publisher with another codec needs no renegotiation. `fmtp` is that of the answer. An inactive section stays silent.
+    `rid` names the one layer that it carries, of several that share the section (RFC 8853); None is whichever is best.
     """
 
     kind: Kind
@@ -80,6 +81,7 @@ class PlayedMedia:
     rtx_ssrc: int | None
     cname: str
     active: bool
+    rid: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""One transport as the server side of WHIP or WHEP: from the answer to the end, whoever ends it."""
+"""One transport of ours: from the engine's to the end, whoever ends it. What both sides of WHIP and WHEP share."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from live777py import log
 from live777py.errors import Unavailable, Unprocessable
-from live777py.media import native
 from live777py.media.engine import CommandError, EngineGone
 from live777py.rtc.dtls import DtlsError, DtlsTransport
 from live777py.rtc.negotiation import LocalPeer
 from live777py.rtc.tracks import random_ssrc, subscription_parameters, track_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
+    from live777py.media import native
     from live777py.media.engine import MediaEngine
     from live777py.rtc.certificate import Certificate
-    from live777py.rtc.negotiation import Candidate, PlayedMedia, PublishedMedia, RemotePeer
-    from live777py.rtc.sdpfrag import Fragment
+    from live777py.rtc.negotiation import Candidate, PlayedMedia, PublishedMedia
 
 PeerState = Literal["new", "connecting", "connected", "failed", "closed"]
 
@@ -31,10 +30,7 @@ EndReason = Literal["setup-timeout", "dtls-failed", "peer-closed", "idle-timeout
 """Why a peer ended by itself. `peer-closed`: DTLS close_notify. `idle-timeout`: consent expired (RFC 7675)."""
 
 SETUP_TIMEOUT: Final = 15.0
-"""Seconds from `open` to the keys; a peer that is not there by then is closed."""
-
-MAX_REMOTE_CANDIDATES: Final = 256
-"""What a peer may trickle in all. None is kept: see `ServerPeer`."""
+"""Seconds from the answer to the keys; a peer that is not there by then is closed."""
 
 _logger = logging.getLogger(__name__)
 
@@ -49,25 +45,13 @@ class PeerOwner(Protocol):
         """The peer has closed itself. Not called where the owner called `close`."""
 
 
-class ServerPeer:
-    """`open`, then `local` for the answer; `close` is idempotent, and the way to the end whoever wants it."""
+class Peer:
+    """`close` is idempotent, and the way to the end whoever wants it."""
 
     def __init__(
-        self,
-        engine: MediaEngine,
-        certificate: Certificate,
-        *,
-        owner: PeerOwner,
-        remote: RemotePeer,
-        stream: str,
-        session: str,
-        ice_lite: bool = True,
+        self, engine: MediaEngine, certificate: Certificate, *, owner: PeerOwner, stream: str, session: str
     ) -> None:
-        """Peers of one stream share a media worker while it has room.
-
-        Without `ice_lite` the engine checks back every path over which the peer checks, and asks for consent. For that
-        it needs no candidates of the peer: those that matter reach it.
-        """
+        """Peers of one stream share a media worker while it has room."""
         self.transport = engine.next_id()
         self.worker = -1
         self.state: PeerState = "new"
@@ -76,64 +60,21 @@ class ServerPeer:
         self._stream = stream
         self._session = session
         self._engine = engine
-        self._ice_lite = ice_lite
         self._certificate = certificate
         self._owner: PeerOwner | None = owner
-        self._remote_ufrag = remote.ice_ufrag
-        self._remote_pwd = remote.ice_pwd
-        self._fingerprints = remote.fingerprints
-        self._dtls_role: Literal["client", "server"] = "server" if remote.dtls_role_answer == "passive" else "client"
+        self._fingerprints: tuple[tuple[str, str], ...] = ()
+        self._dtls_role: Literal["client", "server"] | None = None
         self._ufrag = secrets.token_hex(8)
         self._pwd = secrets.token_hex(16)
         self._dtls: DtlsTransport | None = None
         self._handshake: asyncio.Task[None] | None = None
         self._setup_timer: asyncio.TimerHandle | None = None
+        self._ice_lite = False
         self._load = 0
         self._released: asyncio.Future[None] | None = None
-        self._candidates_seen = 0
-
-    async def open(self, *, publish: Sequence[PublishedMedia] = (), play: Sequence[PlayedMedia] = ()) -> None:
-        """Make the transport with its tracks or subscriptions.
-
-        Raises `Unavailable` or `Unprocessable`; then, or when cancelled, the caller closes the peer.
-        """
-        engine = self._engine
-        self._load = len(publish) + len(play)
-        worker = engine.placement.take(self._stream, self._load)
-        if worker is None:
-            raise EngineGone("no media worker is left")
-        self.worker = worker
-        ice = native.IceParameters(
-            role="lite" if self._ice_lite else "controlled",
-            local_ufrag=self._ufrag,
-            local_pwd=self._pwd,
-            remote_ufrag=self._remote_ufrag,
-            remote_pwd=self._remote_pwd,
-        )
-        commands = [engine.open_transport(self.transport, self, worker=worker, ice=ice)]
-        self.tracks = tuple((media, engine.next_id()) for media in publish)
-        self.subscriptions = tuple((media, engine.next_id()) for media in play)
-        try:
-            for published, track in self.tracks:
-                parameters = track_parameters(published, local_ssrc=random_ssrc())
-                commands.append(engine.add_track(self.transport, track, parameters))
-            for played, subscription in self.subscriptions:
-                commands.append(engine.subscribe(self.transport, subscription, subscription_parameters(played)))
-            await asyncio.gather(*commands)
-        except ValueError as error:
-            raise Unprocessable(f"the media engine cannot carry this: {error}") from error
-        except CommandError as error:
-            if error.code == "invalid_argument":
-                raise Unprocessable(f"the media engine cannot carry this: {error.detail}") from error
-            if error.code == "limit_reached":
-                raise Unavailable("the media engine is full", retry_after=10) from error
-            raise
-        if self.state == "closed":
-            raise Unavailable("the session was closed while it was being set up", retry_after=1)
-        self._setup_timer = asyncio.get_running_loop().call_later(SETUP_TIMEOUT, self._end, "setup-timeout")
 
     def local(self, candidates: tuple[Candidate, ...]) -> LocalPeer:
-        """Our side, for the answer."""
+        """Our side, for the offer or answer."""
         return LocalPeer(
             ice_ufrag=self._ufrag,
             ice_pwd=self._pwd,
@@ -142,14 +83,6 @@ class ServerPeer:
             ice_lite=self._ice_lite,
             session_id=secrets.randbits(62),
         )
-
-    def trickle(self, fragment: Fragment) -> None:
-        """Raises `Unprocessable` for an ICE restart or too many candidates; whatever they are, they do no harm."""
-        if fragment.ice_ufrag is not None and fragment.ice_ufrag != self._remote_ufrag:
-            raise Unprocessable("ICE restarts are not supported; make a new session")
-        self._candidates_seen += len(fragment.candidates)
-        if self._candidates_seen > MAX_REMOTE_CANDIDATES:
-            raise Unprocessable(f"more than {MAX_REMOTE_CANDIDATES} candidates")
 
     def close(self) -> None:
         """Undo everything in reverse, before it returns."""
@@ -178,7 +111,7 @@ class ServerPeer:
         self._end("idle-timeout")
 
     def dtls_received(self, datagram: bytes) -> None:
-        # A client may send its ClientHello on a pair that it has not nominated yet; a server never speaks first.
+        # A DTLS client may send its ClientHello on a pair that is not nominated yet; a server never speaks first.
         if self._dtls is None and self._dtls_role == "server":
             self._start_dtls()
         if self._dtls is not None:
@@ -196,12 +129,58 @@ class ServerPeer:
         """Made where it is used: a thousand sessions have a thousand of them, and nothing to say."""
         return log.bind(_logger, stream=self._stream, session=self._session)
 
+    def _take_worker(self, load: int) -> int:
+        """Room for `load` tracks or subscriptions; `close` gives it back. Raises `EngineGone`."""
+        self._load = load
+        worker = self._engine.placement.take(self._stream, load)
+        if worker is None:
+            raise EngineGone("no media worker is left")
+        self.worker = worker
+        return worker
+
+    async def _carry(
+        self,
+        opening: Sequence[Awaitable[object]] = (),
+        *,
+        publish: Sequence[PublishedMedia] = (),
+        play: Sequence[PlayedMedia] = (),
+    ) -> None:
+        """Add tracks and subscriptions; `opening` are the commands sent before, awaited with theirs.
+
+        Raises `Unavailable` or `Unprocessable`.
+        """
+        engine = self._engine
+        commands = list(opening)
+        self.tracks = tuple((media, engine.next_id()) for media in publish)
+        self.subscriptions = tuple((media, engine.next_id()) for media in play)
+        try:
+            for published, track in self.tracks:
+                parameters = track_parameters(published, local_ssrc=random_ssrc())
+                commands.append(engine.add_track(self.transport, track, parameters))
+            for played, subscription in self.subscriptions:
+                commands.append(engine.subscribe(self.transport, subscription, subscription_parameters(played)))
+            await asyncio.gather(*commands)
+        except ValueError as error:
+            raise Unprocessable(f"the media engine cannot carry this: {error}") from error
+        except CommandError as error:
+            if error.code == "invalid_argument":
+                raise Unprocessable(f"the media engine cannot carry this: {error.detail}") from error
+            if error.code == "limit_reached":
+                raise Unavailable("the media engine is full", retry_after=10) from error
+            raise
+        if self.state == "closed":
+            raise Unavailable("the session was closed while it was being set up", retry_after=1)
+
+    def _start_setup_timer(self) -> None:
+        self._setup_timer = asyncio.get_running_loop().call_later(SETUP_TIMEOUT, self._end, "setup-timeout")
+
     def _start_dtls(self) -> None:
-        if self._dtls is not None or self.state == "closed":
+        role = self._dtls_role
+        if role is None or self._dtls is not None or self.state == "closed":
             return
         self._dtls = DtlsTransport(
             self._certificate,
-            role=self._dtls_role,
+            role=role,
             send=partial(self._engine.send_dtls, self.transport),
             on_closed=partial(self._end, "peer-closed"),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from live777py.rtc.negotiation import payload_map
-from live777py.rtc.peer import ServerPeer
+from live777py.rtc.server import ServerPeer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

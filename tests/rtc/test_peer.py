@@ -11,13 +11,14 @@ from live777py.errors import Unavailable, Unprocessable
 from live777py.rtc import peer as peer_module
 from live777py.rtc.certificate import Certificate
 from live777py.rtc.negotiation import CodecPolicy, plan_publish
-from live777py.rtc.peer import EndReason, PeerState, ServerPeer
 from live777py.rtc.sdpfrag import Fragment, parse_fragment
+from live777py.rtc.server import MAX_REMOTE_CANDIDATES, ServerPeer
 from tests.fakes import media as fake_media
 from tests.fakes.remote import PASSWORD, UFRAG, Remote, offer
 
 if TYPE_CHECKING:
     from live777py.media.engine import MediaEngine
+    from live777py.rtc.peer import EndReason, PeerState
 
 OURS = Certificate.generate()
 WRONG = ("sha-256", ":".join(["AB"] * 32))
@@ -230,7 +231,7 @@ async def test_trickled_candidates_do_no_harm_and_have_a_bound(engine: MediaEngi
     text = f"a=ice-ufrag:{UFRAG}\r\na=ice-pwd:{PASSWORD}\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"
     peer.trickle(parse_fragment(text + "".join(f"{line}\r\n" for line in lines)))
     fragment = parse_fragment(text + f"{lines[0]}\r\n" * 16)
-    for _ in range(peer_module.MAX_REMOTE_CANDIDATES // 16 - 1):
+    for _ in range(MAX_REMOTE_CANDIDATES // 16 - 1):
         peer.trickle(fragment)
     with pytest.raises(Unprocessable, match="candidates"):
         peer.trickle(fragment)
