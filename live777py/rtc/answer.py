@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from live777py.rtc import sdp
-    from live777py.rtc.offer import Extensions, Offer, TransportSection
+    from live777py.rtc.described import Extensions, TransportSection
+    from live777py.rtc.offer import Offer
     from live777py.rtc.parameters import Codec, LocalPeer
 
 _OPTIONS = ("trickle", "ice2")
@@ -135,7 +136,7 @@ def _transport(offer: Offer, local: LocalPeer) -> tuple[str, ...]:
         f"a=ice-ufrag:{local.ice_ufrag}",
         f"a=ice-pwd:{local.ice_pwd}",
         f"a=fingerprint:{algorithm} {digest}",
-        f"a=setup:{offer.remote.dtls_role_answer}",
+        f"a=setup:{offer.remote.dtls_role}",
     )
 
 

@@ -96,13 +96,13 @@ class DataChannelParameters:
 class RemotePeer:
     """The peer's side of the transport. `fingerprints` are (hash, "AB:CD:..."), sha-256 first, at least one.
 
-    `data_channel` is None where none was agreed on.
+    `dtls_role` is ours towards it; `data_channel` is None where none was agreed on.
     """
 
     ice_ufrag: str
     ice_pwd: str
     fingerprints: tuple[tuple[str, str], ...]
-    dtls_role_answer: DtlsRole
+    dtls_role: DtlsRole
     candidates: tuple[Candidate, ...] = ()
     data_channel: DataChannelParameters | None = None
 

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 from live777py import errors
 from live777py.rtc import codecs
 from live777py.rtc.answer import AnswerSection, codec_lines, extension_lines, payload_types, write_answer
-from live777py.rtc.offer import (
+from live777py.rtc.described import (
     FORWARDED_EXTENSIONS,
     TRANSPORT_CC,
     Extensions,
-    Offer,
     offered_codecs,
     opus_inside,
-    read_offer,
     require_distinct_payload_types,
 )
+from live777py.rtc.offer import Offer, read_offer
 from live777py.rtc.parameters import Codec, CodecPolicy, LocalPeer, PlayedMedia, PublishedMedia, RemotePeer, shared
 
 if TYPE_CHECKING:

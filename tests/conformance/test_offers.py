@@ -377,7 +377,7 @@ def test_publish(name: str) -> None:
     row, offer = PUBLISH[name], publish_offer(name)
     plan = plan_publish(offer, ANYTHING)
     check(row, plan, offer)
-    assert plan.remote.dtls_role_answer == row.setup
+    assert plan.remote.dtls_role == row.setup
     for section, media in zip(row.sections, plan.media, strict=True):
         assert (media.kind, media.mid) == (section.kind, section.mid)
         assert dict(media.extensions) == section.extensions

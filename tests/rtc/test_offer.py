@@ -27,11 +27,11 @@ def test_the_built_offer_is_good() -> None:
 
 @pytest.mark.parametrize(("setup", "role"), [("actpass", "passive"), ("active", "passive"), ("passive", "active")])
 def test_dtls_roles(setup: str, role: str) -> None:
-    assert read_offer(build(OPUS, VP8).replace("actpass", setup)).remote.dtls_role_answer == role
+    assert read_offer(build(OPUS, VP8).replace("actpass", setup)).remote.dtls_role == role
 
 
 def test_dtls_role_of_an_offer_that_does_not_say() -> None:
-    assert read_offer(without(build(OPUS), "a=setup")).remote.dtls_role_answer == "passive"
+    assert read_offer(without(build(OPUS), "a=setup")).remote.dtls_role == "passive"
 
 
 @pytest.mark.parametrize("setup", ["holdconn", "", "x"])
@@ -40,7 +40,7 @@ def test_setup_that_cannot_be_served(setup: str) -> None:
     if setup:
         assert "a=setup" in refusal(text)
     else:
-        assert read_offer(text).remote.dtls_role_answer == "passive"
+        assert read_offer(text).remote.dtls_role == "passive"
 
 
 def test_setups_that_disagree() -> None:
