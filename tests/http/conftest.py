@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from tests.http.authority import authority
 from tests.http.doors import open_door
 
-__all__ = ["open_door"]
+__all__ = ["authority", "open_door"]
