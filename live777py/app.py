@@ -106,7 +106,7 @@ def announcement(bound: tuple[str, int], *, pages: bool) -> Iterator[str]:
 
 
 async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
-    config = app[CONFIG]
+    config = app[CONFIG].current
     engine = MediaEngine(worker_sockets(config.webrtc.ice_udp_addrs, config.webrtc.workers))
     try:
         manager = StreamManager(engine, _settings(config))

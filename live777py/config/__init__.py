@@ -1,6 +1,7 @@
 """The configuration: what there is to say (sections), how a file is read (reader), how it is printed (template)."""
 
 from live777py.config.advice import warnings
+from live777py.config.changes import Changes, compare
 from live777py.config.reader import load, not_built, parse
 from live777py.config.sections import (
     AuthConfig,
@@ -18,6 +19,7 @@ from live777py.config.values import SocketAddress, UdpAddress
 
 __all__ = [
     "AuthConfig",
+    "Changes",
     "Config",
     "HttpConfig",
     "IceServerConfig",
@@ -28,6 +30,7 @@ __all__ = [
     "StreamConfig",
     "UdpAddress",
     "WebrtcConfig",
+    "compare",
     "load",
     "not_built",
     "parse",

@@ -24,7 +24,8 @@ class Key:
     """Metadata of one field of a section.
 
     `check` takes a value of the right type and returns it, perhaps normalised; it raises ValueError with the text that
-    follows "expected". A key with `built=False` is accepted and has no effect in this version.
+    follows "expected". A key with `built=False` is accepted and has no effect in this version. `live` says whether a
+    reload changes it or a restart is needed; None is as the section around it.
     """
 
     text: str
@@ -33,6 +34,7 @@ class Key:
     example: Any = None
     secret: bool = False
     built: bool = True
+    live: bool | None = None
     check: Callable[[Any], Any] | None = None
 
 
@@ -45,6 +47,7 @@ def key(
     example: Any = None,
     secret: bool = False,
     built: bool = True,
+    live: bool | None = None,
     check: Callable[[Any], Any] | None = None,
 ) -> Any:
     """A scalar or list key. `...` as default makes the key required; `example` is printed where the default is None.
@@ -52,7 +55,9 @@ def key(
     `env` lists more variables than `LIVE777_<SECTION>_<KEY>`, strongest first; they win over it in the same order.
     """
     metadata = {
-        "key": Key(text=text, env=env, fallback=fallback, example=example, secret=secret, built=built, check=check)
+        "key": Key(
+            text=text, env=env, fallback=fallback, example=example, secret=secret, built=built, live=live, check=check
+        )
     }
     if default is ...:
         return field(repr=not secret, metadata=metadata)
@@ -60,7 +65,12 @@ def key(
 
 
 def section(
-    factory: Callable[[], Any], text: str = "", *, built: bool = True, check: Callable[[Any], Any] | None = None
+    factory: Callable[[], Any],
+    text: str = "",
+    *,
+    built: bool = True,
+    live: bool | None = None,
+    check: Callable[[Any], Any] | None = None,
 ) -> Any:
     """A nested table, an array of tables (`factory=tuple`) or named tables (`factory=dict`)."""
-    return field(default_factory=factory, metadata={"key": Key(text=text, built=built, check=check)})
+    return field(default_factory=factory, metadata={"key": Key(text=text, built=built, live=live, check=check)})

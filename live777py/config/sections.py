@@ -21,16 +21,18 @@ class HttpConfig:
         fallback=Fallback(name="PORT", pattern="0.0.0.0:{}"),
         check=values.socket_address,
     )
-    cors: bool = key(False, "Let pages of every other origin use the API, play and publish.")
+    cors: bool = key(False, "Let pages of every other origin use the API, play and publish.", live=True)
     rate_limit: int = key(
         100,
         "POST, PATCH and DELETE requests per second from one client address; ten seconds' worth may come at once.\n"
         "Requests over loopback without a proxy header are not counted. 0 = no limit.",
+        live=True,
         check=values.between(0, 1_000_000),
     )
     trusted_proxies: tuple[str, ...] = key(
         ("127.0.0.0/8", "::1/128"),
         "Addresses or networks of reverse proxies whose X-Forwarded-For is believed.",
+        live=True,
         check=values.networks,
     )
 
@@ -338,16 +340,19 @@ class Config:
     ice_servers: tuple[IceServerConfig, ...] = section(
         tuple,
         "STUN and TURN servers that are told to clients (Link header). None by default: nobody is sent elsewhere.",
+        live=True,
         check=turn_has_credentials,
     )
-    auth: AuthConfig = section(AuthConfig, "Who may do what.")
-    log: LogConfig = section(LogConfig, "Log lines go to the standard error output.")
-    strategy: StrategyConfig = section(StrategyConfig, "What is done for a stream without being asked.")
-    sdp: SdpConfig = section(SdpConfig, "Negotiation.")
+    auth: AuthConfig = section(AuthConfig, "Who may do what.", live=True)
+    log: LogConfig = section(LogConfig, "Log lines go to the standard error output.", live=True)
+    strategy: StrategyConfig = section(StrategyConfig, "What is done for a stream without being asked.", live=True)
+    sdp: SdpConfig = section(SdpConfig, "Negotiation.", live=True)
     webrtc: WebrtcConfig = section(WebrtcConfig, "Media.", check=ports_for_workers)
-    stream: Mapping[str, StreamConfig] = section(dict, "Streams that always exist.", check=values.stream_names)
+    stream: Mapping[str, StreamConfig] = section(
+        dict, "Streams that always exist.", live=True, check=values.stream_names
+    )
     hooks: HooksConfig = section(
-        HooksConfig, "Programs run on events, without a shell: PROGRAM event stream [reason].", built=False
+        HooksConfig, "Programs run on events, without a shell: PROGRAM event stream [reason].", live=True, built=False
     )
     net4mqtt: Net4mqttConfig = section(Net4mqttConfig, "Reach this node by way of an MQTT broker.", built=False)
     recorder: RecorderConfig = section(RecorderConfig, "Recordings.", built=False)

@@ -29,6 +29,9 @@ class ClientAddress:
 
 class ClientResolver:
     def __init__(self, trusted_proxies: Sequence[str]) -> None:
+        self.reconfigure(trusted_proxies)
+
+    def reconfigure(self, trusted_proxies: Sequence[str]) -> None:
         self._trusted = tuple(ip_network(network) for network in trusted_proxies)
 
     def resolve(self, request: BaseRequest) -> ClientAddress:

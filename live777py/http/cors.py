@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from live777py.errors import Forbidden
+from live777py.http.keys import CONFIG
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -21,7 +22,9 @@ _PREFLIGHT_AGE: Final = 3600
 
 
 async def add_cors_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """`on_response_prepare` signal of an application that lets every origin in."""
+    """`on_response_prepare` signal."""
+    if not request.app[CONFIG].current.http.cors:
+        return
     headers = response.headers
     headers["Access-Control-Allow-Origin"] = "*"
     headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS

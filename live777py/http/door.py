@@ -18,6 +18,7 @@ from live777py.http.keys import (
     OWNERS,
     PAGES,
     RATE_LIMITER,
+    LiveConfig,
 )
 from live777py.http.limits import MAX_BODY, RateLimiter
 from live777py.http.problems import problems
@@ -34,7 +35,7 @@ RESOURCES: Final = (whip.RESOURCE, whep.RESOURCE, session.RESOURCE, *streams.RES
 def build_door(config: Config, *, web_pages: Path = pages.BUILT_PAGES) -> web.Application:
     """The caller sets `keys.STREAMS`, and `keys.ENGINE_STATS` if there is an engine, before the first request."""
     app = web.Application(client_max_size=MAX_BODY, middlewares=[problems])
-    app[CONFIG] = config
+    app[CONFIG] = LiveConfig(config)
     app[METRICS] = Metrics()
     owners = app[OWNERS] = SessionOwners()
     authenticator = app[AUTHENTICATOR] = Authenticator(config.auth, owners)
@@ -45,10 +46,16 @@ def build_door(config: Config, *, web_pages: Path = pages.BUILT_PAGES) -> web.Ap
         resource.register(app.router)
     pages.register(app.router)
     app.on_cleanup.append(lambda _app: authenticator.close())
-    app.on_response_prepare.append(_sign)
-    if config.http.cors:
-        app.on_response_prepare.append(cors.add_cors_headers)
+    app.on_response_prepare.extend((_sign, cors.add_cors_headers))
     return app
+
+
+async def reconfigure(app: web.Application, config: Config) -> None:
+    """From the next request on."""
+    app[CONFIG].current = config
+    app[RATE_LIMITER].reconfigure(config.http.rate_limit)
+    app[CLIENTS].reconfigure(config.http.trusted_proxies)
+    await app[AUTHENTICATOR].reconfigure(config.auth)
 
 
 async def _sign(request: web.Request, response: web.StreamResponse) -> None:

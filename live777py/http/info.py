@@ -24,7 +24,7 @@ async def info(request: web.Request) -> web.Response:
 
 async def strategy(request: web.Request) -> web.Response:
     """In snake case, unlike everything else: so does Live777."""
-    return web.json_response(asdict(request.app[CONFIG].strategy))
+    return web.json_response(asdict(request.app[CONFIG].current.strategy))
 
 
 async def prometheus(request: web.Request) -> web.Response:

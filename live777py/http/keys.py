@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+import msgspec
 from aiohttp import web
 
-from live777py.config import Config
 from live777py.http.auth import Authenticator, Principal, SessionOwners
 from live777py.http.client import ClientAddress, ClientResolver
 from live777py.http.limits import RateLimiter
@@ -16,6 +16,7 @@ from live777py.metrics import Metrics
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from live777py.config import Config
     from live777py.media.native import Stats
     from live777py.streams.manager import Answer, Client
     from live777py.streams.views import Counts, StreamView
@@ -35,7 +36,23 @@ class Streams(Protocol):
     def counts(self) -> Counts: ...
 
 
-CONFIG: Final = web.AppKey("config", Config)
+class LiveConfig:
+    """The configuration as it is now; a reload replaces `current`."""
+
+    def __init__(self, config: Config) -> None:
+        self.current = config
+
+
+class ReloadReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Dotted names of the keys that changed: those in effect now, and those that the next start will read."""
+
+    applied: tuple[str, ...]
+    restart_needed: tuple[str, ...]
+
+
+CONFIG: Final = web.AppKey("config", LiveConfig)
+RELOAD: Final[web.AppKey[Callable[[], Awaitable[ReloadReport]]]] = web.AppKey("reload")
+"""Reads the configuration again. Raises Unprocessable, having changed nothing."""
 STREAMS: Final[web.AppKey[Streams]] = web.AppKey("streams")
 ENGINE_STATS: Final[web.AppKey[Callable[[], Awaitable[Stats]]]] = web.AppKey("engine_stats")
 METRICS: Final = web.AppKey("metrics", Metrics)

@@ -32,9 +32,12 @@ class RateLimiter:
     """A token bucket per client address (per /64 with IPv6). `rate` is requests per second; 0 lets everything pass."""
 
     def __init__(self, rate: int) -> None:
+        self._buckets: dict[str, _Bucket] = {}
+        self.reconfigure(rate)
+
+    def reconfigure(self, rate: int) -> None:
         self._rate = rate
         self._capacity = float(rate * _BURST_SECONDS)
-        self._buckets: dict[str, _Bucket] = {}
 
     def check(self, client: ClientAddress, now: float) -> None:
         """Count one request at `now` (seconds of a monotonic clock). Raises TooManyRequests."""

@@ -64,7 +64,7 @@ class Resource:
             client = request[CLIENT] = app[CLIENTS].resolve(request)
             if request.method in LIMITED_METHODS:
                 app[RATE_LIMITER].check(client, asyncio.get_running_loop().time())
-            if not app[CONFIG].http.cors:
+            if not app[CONFIG].current.http.cors:
                 refuse_forged(request)
             stream = request.match_info.get("stream")
             if stream is not None:

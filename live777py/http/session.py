@@ -32,7 +32,7 @@ def opened(request: web.Request, answer: Answer, *, publisher: bool) -> web.Resp
     owners.record(answer.session, request[PRINCIPAL], publisher=publisher)
     logger = log.bind(_logger, stream=stream, session=answer.session)
     logger.info("%s from %s", "publishes" if publisher else "plays", request[CLIENT])
-    return session_created(stream, answer, app[CONFIG].ice_servers)
+    return session_created(stream, answer, app[CONFIG].current.ice_servers)
 
 
 async def look(request: web.Request) -> web.Response:

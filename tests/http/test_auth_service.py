@@ -159,7 +159,7 @@ async def _asked(authority: Authority, number: int) -> bool:
 async def test_other_settings_from_the_next_request_on(open_door: OpenDoor, authority: Authority) -> None:
     door = await open_door(AUTH)
     location = (await door.play("cam", **scoped("cam", 4, sub="me"))).headers["Location"]
-    authenticator, auth = door.app[AUTHENTICATOR], door.app[CONFIG].auth
+    authenticator, auth = door.app[AUTHENTICATOR], door.app[CONFIG].current.auth
     await authenticator.reconfigure(type(auth)(secret=auth.secret, http_url=authority.url))
     assert (await door.play("cam", **bearer(STATIC_TOKEN))).status == 201
     assert authority.asked[0]["token"] == STATIC_TOKEN

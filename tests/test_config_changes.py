@@ -1,0 +1,39 @@
+"""Which keys a reload changes, and which wait for the next start."""
+
+from __future__ import annotations
+
+import pytest
+
+from live777py.config import compare, parse
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "live", "restart_needed"),
+    [
+        ("", "", (), ()),
+        ("", "[log]\nlevel = 'debug'", ("log.level",), ()),
+        ("", "[http]\ncors = true\nlisten = '127.0.0.1:1'", ("http.cors",), ("http.listen",)),
+        ("[auth]\ntokens = ['hunter2']", "", ("auth.tokens",), ()),
+        ("", "[[ice_servers]]\nurls = ['stun:x']", ("ice_servers",), ()),
+        ("", "[webrtc]\nworkers = 2\nice_lite = false", (), ("webrtc.ice_lite", "webrtc.workers")),
+        ("[stream.a]\n[stream.b]", "[stream.b]\n[stream.c]", ("stream.a", "stream.c"), ()),
+        (
+            "[stream.a]\n",
+            "[strategy]\nauto_delete_whep = 5\n[stream.a]\n",
+            ("strategy.auto_delete_whep", "stream.a.strategy.auto_delete_whep"),
+            (),
+        ),
+        ("", "[recorder]\nauto_streams = ['*']", (), ()),
+    ],
+)
+def test_what_changes(old: str, new: str, live: tuple[str, ...], restart_needed: tuple[str, ...]) -> None:
+    before, after = parse(old, {}), parse(new, {})
+    changes = compare(before, after)
+    assert changes.live == live
+    assert set(changes.restart_needed) == set(restart_needed)
+    assert changes.config.http.listen == before.http.listen
+    assert changes.config.webrtc == before.webrtc
+    assert (changes.config.stream, changes.config.auth) == (after.stream, after.auth)
+    # What waits for a restart is named again by the next reload.
+    assert compare(changes.config, after).restart_needed == changes.restart_needed
+    assert compare(changes.config, after).live == ()
