@@ -2,7 +2,7 @@
 
 Three things differ from `RTCDtlsTransport`: the keys are handed out instead of used, a lost flight is repeated within
 a tenth of a second (OpenSSL's own timer is one second), and after the handshake no task waits: the owner passes each
-datagram to `datagram_received`.
+datagram to `datagram_received`, which hands out the data in it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _REPEATS: Final = (0.05, 0.1, 0.2, 0.4)  # seconds of silence after which the newest flight is sent again
 _MAX_QUEUE: Final = 32
-_READ_SIZE: Final = 2048
+_READ_SIZE: Final = 8192  # a datagram in, a flight out
 
 _logger = logging.getLogger(__name__)
 
@@ -61,6 +61,11 @@ class DatagramLink:
         self.closed = True
         self._wake()
 
+    def take(self) -> list[bytes]:
+        """What nobody has waited for."""
+        queue, self._queue = self._queue, []
+        return queue
+
     async def _recv(self) -> bytes:
         while not self._queue:
             if self.closed:
@@ -88,7 +93,7 @@ class DtlsTransport:
     After the handshake this and OpenSSL's connection are all that is kept; aiortc's part is larger than both.
     """
 
-    __slots__ = ("_certificate", "_connection", "_encrypted", "_link", "_on_closed", "_role", "state")
+    __slots__ = ("_certificate", "_connection", "_encrypted", "_link", "_on_closed", "_on_data", "_role", "state")
 
     def __init__(
         self,
@@ -97,8 +102,12 @@ class DtlsTransport:
         role: Literal["client", "server"],
         send: Callable[[bytes], None],
         on_closed: Callable[[], None],
+        on_data: Callable[[bytes], None] | None = None,
     ) -> None:
-        """`on_closed` is called once if the peer ends the connection (close_notify or a fatal alert)."""
+        """`on_closed` is called once if the peer ends the connection (close_notify or a fatal alert).
+
+        `on_data` gets application data, a record at a time; without it they are thrown away.
+        """
         self.state: Literal["new", "connecting", "connected", "failed", "closed"] = "new"
         self._certificate = certificate
         self._role: Literal["client", "server"] = role
@@ -106,11 +115,13 @@ class DtlsTransport:
         self._connection = SSL.Connection(certificate.context)
         self._encrypted = False
         self._on_closed = on_closed
+        self._on_data = on_data
 
     async def connect(self, fingerprints: Sequence[tuple[str, str]]) -> SrtpKeys:
         """Handshake, and check the peer's certificate against all fingerprints whose hash we know. Raises `DtlsError`.
 
-        It waits for a silent peer until it is cancelled or `shutdown` is called.
+        It waits for a silent peer until it is cancelled or `shutdown` is called. What the peer sends right behind its
+        part of the handshake is read before this returns; if that is a goodbye, `on_closed` is called, and it raises.
         """
         if not self._link.closed:
             self.state = "connecting"
@@ -127,13 +138,29 @@ class DtlsTransport:
             self.state = "failed"
             raise DtlsError(handshake.failure)
         self.state = "connected"
+        self._read()
+        for datagram in self._link.take():
+            self.datagram_received(datagram)
+        if self.state != "connected":
+            raise DtlsError("the peer has closed the session at once")
         return handshake.keys
 
     def datagram_received(self, datagram: bytes) -> None:
         if self.state == "connected":
-            self._read(datagram)
+            self._connection.bio_write(datagram)
+            self._read()
         elif datagram:
             self._link.feed(datagram)
+
+    def send(self, data: bytes) -> None:
+        """Application data, as one datagram; lost unless connected."""
+        if self.state != "connected":
+            return
+        try:
+            self._connection.send(data)
+        except SSL.Error as error:
+            _logger.debug("DTLS data not sent: %s", _describe(error))
+        self._flush()
 
     def shutdown(self) -> None:
         """Tell the peer (close_notify) and forget the connection; idempotent."""
@@ -148,17 +175,18 @@ class DtlsTransport:
         if flight := _flight(self._connection):
             self._link.send(flight)
 
-    def _read(self, datagram: bytes) -> None:
-        """After the handshake: a repeated last flight, an alert, or data for which there is no channel."""
-        self._connection.bio_write(datagram)
+    def _read(self) -> None:
+        """After the handshake: a repeated last flight, an alert, or data."""
         try:
             with contextlib.suppress(SSL.WantReadError):
-                while True:  # a datagram may hold several records
-                    self._connection.recv(_READ_SIZE)
+                while self.state == "connected":  # a datagram may hold several records
+                    data = self._connection.recv(_READ_SIZE)
+                    if self._on_data is not None:
+                        self._on_data(data)
         except SSL.Error as error:
             _logger.debug("DTLS datagram ignored: %s", _describe(error))
         self._flush()
-        if self._connection.get_shutdown() & SSL.RECEIVED_SHUTDOWN:
+        if self.state == "connected" and self._connection.get_shutdown() & SSL.RECEIVED_SHUTDOWN:
             self.state = "closed"
             self._on_closed()
 

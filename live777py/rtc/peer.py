@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 from live777py import log
 from live777py.errors import Unavailable, Unprocessable
 from live777py.media.engine import CommandError, EngineGone
+from live777py.rtc.channels import DataChannels
 from live777py.rtc.dtls import DtlsError, DtlsTransport
 from live777py.rtc.negotiation import LocalPeer
 from live777py.rtc.tracks import random_ssrc, subscription_parameters, track_parameters
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from live777py.media import native
     from live777py.media.engine import MediaEngine
     from live777py.rtc.certificate import Certificate
-    from live777py.rtc.negotiation import Candidate, PlayedMedia, PublishedMedia
+    from live777py.rtc.channels import Message
+    from live777py.rtc.negotiation import Candidate, DataChannelParameters, PlayedMedia, PublishedMedia
 
 PeerState = Literal["new", "connecting", "connected", "failed", "closed"]
 
@@ -40,6 +42,9 @@ class PeerOwner(Protocol):
 
     def peer_state_changed(self, state: PeerState) -> None:
         """`connecting`, `connected` or `failed`."""
+
+    def channel_message(self, label: str, message: Message) -> None:
+        """The peer said something on a data channel."""
 
     def peer_ended(self, reason: EndReason) -> None:
         """The peer has closed itself. Not called where the owner called `close`."""
@@ -66,6 +71,8 @@ class Peer:
         self._dtls_role: Literal["client", "server"] | None = None
         self._ufrag = secrets.token_hex(8)
         self._pwd = secrets.token_hex(16)
+        self.data_channel: DataChannelParameters | None = None
+        self.channels: DataChannels | None = None
         self._dtls: DtlsTransport | None = None
         self._handshake: asyncio.Task[None] | None = None
         self._setup_timer: asyncio.TimerHandle | None = None
@@ -95,6 +102,7 @@ class Peer:
             undo.callback(self._release_transport)
             undo.callback(self._stop_setup_timer)
             undo.callback(self._stop_dtls)
+            undo.callback(self._stop_channels)
 
     async def wait_closed(self) -> None:
         """Until the engine has let go of the transport, close_notify sent."""
@@ -183,13 +191,20 @@ class Peer:
             role=role,
             send=partial(self._engine.send_dtls, self.transport),
             on_closed=partial(self._end, "peer-closed"),
+            on_data=self._data_received if self.data_channel is not None else None,
         )
+        if self.data_channel is not None:
+            self.channels = DataChannels(
+                self.data_channel, dtls_role=role, send=self._dtls.send, on_message=self._message_received
+            )
         self._handshake = asyncio.create_task(self._secure(self._dtls), name="dtls handshake")
         self._set_state("connecting")
 
     async def _secure(self, dtls: DtlsTransport) -> None:
         try:
             keys = await dtls.connect(self._fingerprints)
+            if self.channels is not None:
+                self.channels.start()
             await self._engine.install_keys(
                 self.transport,
                 profile=keys.profile.engine_profile,
@@ -212,6 +227,14 @@ class Peer:
             self._stop_setup_timer()
             self._set_state("connected")
 
+    def _data_received(self, data: bytes) -> None:
+        if self.channels is not None:
+            self.channels.received(data)
+
+    def _message_received(self, label: str, message: Message) -> None:
+        if self._owner is not None:
+            self._owner.channel_message(label, message)
+
     def _set_state(self, state: PeerState) -> None:
         self.state = state
         if self._owner is not None:
@@ -231,6 +254,11 @@ class Peer:
         if self._setup_timer is not None:
             self._setup_timer.cancel()
             self._setup_timer = None
+
+    def _stop_channels(self) -> None:
+        if self.channels is not None:
+            self.channels.close()
+            self.channels = None
 
     def _stop_dtls(self) -> None:
         if self._handshake is not None:

@@ -45,6 +45,7 @@ class ServerPeer(Peer):
         self._remote_pwd = remote.ice_pwd
         self._fingerprints = remote.fingerprints
         self._dtls_role = "server" if remote.dtls_role == "passive" else "client"
+        self.data_channel = remote.data_channel
         self._candidates_seen = 0
 
     async def open(self, *, publish: Sequence[PublishedMedia] = (), play: Sequence[PlayedMedia] = ()) -> None:

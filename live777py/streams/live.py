@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
     from live777py.media.engine import MediaEngine
     from live777py.rtc.certificate import Certificate
+    from live777py.rtc.channels import DataChannels, Message
     from live777py.rtc.negotiation import RemotePeer
     from live777py.rtc.peer import EndReason, PeerState
-    from live777py.streams.session import Session
+    from live777py.streams.session import Role, Session
     from live777py.streams.stream import Stream
 
 
@@ -54,8 +55,26 @@ class LiveSession:
         )
         self._owner = owner
 
+    @property
+    def role(self) -> Role:
+        return self.session.role
+
+    @property
+    def channels(self) -> DataChannels | None:
+        return self.peer.channels
+
+    def close(self) -> None:
+        self.stream.channels.leave(self)
+        self.peer.close()
+
     def peer_state_changed(self, state: PeerState) -> None:
+        if state == "connecting" and self.peer.data_channel is not None:
+            self.session.has_data_channel = True
+            self.stream.channels.join(self)
         self._owner.session_changed(self, state)
+
+    def channel_message(self, label: str, message: Message) -> None:
+        self.stream.channels.heard(self, label, message)
 
     def peer_ended(self, reason: EndReason) -> None:
         self._owner.session_ended(self, reason)

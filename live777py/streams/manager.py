@@ -331,7 +331,7 @@ class StreamManager:
         """The end of every session; a second call does nothing. The engine detaches the viewers of a publisher."""
         if self._sessions.pop(live.session.id, None) is None:
             return
-        live.peer.close()
+        live.close()
         self._closed_since_release += 1
         self._enter(live, "closed")
         live.stream.leave(live.session, self._now())

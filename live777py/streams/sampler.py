@@ -19,7 +19,7 @@ SAMPLE_SECONDS: Final = 2.0
 FRESH_MS: Final = 200
 """A sample younger than this is new enough for the last counters of a session that is being closed."""
 SILENT_MS: Final = 5_000
-"""A publisher that sent neither RTP nor RTCP for so long counts as disconnected. A viewer may have nothing to say."""
+"""A publisher of media that sent neither RTP nor RTCP for so long counts as disconnected."""
 
 _logger = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class Sampler:
             self._heard[transport.transport] = (transport.packets_received, self._sampled_at if changed else since)
         silent, heard = [], []
         for live in self._sessions.values():
-            if live.session.role == "subscribe":
+            if not live.peer.tracks:
                 continue
             since = self._heard.get(live.peer.transport, (0, self._sampled_at))[1]
             is_silent = self._sampled_at - since >= SILENT_MS

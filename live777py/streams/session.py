@@ -34,7 +34,7 @@ class IllegalTransitionError(AssertionError):
 class Session:
     """`leave_at` is 0 until the session is closed. `established` tells whether it was ever connected."""
 
-    __slots__ = ("created_at", "established", "id", "leave_at", "meter", "role", "state")
+    __slots__ = ("created_at", "established", "has_data_channel", "id", "leave_at", "meter", "role", "state")
 
     def __init__(self, session_id: str, role: Role, now: int) -> None:
         self.id = session_id
@@ -43,6 +43,7 @@ class Session:
         self.leave_at = 0
         self.state: SessionState = "new"
         self.established = False
+        self.has_data_channel = False
         self.meter = Meter(now)
 
     def enter(self, state: SessionState, now: int) -> None:
@@ -65,6 +66,6 @@ class Session:
             leave_at=self.leave_at,
             state=self.state,
             cascade=None,
-            has_data_channel=False,
+            has_data_channel=self.has_data_channel,
             stats=self.meter.view(),
         )

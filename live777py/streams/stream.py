@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from live777py.errors import Conflict, Unavailable
+from live777py.streams.channels import ChannelHub
 from live777py.streams.stats import Total
 from live777py.streams.views import CodecView, PubSubView, StreamStatsView, StreamView
 
@@ -27,6 +28,7 @@ class Stream:
         self.publisher: Session | None = None
         self.published: tuple[PublishedMedia, ...] = ()
         self.viewers: dict[str, Session] = {}
+        self.channels = ChannelHub()
         self._publish_left_at = 0
         self._subscribe_left_at = now
         self._former_publisher: Session | None = None

@@ -58,6 +58,7 @@ class Line:
         self.deliver: Callable[[str, int], bool] = lambda _sender, _number: True
         self.sent: list[tuple[str, bytes]] = []
         self.closed: list[str] = []
+        self.heard: dict[str, list[bytes]] = {"server": [], "client": []}
         self.ended = asyncio.Event()
         self.server = self._end("server", server)
         self.client = self._end("client", client)
@@ -88,4 +89,4 @@ class Line:
             self.closed.append(role)
             self.ended.set()
 
-        return DtlsTransport(certificate, role=role, send=send, on_closed=closed)
+        return DtlsTransport(certificate, role=role, send=send, on_closed=closed, on_data=self.heard[role].append)

@@ -160,3 +160,65 @@ async def test_a_flood_before_the_handshake_is_bounded() -> None:
     for _ in range(10_000):
         transport.datagram_received(bytes(1200))
     assert len(transport._link._queue) <= 32
+
+
+async def held_back(line: Line, client: asyncio.Task[SrtpKeys]) -> None:
+    """The server's handshake is done, and the client has not heard of it."""
+    line.deliver = lambda who, number: who != "server" or number == 0
+    async with asyncio.timeout(5):
+        await line.server.connect([THEIRS.fingerprint])
+    assert not client.done()
+
+
+async def test_data_right_behind_the_handshake_is_heard() -> None:
+    line = Line(OURS, THEIRS)
+    client = asyncio.create_task(line.client.connect([OURS.fingerprint]))
+    await held_back(line, client)
+    line.server.send(b"early")
+    line.server.send(b"birds")
+    finished, *data = [datagram for who, datagram in line.sent if who == "server"][1:]
+    line.client.datagram_received(data[0])
+    line.client.datagram_received(finished)
+    line.client.datagram_received(data[1])
+    await client
+    assert sorted(line.heard["client"]) == [b"birds", b"early"]
+
+
+async def test_data_in_the_datagram_of_the_handshake_are_heard() -> None:
+    line = Line(OURS, THEIRS)
+    client = asyncio.create_task(line.client.connect([OURS.fingerprint]))
+    await held_back(line, client)
+    line.server.send(b"early")
+    finished, data = [datagram for who, datagram in line.sent if who == "server"][1:]
+    line.client.datagram_received(finished + data)
+    await client
+    assert line.heard["client"] == [b"early"]
+
+
+async def test_a_goodbye_right_behind_the_handshake_is_heard() -> None:
+    line = Line(OURS, THEIRS)
+    client = asyncio.create_task(line.client.connect([OURS.fingerprint]))
+    await held_back(line, client)
+    line.server.shutdown()
+    for datagram in [datagram for who, datagram in line.sent if who == "server"][1:]:
+        line.client.datagram_received(datagram)
+    with pytest.raises(DtlsError, match="at once"):
+        await client
+    assert line.closed == ["client"]
+    assert line.client.state == "closed"
+
+
+async def test_data_both_ways_and_none_before_or_after() -> None:
+    line = Line(OURS, THEIRS)
+    line.server.send(b"before")
+    await line.connect()
+    line.server.send(b"x" * 4000)
+    line.client.send(b"y")
+    async with asyncio.timeout(5):
+        while not (line.heard["client"] and line.heard["server"]):  # noqa: ASYNC110 - the line carries on in between
+            await asyncio.sleep(0)
+    assert (line.heard["client"], line.heard["server"]) == ([b"x" * 4000], [b"y"])
+    line.server.shutdown()
+    count = len(line.sent)
+    line.server.send(b"after")
+    assert len(line.sent) == count
