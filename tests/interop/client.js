@@ -5,6 +5,7 @@
   const BITS = 16;
   const QUADRANTS = ["#d02020", "#20a020", "#2020d0", "#d0d020"];
   const state = { publisher: null, viewer: null, counters: [] };
+  const data = { publisher: talk(), viewer: talk() };
 
   function draw(context, width, height, count) {
     const [w, h] = [width / 2, height / 2];
@@ -85,7 +86,38 @@
     return canvas.captureStream(fps);
   }
 
-  async function publish({ url, video, profile, audio = true, width, height, fps, bitrate }) {
+  function talk() {
+    return { channels: {}, heard: [] };
+  }
+
+  // `channels` are made before the offer: [{ label, ...options }]. Those that the other side opens are listened to.
+  function converse(role, connection, channels = []) {
+    data[role] = { connection, ...talk() };
+    connection.ondatachannel = ({ channel }) => listen(role, channel);
+    channels.forEach((options) => openChannel(role, options));
+  }
+
+  function openChannel(role, { label, ...options }) {
+    listen(role, data[role].connection.createDataChannel(label, options));
+  }
+
+  function listen(role, channel) {
+    channel.binaryType = "arraybuffer";
+    data[role].channels[channel.label] = channel;
+    channel.onmessage = ({ data: message }) =>
+      data[role].heard.push([channel.label, typeof message === "string" ? message : [...new Uint8Array(message)]]);
+  }
+
+  // `message` is text, or an array of bytes.
+  async function say(role, label, message) {
+    const channel = data[role].channels[label];
+    if (channel.readyState === "connecting") {
+      await new Promise((resolve) => channel.addEventListener("open", resolve, { once: true }));
+    }
+    channel.send(typeof message === "string" ? message : new Uint8Array(message));
+  }
+
+  async function publish({ url, video, profile, audio = true, width, height, fps, bitrate, channels }) {
     const stream = picture({ width, height, fps });
     if (audio) {
       // The browser's fake microphone: a tone, and no sound device is needed for it.
@@ -99,19 +131,21 @@
       const transceiver = connection.addTransceiver(track, init);
       if (track.kind === "video" && video) prefer(transceiver, "video", video, profile);
     }
+    converse("publisher", connection, channels);
     state.publisher = { connection };
     state.publisher.session = await negotiate(connection, url);
     await connected(connection);
     return state.publisher.session;
   }
 
-  async function play({ url, kinds }) {
-    return view((connection) => negotiate(connection, url), kinds);
+  async function play({ url, kinds, channels }) {
+    return view((connection) => negotiate(connection, url), kinds, channels);
   }
 
   // `negotiated(connection)` is what makes the session; what it returns is returned.
-  async function view(negotiated, kinds = ["audio", "video"]) {
+  async function view(negotiated, kinds = ["audio", "video"], channels) {
     const connection = new RTCPeerConnection();
+    converse("viewer", connection, channels);
     kinds.forEach((kind) => connection.addTransceiver(kind, { direction: "recvonly" }));
     const element = document.createElement("video");
     // Not muted: what nobody hears is not decoded, and has no energy to measure.
@@ -200,6 +234,9 @@
     quadrants,
     thumbnail,
     find,
+    openChannel,
+    say,
+    heard: (role) => data[role].heard,
     counters: () => state.counters,
     viewerStats: () => report(state.viewer.connection),
     publisherStats: () => report(state.publisher.connection),

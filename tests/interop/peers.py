@@ -102,7 +102,8 @@ class Viewed:
         return self.images[start : start + count]
 
 
-async def _post(connection: RTCPeerConnection, url: str) -> str:
+async def negotiate(connection: RTCPeerConnection, url: str) -> str:
+    """Offer and answer at a WHIP or WHEP door; the session's URL."""
     await connection.setLocalDescription(await connection.createOffer())
     async with (
         aiohttp.ClientSession() as client,
@@ -126,7 +127,7 @@ async def publishing(url: str, *, codec: str = "VP8") -> AsyncIterator[RTCPeerCo
     video = connection.addTransceiver(Picture(), direction="sendonly")
     capable = RTCRtpSender.getCapabilities("video").codecs
     video.setCodecPreferences([c for c in capable if c.mimeType.lower() in {f"video/{codec.lower()}", "video/rtx"}])
-    session = await _post(connection, url)
+    session = await negotiate(connection, url)
     try:
         yield connection
     finally:
@@ -154,7 +155,7 @@ async def playing(url: str) -> AsyncIterator[Viewed]:
     connection.on("track", lambda track: tasks.append(asyncio.create_task(consume(track, viewed))))
     connection.addTransceiver("audio", direction="recvonly")
     connection.addTransceiver("video", direction="recvonly")
-    viewed.session = await _post(connection, url)
+    viewed.session = await negotiate(connection, url)
     try:
         yield viewed
     finally:
