@@ -22,13 +22,14 @@ from live777py.http.keys import CONFIG, ENGINE_STATS, METRICS, PAGES, STREAMS
 from live777py.media.addresses import worker_sockets
 from live777py.media.engine import MediaEngine
 from live777py.rtc.memory import keep_little_free
-from live777py.streams.manager import StreamManager, StreamSettings
+from live777py.streams.manager import StreamManager
+from live777py.streams.settings import ProvisionedStream, StreamSettings, UdpChannel
 from live777py.streams.strategy import Strategy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from live777py.config import Config, SocketAddress, StrategyConfig
+    from live777py.config import Config, SocketAddress, StrategyConfig, StreamConfig
 
 _logger = logging.getLogger(__name__)
 
@@ -131,10 +132,22 @@ async def _event_loop_lag(app: web.Application) -> AsyncIterator[None]:
 def _settings(config: Config) -> StreamSettings:
     return StreamSettings(
         strategy=_strategy(config.strategy),
-        provisioned={name: _strategy(stream.strategy) for name, stream in config.stream.items()},
+        provisioned={name: _provisioned(stream) for name, stream in config.stream.items()},
         video_codecs=config.sdp.video_codecs,
         audio_codecs=config.sdp.audio_codecs,
         ice_lite=config.webrtc.ice_lite,
+    )
+
+
+def _provisioned(config: StreamConfig) -> ProvisionedStream:
+    channel = config.channel
+    return ProvisionedStream(
+        strategy=_strategy(config.strategy),
+        on_demand=config.on_demand,
+        on_demand_close_after_ms=config.on_demand_close_after_ms,
+        on_demand_start_timeout_ms=config.on_demand_start_timeout_ms,
+        has_source=any(source.url is not None for source in config.sources),
+        channel=None if channel is None else UdpChannel(listen=channel.listen, target=channel.target),
     )
 
 

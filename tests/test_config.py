@@ -134,6 +134,7 @@ def test_every_key_of_live777_is_read() -> None:
     """Each of them differs from its default here, so none was overlooked."""
     config = parse(EVERY_LIVE777_KEY, {})
     ours = {"http.rate_limit", "http.trusted_proxies", "webrtc.workers", "webrtc.ice_lite"}
+    ours.add("strategy.on_publish_conflict")
     ours |= {f"auth.{key}" for key in ("jwks", "audience", "issuer", "http_url", "http_timeout_ms")}
     assert set(_unchanged(config, Config())) == ours
     (camera,) = config.stream.values()

@@ -110,9 +110,7 @@ class StrategyConfig:
     each_stream_max_sub: int = key(
         65535, "Viewers that a stream takes; the next one gets 503.", check=values.between(0, 65535)
     )
-    cascade_push_close_sub: bool = key(
-        False, "Close a stream's viewers when it is pushed to another node.", built=False
-    )
+    cascade_push_close_sub: bool = key(False, "Close a stream's viewers when it is pushed to another node.")
     auto_create_whip: bool = key(True, "A publisher may publish to a stream that does not exist yet.")
     auto_create_whep: bool = key(True, "A viewer may wait on a stream that does not exist yet.")
     auto_delete_whip: int = key(
@@ -124,6 +122,10 @@ class StrategyConfig:
         -1,
         "Milliseconds after which a stream without viewers is deleted, even while published; 0 = at once, -1 = never.",
         check=values.between(-1, _MAX_INT),
+    )
+    on_publish_conflict: Literal["reject", "takeover"] = key(
+        "reject",
+        "What a publisher meets where another one publishes: reject (409) or takeover (the other one is closed).",
     )
 
 

@@ -19,6 +19,7 @@ from live777py._media import (
     TrackParameters,
     TrackSilent,
     TrackStarted,
+    TrackStats,
 )
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "TrackParameters",
     "TrackSilent",
     "TrackStarted",
+    "TrackStats",
 ]

@@ -46,6 +46,9 @@ class PeerOwner(Protocol):
     def channel_message(self, label: str, message: Message) -> None:
         """The peer said something on a data channel."""
 
+    def media_changed(self, event: native.TrackStarted | native.TrackSilent | native.LayerChanged) -> None:
+        """Of one of the peer's tracks or subscriptions."""
+
     def peer_ended(self, reason: EndReason) -> None:
         """The peer has closed itself. Not called where the owner called `close`."""
 
@@ -127,6 +130,8 @@ class Peer:
 
     def media_changed(self, event: native.TrackStarted | native.TrackSilent | native.LayerChanged) -> None:
         self._logger.debug("%r", event)
+        if self._owner is not None:
+            self._owner.media_changed(event)
 
     def worker_closed(self, reason: str) -> None:
         self._logger.warning("the media worker has ended: %s", reason)

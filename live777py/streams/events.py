@@ -15,8 +15,23 @@ DeleteReason = Literal[
 ]
 """`reset`: a provisioned stream went back to standby. `refused`: so was the request that made the stream."""
 
-LeaveReason = EndReason | Literal["api-deleted", "stream-deleted", "codec-mismatch", "refused", "shutdown"]
-"""`refused`: the request that made the session was answered with an error."""
+LeaveReason = (
+    EndReason
+    | Literal[
+        "api-deleted",
+        "stream-deleted",
+        "codec-mismatch",
+        "taken-over",
+        "cascade-push",
+        "unwatched",
+        "source-removed",
+        "refused",
+        "shutdown",
+    ]
+)
+"""`taken-over`: another publisher has the slot. `cascade-push`: the stream is played elsewhere from now on.
+`unwatched`: an on-demand source that nobody watches. `refused`: the request that made the session was answered with an
+error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +89,20 @@ class SessionStateChanged:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SourceWanted:
+    """Somebody wants to watch an on-demand stream that nobody publishes. Said again when another one begins to wait."""
+
+    stream: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceUnwanted:
+    """Nobody has watched an on-demand stream for its time. The session of its source is closed already."""
+
+    stream: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class StatsSampled:
     """New counters are in the views (every two seconds)."""
 
@@ -86,5 +115,7 @@ StreamEvent = (
     | SubscriberJoined
     | SubscriberLeft
     | SessionStateChanged
+    | SourceWanted
+    | SourceUnwanted
     | StatsSampled
 )

@@ -1,59 +1,69 @@
-"""A session together with the peer that carries it, and what of one publisher flows to one viewer."""
+"""A session together with the peer that carries it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from live777py.rtc.negotiation import payload_map
-from live777py.rtc.server import ServerPeer
+from live777py.media import native
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from live777py.media.engine import MediaEngine
-    from live777py.rtc.certificate import Certificate
     from live777py.rtc.channels import DataChannels, Message
-    from live777py.rtc.negotiation import RemotePeer
+    from live777py.rtc.negotiation import Kind, PlayedMedia, PublishedMedia
+    from live777py.rtc.parameters import DataChannelParameters
     from live777py.rtc.peer import EndReason, PeerState
+    from live777py.streams.layers import LayerMeters
     from live777py.streams.session import Role, Session
     from live777py.streams.stream import Stream
 
 
+class SessionPeer(Protocol):
+    """What every session's peer has (`rtc.peer.Peer`)."""
+
+    @property
+    def transport(self) -> int: ...
+    @property
+    def worker(self) -> int: ...
+    @property
+    def tracks(self) -> Sequence[tuple[PublishedMedia, int]]: ...
+    @property
+    def subscriptions(self) -> Sequence[tuple[PlayedMedia, int]]: ...
+    @property
+    def data_channel(self) -> DataChannelParameters | None: ...
+    @property
+    def channels(self) -> DataChannels | None: ...
+    def close(self) -> None: ...
+    async def wait_closed(self) -> None: ...
+
+
 class LiveSessionOwner(Protocol):
-    """Implemented by `streams.manager.StreamManager`."""
+    """Implemented by `streams.registry.Registry`."""
 
     def session_changed(self, live: LiveSession, state: PeerState) -> None: ...
     def session_ended(self, live: LiveSession, reason: EndReason) -> None: ...
 
 
 class LiveSession:
-    """A session whose peer exists. Sessions that are over have none; they are only listed."""
+    """A session whose peer exists. Sessions that are over have none; they are only listed.
 
-    __slots__ = ("_owner", "peer", "session", "stream")
+    `muted` are the kinds that do not flow from this publisher, or to this viewer. `pinned` is the layer that was chosen
+    for this viewer, `forwarded` the one that it gets. `layers` is what is measured of a publisher's simulcast.
+    """
+
+    __slots__ = ("_owner", "forwarded", "layers", "muted", "peer", "pinned", "session", "stream")
 
     def __init__(
-        self,
-        owner: LiveSessionOwner,
-        stream: Stream,
-        session: Session,
-        *,
-        engine: MediaEngine,
-        certificate: Certificate,
-        remote: RemotePeer,
-        ice_lite: bool,
+        self, owner: LiveSessionOwner, stream: Stream, session: Session, make_peer: Callable[[LiveSession], SessionPeer]
     ) -> None:
         self.stream = stream
         self.session = session
-        self.peer = ServerPeer(
-            engine,
-            certificate,
-            owner=self,
-            remote=remote,
-            stream=stream.name,
-            session=session.id,
-            ice_lite=ice_lite,
-        )
+        self.muted: frozenset[Kind] = frozenset()
+        self.pinned: str | None = None
+        self.forwarded: str | None = None
+        self.layers: LayerMeters | None = None
         self._owner = owner
+        self.peer = make_peer(self)
 
     @property
     def role(self) -> Role:
@@ -79,25 +89,13 @@ class LiveSession:
     def peer_ended(self, reason: EndReason) -> None:
         self._owner.session_ended(self, reason)
 
+    def media_changed(self, event: native.TrackStarted | native.TrackSilent | native.LayerChanged) -> None:
+        if isinstance(event, native.LayerChanged):
+            self.forwarded = event.rid
+        elif isinstance(event, native.TrackStarted) and self.layers is not None:
+            self.layers.started(event)
+
     def media_ids(self) -> Iterator[int]:
         """The engine's numbers of its tracks or subscriptions."""
         for _, number in (*self.peer.tracks, *self.peer.subscriptions):
             yield number
-
-
-def routes(publisher: LiveSession, viewer: LiveSession) -> list[tuple[int, int, tuple[tuple[int, int], ...]]] | None:
-    """(subscription, track, payload types) of all that can flow.
-
-    None where the viewer asked for a kind that the publisher sends, and offered no codec that the publisher uses.
-    """
-    found = []
-    for played, subscription in viewer.peer.subscriptions:
-        candidates = [entry for entry in publisher.peer.tracks if entry[0].kind == played.kind]
-        if not candidates or not played.active:
-            continue
-        published, track = candidates[0]
-        payload_types = payload_map(published, played)
-        if payload_types is None:
-            return None
-        found.append((subscription, track, payload_types))
-    return found

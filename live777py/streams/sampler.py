@@ -11,6 +11,7 @@ from live777py.media.engine import CommandError, EngineGone
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from live777py.media import native
     from live777py.media.engine import MediaEngine
     from live777py.media.native import Stats
     from live777py.streams.live import LiveSession
@@ -34,12 +35,14 @@ class Sampler:
     def __init__(
         self,
         engine: MediaEngine,
-        sessions: Mapping[str, LiveSession],
+        sessions: Mapping[tuple[str, str], LiveSession],
         now: Callable[[], int],
         on_sampled: Callable[[list[LiveSession], list[LiveSession]], None],
     ) -> None:
         self.bytes_in = 0
         self.bytes_out = 0
+        self.changes = 0
+        """Grows with each sample that changed a counter or a rate."""
         self._engine = engine
         self._sessions = sessions
         self._now = now
@@ -67,6 +70,12 @@ class Sampler:
             self._sampling = asyncio.create_task(self._sample(), name="stats sample")
         await asyncio.wait([self._sampling])
 
+    def silent_ms(self, live: LiveSession) -> int:
+        """How long before the newest sample the peer was heard for the last time. 0 without media to hear."""
+        if not live.peer.tracks:
+            return 0
+        return self._sampled_at - self._heard.get(live.peer.transport, (0, self._sampled_at))[1]
+
     async def _repeat(self) -> None:
         while True:
             await asyncio.sleep(SAMPLE_SECONDS)
@@ -85,21 +94,30 @@ class Sampler:
         self._on_sampled(*self._listen(stats))
 
     def _measure(self, stats: Stats) -> None:
-        counters: dict[int, tuple[int, int]] = {}
+        counters: dict[int, list[int]] = {}
+        encodings: dict[int, list[native.TrackStats]] = {}
         for track in stats.tracks:  # one row for each encoding
-            total_bytes, packets = counters.get(track.track, (0, 0))
-            counters[track.track] = (total_bytes + track.bytes, packets + track.packets)
+            total = counters.setdefault(track.track, [0, 0])
+            total[0] += track.bytes
+            total[1] += track.packets
+            encodings.setdefault(track.track, []).append(track)
         for subscription in stats.subscriptions:
-            counters[subscription.subscription] = (subscription.bytes, subscription.packets)
+            counters[subscription.subscription] = [subscription.bytes, subscription.packets]
+        changed = False
         for live in self._sessions.values():
             rows = [counters[number] for number in live.media_ids() if number in counters]
-            grown = live.session.meter.sample(
-                sum(row[0] for row in rows), sum(row[1] for row in rows), self._sampled_at
-            )
+            meter = live.session.meter
+            before = meter.bitrate
+            grown = meter.sample(sum(row[0] for row in rows), sum(row[1] for row in rows), self._sampled_at)
+            changed = changed or grown > 0 or meter.bitrate != before
             if live.session.role == "publish":
                 self.bytes_in += grown
             else:
                 self.bytes_out += grown
+            if live.layers is not None:
+                for row in encodings.get(live.layers.track, ()):
+                    live.layers.sample(row, self._sampled_at)
+        self.changes += changed
 
     def _listen(self, stats: Stats) -> tuple[list[LiveSession], list[LiveSession]]:
         before, self._heard = self._heard, {}
@@ -109,10 +127,7 @@ class Sampler:
             self._heard[transport.transport] = (transport.packets_received, self._sampled_at if changed else since)
         silent, heard = [], []
         for live in self._sessions.values():
-            if not live.peer.tracks:
-                continue
-            since = self._heard.get(live.peer.transport, (0, self._sampled_at))[1]
-            is_silent = self._sampled_at - since >= SILENT_MS
+            is_silent = self.silent_ms(live) >= SILENT_MS
             if live.session.state == "connected" and is_silent:
                 silent.append(live)
             elif live.session.state == "disconnected" and not is_silent:

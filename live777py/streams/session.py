@@ -10,7 +10,7 @@ from live777py.streams.views import SessionView
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from live777py.streams.views import SessionState
+    from live777py.streams.views import CascadeView, SessionState
 
 Role = Literal["publish", "subscribe"]
 
@@ -32,17 +32,41 @@ class IllegalTransitionError(AssertionError):
 
 
 class Session:
-    """`leave_at` is 0 until the session is closed. `established` tells whether it was ever connected."""
+    """`leave_at` is 0 until the session is closed. `established` tells whether it was ever connected.
 
-    __slots__ = ("created_at", "established", "has_data_channel", "id", "leave_at", "meter", "role", "state")
+    `cascade` is set where the other end is a server that we asked; `configured` where the configuration says so.
+    """
 
-    def __init__(self, session_id: str, role: Role, now: int) -> None:
+    __slots__ = (
+        "cascade",
+        "configured",
+        "created_at",
+        "established",
+        "has_data_channel",
+        "id",
+        "leave_at",
+        "meter",
+        "role",
+        "state",
+    )
+
+    def __init__(
+        self,
+        session_id: str,
+        role: Role,
+        now: int,
+        *,
+        cascade: CascadeView | None = None,
+        configured: bool = False,
+    ) -> None:
         self.id = session_id
         self.role = role
         self.created_at = now
         self.leave_at = 0
         self.state: SessionState = "new"
         self.established = False
+        self.cascade = cascade
+        self.configured = configured
         self.has_data_channel = False
         self.meter = Meter(now)
 
@@ -65,7 +89,7 @@ class Session:
             created_at=self.created_at,
             leave_at=self.leave_at,
             state=self.state,
-            cascade=None,
+            cascade=self.cascade,
             has_data_channel=self.has_data_channel,
             stats=self.meter.view(),
         )

@@ -32,6 +32,10 @@ class Meter:
         self.packets = max(self.packets, total_packets)
         return grown
 
+    @property
+    def bitrate(self) -> int:
+        return self._bitrate
+
     def stop(self) -> None:
         self._bitrate = 0
 

@@ -21,6 +21,12 @@ class Strategy:
     auto_create_whep: bool = True
     auto_delete_whip: int = -1
     auto_delete_whep: int = -1
+    on_publish_conflict: Literal["reject", "takeover"] = "reject"
+    """What a publisher meets where another one is: 409, or the other one's place. Our own key."""
+
+    @property
+    def auto_create(self) -> bool:
+        return self.auto_create_whip or self.auto_create_whep
 
     def expiry(self, *, publish_left_at: int | None, subscribe_left_at: int | None, now: int) -> ExpiryReason | None:
         """Why a stream is to be deleted at `now`, if it is.
@@ -35,6 +41,6 @@ class Strategy:
         if publish_left_at is None or subscribe_left_at is None:
             return None
         alone_since = max(publish_left_at, subscribe_left_at)
-        if (self.auto_create_whip or self.auto_create_whep) and now - alone_since > ORPHAN_MS:
+        if self.auto_create and now - alone_since > ORPHAN_MS:
             return "orphaned"
         return None

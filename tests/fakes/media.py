@@ -155,6 +155,8 @@ class TrackStats:
     rid: str | None = None
     packets: int = 0
     bytes: int = 0
+    width: int = 0
+    height: int = 0
 
 
 @dataclass(kw_only=True)

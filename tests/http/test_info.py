@@ -39,6 +39,7 @@ async def test_strategy_is_the_global_one_in_snake_case(open_door: OpenDoor) -> 
         "auto_create_whep": True,
         "auto_delete_whip": 60000,
         "auto_delete_whep": -1,
+        "on_publish_conflict": "reject",
     }
 
 

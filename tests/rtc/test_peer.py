@@ -19,6 +19,7 @@ from tests.fakes import media as fake_media
 from tests.fakes.remote import PASSWORD, UFRAG, Remote, offer
 
 if TYPE_CHECKING:
+    from live777py.media import native
     from live777py.media.engine import MediaEngine
     from live777py.rtc.channels import Message
     from live777py.rtc.peer import EndReason, PeerState
@@ -33,6 +34,7 @@ class Owner:
         self.ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
         self.connected = asyncio.Event()
         self.messages: asyncio.Queue[tuple[str, Message]] = asyncio.Queue()
+        self.media: list[object] = []
 
     def peer_state_changed(self, state: PeerState) -> None:
         self.states.append(state)
@@ -41,6 +43,9 @@ class Owner:
 
     def channel_message(self, label: str, message: Message) -> None:
         self.messages.put_nowait((label, message))
+
+    def media_changed(self, event: native.TrackStarted | native.TrackSilent | native.LayerChanged) -> None:
+        self.media.append(event)
 
     def peer_ended(self, reason: EndReason) -> None:
         self.ended.set_result(reason)
@@ -249,3 +254,13 @@ async def test_an_ice_restart_is_refused(engine: MediaEngine) -> None:
     peer = await opened(engine, Owner())
     with pytest.raises(Unprocessable, match="restart"):
         peer.trickle(Fragment(ice_ufrag="other", ice_pwd="p" * 24, candidates=(), end_of_candidates=False))
+
+
+async def test_what_the_engine_says_of_media_reaches_the_owner(engine: MediaEngine, fake: fake_media.Engine) -> None:
+    owner = Owner()
+    peer = await opened(engine, owner)
+    event = fake_media.TrackSilent(peer.tracks[0][1])
+    fake.emit(event)
+    await engine.dump()
+    assert owner.media == [event]
+    peer.close()

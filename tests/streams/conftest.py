@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from live777py.streams.events import SessionStateChanged, StatsSampled, StreamEvent
-from live777py.streams.manager import Answer, Client, StreamManager, StreamSettings
+from live777py.streams.manager import Answer, Client, StreamManager
+from live777py.streams.settings import StreamSettings
 from tests.fakes.remote import Remote, offer, watch
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from live777py.media.engine import MediaEngine
     from live777py.streams.bus import Subscription
+    from live777py.streams.live import LiveSession
     from live777py.streams.views import SessionView
     from tests.fakes import media as fake_media
 
@@ -46,7 +48,20 @@ class House:
         return remote
 
     def transport(self, answer: Answer) -> int:
-        return self.manager._sessions[answer.session].peer.transport
+        return self.live(answer).peer.transport
+
+    def live(self, answer: Answer) -> LiveSession:
+        sessions = self.manager._registry.sessions
+        return next(live for (_, session), live in sessions.items() if session == answer.session)
+
+    def subscriptions(self, answer: Answer) -> list[int]:
+        return [number for _, number in self.live(answer).peer.subscriptions]
+
+    def pass_time(self, milliseconds: int) -> None:
+        """Time passes for the lifecycle, which then looks at what is due."""
+        self.manager._registry.clock.offset += milliseconds / 1000
+        for stream in tuple(self.manager._registry.streams.values()):
+            self.manager._registry.tick(stream)
 
     def session(self, answer: Answer) -> SessionView | None:
         return next(

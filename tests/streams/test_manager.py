@@ -20,7 +20,8 @@ from live777py.streams.events import (
     SubscriberJoined,
     SubscriberLeft,
 )
-from live777py.streams.manager import Client, StreamSettings
+from live777py.streams.manager import Client
+from live777py.streams.settings import ProvisionedStream, StreamSettings
 from live777py.streams.strategy import Strategy
 from tests.fakes import media as fake_media
 from tests.fakes.remote import PASSWORD, UFRAG, offer, watch
@@ -283,7 +284,7 @@ async def test_create_and_delete(house: House) -> None:
 
 
 async def test_a_stream_of_the_configuration_returns_to_standby(make_house: MakeHouse) -> None:
-    house = await make_house(StreamSettings(provisioned={"s": Strategy()}))
+    house = await make_house(StreamSettings(provisioned={"s": ProvisionedStream()}))
     assert house.manager.stream("s").provisioned
     with pytest.raises(Conflict, match="cannot be created"):
         house.manager.create("s")
@@ -301,11 +302,9 @@ async def test_a_stream_of_the_configuration_returns_to_standby(make_house: Make
 
 async def test_an_orphan_is_forgotten(house: House) -> None:
     house.manager.create("s")
-    house.manager._unix_offset += 5.0
-    house.manager._keep_house()
+    house.pass_time(5_000)
     assert len(house.manager.streams()) == 1
-    house.manager._unix_offset += 1.0
-    house.manager._keep_house()
+    house.pass_time(1_000)
     assert house.manager.streams() == []
     assert await house.events() == [StreamCreated(stream="s"), StreamDeleted(stream="s", reason="orphaned")]
 
@@ -314,8 +313,7 @@ async def test_an_unwatched_stream_is_forgotten_where_that_is_wished(make_house:
     house = await make_house(StreamSettings(strategy=Strategy(auto_delete_whep=10_000)))
     publisher, _ = await house.publish()
     await house.events()
-    house.manager._unix_offset += 11.0
-    house.manager._keep_house()
+    house.pass_time(11_000)
     assert await house.events() == [
         PublishStopped(stream="s", session=publisher.session, reason="stream-deleted"),
         StreamDeleted(stream="s", reason="subscribe-leave-timeout"),
@@ -348,7 +346,7 @@ async def test_counters_are_summed_and_never_fall(house: House) -> None:
     publisher, remote = await house.publish()
     viewer, _ = await house.play()
     audio, video = house.tracks(publisher)["audio"], house.tracks(publisher)["video"]
-    numbers = [number for _, number in house.manager._sessions[viewer.session].peer.subscriptions]
+    numbers = house.subscriptions(viewer)
     house.fake.counters.tracks = [
         fake_media.TrackStats(track=audio, packets=1, bytes=100),
         fake_media.TrackStats(track=video, rid="h", packets=2, bytes=2_000),
@@ -378,9 +376,9 @@ async def test_counters_are_summed_and_never_fall(house: House) -> None:
 async def test_a_session_that_is_deleted_has_its_last_counters(house: House) -> None:
     await house.publish()
     viewer, _ = await house.play()
-    numbers = [number for _, number in house.manager._sessions[viewer.session].peer.subscriptions]
+    numbers = house.subscriptions(viewer)
     house.fake.counters.subscriptions = [fake_media.SubscriptionStats(subscription=numbers[0], packets=1, bytes=77)]
-    house.manager._unix_offset += 1.0
+    house.manager._registry.clock.offset += 1.0
     await house.manager.close_session("s", viewer.session)
     session = house.session(viewer)
     assert session is not None
@@ -394,7 +392,7 @@ async def test_a_silent_publisher_is_disconnected_and_makes_room(house: House) -
     silent = fake_media.TransportStats(transport=house.transport(viewer))
     house.fake.counters.transports = [row, silent]
     await sample(house)
-    house.manager._unix_offset += sampler_module.SILENT_MS / 1000
+    house.manager._registry.clock.offset += sampler_module.SILENT_MS / 1000
     await sample(house)
     assert house.state(publisher) == "disconnected"
     assert house.state(viewer) == "connected", "a viewer may have nothing to say"
@@ -403,7 +401,7 @@ async def test_a_silent_publisher_is_disconnected_and_makes_room(house: House) -
     assert house.state(publisher) == "connected"
     with pytest.raises(Conflict):
         await house.manager.publish("s", offer("opus"), client=HERE)
-    house.manager._unix_offset += sampler_module.SILENT_MS / 1000
+    house.manager._registry.clock.offset += sampler_module.SILENT_MS / 1000
     await sample(house)
     again, _ = await house.publish()
     assert house.state(again) == "connected"
@@ -432,13 +430,13 @@ async def test_memory_is_given_back_after_many_have_left(house: House, monkeypat
     monkeypatch.setattr(manager_module, "release_free_memory", lambda: released.append(1))
     monkeypatch.setattr(manager_module, "_RELEASE_AFTER_SESSIONS", 2)
     await house.publish()
-    house.manager._released_at = house.manager._now()
+    house.manager._released_at = house.manager._registry.clock.now()
     for expected in (0, 1, 1):
         viewer, _ = await house.play()
         await house.manager.close_session("s", viewer.session)
         house.manager._keep_house()
         assert len(released) == expected
-    house.manager._unix_offset += 10.0
+    house.manager._registry.clock.offset += 10.0
     house.manager._keep_house()
     assert len(released) == 2, "the last few are not forgotten"
 
@@ -451,5 +449,5 @@ async def test_nothing_is_left_after_many_sessions(house: House) -> None:
         for viewer in viewers:
             await house.manager.close_session("s", viewer.session)
     assert len(asyncio.all_tasks()) == tasks
-    assert len(house.fake.transports) == len(house.manager._sessions) == house.manager._engine.transports == 1
+    assert len(house.fake.transports) == len(house.manager._registry.sessions) == house.manager._engine.transports == 1
     assert not house.manager._engine._pending

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-from live777py.errors import Conflict, Unavailable
 from live777py.rtc.negotiation import Codec, Encoding, PublishedMedia
 from live777py.streams.session import Role, Session
 from live777py.streams.strategy import Strategy
@@ -25,7 +22,11 @@ def closed(session: Session, now: int) -> Session:
 
 def joined(stream: Stream, role: Role, name: str, now: int) -> Session:
     session = Session(name, role, now)
-    stream.join(session, (VIDEO,) if role == "publish" else ())
+    if role == "publish":
+        stream.life.publisher_joins(session)
+        stream.published = (VIDEO,)
+    else:
+        stream.life.viewer_joins(session, now)
     return session
 
 
@@ -52,7 +53,7 @@ def test_a_side_has_left_when_its_last_session_has() -> None:
     view = stream.view()
     assert (view.publish.leave_at, view.subscribe.leave_at) == (6_000, 5_000)
     assert view.codecs == ()
-    assert stream.empty
+    assert stream.life.sessions == []
 
 
 def test_who_has_left_is_listed_for_half_a_minute_and_counted_for_good() -> None:
@@ -78,35 +79,3 @@ def test_the_live_publisher_hides_the_former_one() -> None:
     joined(stream, "publish", "new", 2_000)
     assert [session.id for session in stream.view().publish.sessions] == ["new"]
     assert stream.view().publish.leave_at == 0
-
-
-def test_there_is_one_publisher() -> None:
-    stream = Stream("s", Strategy(), 0)
-    stream.require_publisher_slot()
-    joined(stream, "publish", "p", 0)
-    with pytest.raises(Conflict, match="A connection has already been established"):
-        stream.require_publisher_slot()
-
-
-def test_viewers_are_limited() -> None:
-    stream = Stream("s", Strategy(each_stream_max_sub=1), 0)
-    stream.require_viewer_slot()
-    joined(stream, "subscribe", "v", 0)
-    with pytest.raises(Unavailable) as full:
-        stream.require_viewer_slot()
-    assert full.value.retry_after > 0
-
-
-def test_a_stream_of_the_configuration_stays() -> None:
-    strategy = Strategy(auto_delete_whep=0)
-    assert Stream("s", strategy, 0).expiry(10**9) == "subscribe-leave-timeout"
-    assert Stream("s", strategy, 0, provisioned=True).expiry(10**9) is None
-
-
-def test_an_occupied_stream_is_no_orphan() -> None:
-    stream = Stream("s", Strategy(), 0)
-    viewer = joined(stream, "subscribe", "v", 0)
-    assert stream.expiry(10**9) is None
-    stream.leave(closed(viewer, 10**9), 10**9)
-    assert stream.expiry(10**9 + 5_000) is None
-    assert stream.expiry(10**9 + 5_001) == "orphaned"

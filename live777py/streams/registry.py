@@ -1,0 +1,289 @@
+"""All streams and the sessions that live: they join here, leave here, and what follows from it is done here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from live777py import log
+from live777py.errors import NotFound
+from live777py.rtc.negotiation import CodecPolicy
+from live777py.streams import flow
+from live777py.streams.bus import EventBus
+from live777py.streams.events import (
+    PublishStarted,
+    PublishStopped,
+    SessionStateChanged,
+    SourceUnwanted,
+    SourceWanted,
+    StreamCreated,
+    StreamDeleted,
+    SubscriberJoined,
+    SubscriberLeft,
+)
+from live777py.streams.layers import LayerMeters
+from live777py.streams.lifecycle import Admit, Close, Delete, Refuse, UnwantSource, Wait, WantSource
+from live777py.streams.live import LiveSession
+from live777py.streams.stream import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from live777py.media.engine import MediaEngine
+    from live777py.rtc.peer import EndReason, PeerState
+    from live777py.streams.events import DeleteReason, LeaveReason, StreamEvent
+    from live777py.streams.lifecycle import Action
+    from live777py.streams.live import SessionPeer
+    from live777py.streams.session import Session
+    from live777py.streams.settings import ProvisionedStream, StreamSettings
+    from live777py.streams.strategy import Strategy
+    from live777py.streams.views import SessionState
+
+_Peer = TypeVar("_Peer", bound="SessionPeer")
+
+_logger = logging.getLogger(__name__)
+
+
+class Clock:
+    """Unix milliseconds that never go back while the process runs."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.offset = time.time() - self._loop.time()
+        """Seconds from the loop's time to the unix time."""
+
+    def now(self) -> int:
+        return int((self._loop.time() + self.offset) * 1000)
+
+    def call_at(self, unix_ms: int, callback: Callable[..., None], *arguments: object) -> asyncio.TimerHandle:
+        return self._loop.call_at(unix_ms / 1000 - self.offset, callback, *arguments)
+
+
+class Registry:
+    """Executes the actions of the streams' lifecycles. `version` grows whenever a view may have changed."""
+
+    def __init__(self, engine: MediaEngine, settings: StreamSettings) -> None:
+        self.engine = engine
+        self.settings = settings
+        self.codecs = CodecPolicy(video=settings.video_codecs, audio=settings.audio_codecs)
+        self.bus = EventBus()
+        self.clock = Clock()
+        self.streams: dict[str, Stream] = {}
+        self.sessions: dict[tuple[str, str], LiveSession] = {}
+        """By the names of stream and session."""
+        self.version = 0
+        self.left = 0
+        """How many sessions have left."""
+        self._timers: dict[Stream, asyncio.TimerHandle] = {}
+
+    # Streams
+
+    def find(self, name: str, *, creatable: bool) -> Stream | None:
+        """None where the next client may create it. Raises `NotFound` where it may not."""
+        stream = self.streams.get(name)
+        if stream is None and not creatable:
+            raise NotFound("stream not exists")
+        return stream
+
+    def reconfigure(self, settings: StreamSettings) -> None:
+        """Streams and strategies at once, codecs for the sessions to come. Nobody is closed."""
+        self.settings = settings
+        self.codecs = CodecPolicy(video=settings.video_codecs, audio=settings.audio_codecs)
+        for stream in self.streams.values():
+            strategy, provisioned = self._rules(stream.name)
+            self.run(stream, stream.life.reconfigure(strategy, provisioned, self.clock.now()))
+        for name in settings.provisioned.keys() - self.streams.keys():
+            self.add_stream(name)
+        self.version += 1
+
+    def require_stream(self, name: str) -> Stream:
+        """Raises `NotFound`."""
+        stream = self.streams.get(name)
+        if stream is None:
+            raise NotFound("resource not exists")
+        return stream
+
+    def add_stream(self, name: str) -> Stream:
+        strategy, provisioned = self._rules(name)
+        stream = Stream(name, strategy, self.clock.now(), provisioned)
+        self.streams[name] = stream
+        self.tell(StreamCreated(stream=name))
+        return stream
+
+    def forget_unused(self, stream: Stream) -> None:
+        """After the request that made it has failed."""
+        self._delete(stream, "refused")
+
+    # Sessions
+
+    def require_session(self, stream: str, session: str) -> LiveSession:
+        """Raises `NotFound`."""
+        live = self.sessions.get((stream, session))
+        if live is None:
+            raise NotFound("session not exists" if stream in self.streams else "stream not exists")
+        return live
+
+    def is_live(self, live: LiveSession) -> bool:
+        return self.sessions.get((live.stream.name, live.session.id)) is live
+
+    def publisher(self, stream: Stream) -> LiveSession | None:
+        publisher = stream.life.publisher
+        return None if publisher is None else self.sessions[stream.name, publisher.id]
+
+    def viewers(self, stream: Stream) -> list[LiveSession]:
+        return [self.sessions[stream.name, viewer] for viewer in stream.life.viewers]
+
+    def join(
+        self, stream: Stream, session: Session, make_peer: Callable[[LiveSession], _Peer]
+    ) -> tuple[LiveSession, _Peer]:
+        """Take the slot that the stream's lifecycle has just found free."""
+        peers: list[_Peer] = []
+
+        def make(live: LiveSession) -> SessionPeer:
+            peers.append(make_peer(live))
+            return peers[0]
+
+        live = LiveSession(self, stream, session, make)
+        self.sessions[stream.name, session.id] = live
+        self.tell(SessionStateChanged(stream=stream.name, session=session.id, state="new"))
+        if session.role == "publish":
+            stream.life.publisher_joins(session)
+        else:
+            self.run(stream, stream.life.viewer_joins(session, self.clock.now()))
+        return live, peers[0]
+
+    def leave(self, live: LiveSession, reason: LeaveReason) -> None:
+        """The end of every session; a second call does nothing."""
+        if not self.is_live(live):
+            return
+        stream, session = live.stream, live.session
+        del self.sessions[stream.name, session.id]
+        live.close()
+        self.left += 1
+        self.enter(live, "closed")
+        if session.role == "publish":
+            for viewer in self.viewers(stream):
+                flow.disconnect(self.engine, live, viewer)
+        actions = stream.leave(session, self.clock.now(), listed=reason != "refused")
+        log.bind(_logger, stream=stream.name, session=session.id).info("left: %s", reason)
+        if session.established:
+            left = PublishStopped if session.role == "publish" else SubscriberLeft
+            self.tell(left(stream=stream.name, session=session.id, reason=reason))
+        self.run(stream, actions)
+
+    async def close(self, sessions: Iterable[LiveSession], reason: LeaveReason) -> None:
+        closing = list(sessions)
+        for live in closing:
+            self.leave(live, reason)
+        await wait_closed(closing)
+
+    def publishes(self, live: LiveSession) -> None:
+        """The publisher's tracks are in the engine: whoever waits gets them."""
+        live.layers = LayerMeters.of(live, self.clock.now())
+        live.stream.published = tuple(media for media, _ in live.peer.tracks)
+        self.version += 1
+        for viewer in self.viewers(live.stream):
+            self.connect(live, viewer)
+
+    def connect(self, publisher: LiveSession, viewer: LiveSession) -> bool:
+        """Let flow what can; False if the viewer offered nothing that fits a kind that the publisher sends."""
+        return flow.connect(self.engine, publisher, viewer)
+
+    # What follows
+
+    def run(self, stream: Stream, actions: Iterable[Action]) -> list[LiveSession]:
+        """Returns the sessions that were closed."""
+        closed = []
+        for action in actions:
+            match action:
+                case Close(session, reason):
+                    live = self.sessions[stream.name, session.id]
+                    closed.append(live)
+                    self.leave(live, reason)
+                case Delete(reason):
+                    self._delete(stream, reason)
+                case WantSource():
+                    self.tell(SourceWanted(stream=stream.name))
+                case UnwantSource():
+                    self.tell(SourceUnwanted(stream=stream.name))
+                case Admit():
+                    stream.waiting_room.settle(None)
+                case Refuse():
+                    stream.waiting_room.settle(action)
+                case Wait():
+                    pass
+        self._set_timer(stream)
+        return closed
+
+    def tell(self, event: StreamEvent) -> None:
+        self.version += 1
+        self.bus.publish(event)
+
+    def tick(self, stream: Stream) -> None:
+        """What time alone makes happen."""
+        now = self.clock.now()
+        if stream.expire_listed(now):
+            self.version += 1
+        self.run(stream, stream.life.tick(now))
+
+    def stop(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self.bus.close()
+
+    # What the peers tell (streams.live.LiveSessionOwner)
+
+    def session_changed(self, live: LiveSession, state: PeerState) -> None:
+        first = state == "connected" and not live.session.established
+        self.enter(live, state)
+        if not first:
+            return
+        stream, session = live.stream, live.session
+        if session.role == "subscribe":
+            self.tell(SubscriberJoined(stream=stream.name, session=session.id))
+            self.run(stream, stream.life.viewer_connects(session))
+            return
+        self.tell(PublishStarted(stream=stream.name, session=session.id))
+        unfit = [viewer.session for viewer in self.viewers(stream) if not flow.fits(live, viewer)]
+        self.run(stream, stream.life.publisher_connects(self.clock.now(), unfit))
+
+    def session_ended(self, live: LiveSession, reason: EndReason) -> None:
+        self.leave(live, reason)
+
+    def enter(self, live: LiveSession, state: SessionState) -> None:
+        live.session.enter(state, self.clock.now())
+        self.tell(SessionStateChanged(stream=live.stream.name, session=live.session.id, state=state))
+
+    def _rules(self, name: str) -> tuple[Strategy, ProvisionedStream | None]:
+        provisioned = self.settings.provisioned.get(name)
+        return (self.settings.strategy if provisioned is None else provisioned.strategy), provisioned
+
+    def _delete(self, stream: Stream, reason: DeleteReason) -> None:
+        """Forget an empty stream, unless somebody came or it is gone; one of the configuration begins anew."""
+        if self.streams.get(stream.name) is not stream or stream.life.sessions:
+            return
+        del self.streams[stream.name]
+        self.tell(StreamDeleted(stream=stream.name, reason=reason))
+        if stream.life.provisioned is not None:
+            self.add_stream(stream.name)
+
+    def _set_timer(self, stream: Stream) -> None:
+        """The times of on-demand sources are kept to the millisecond; everything else waits for the next look."""
+        timer = self._timers.pop(stream, None)
+        if timer is not None:
+            timer.cancel()
+        due = stream.life.due
+        if due is not None:
+            self._timers[stream] = self.clock.call_at(due, self._on_time, stream)
+
+    def _on_time(self, stream: Stream) -> None:
+        self._timers.pop(stream, None)
+        self.tick(stream)
+
+
+async def wait_closed(sessions: Iterable[LiveSession]) -> None:
+    """Until the other ends have been told."""
+    await asyncio.gather(*(live.peer.wait_closed() for live in sessions))
