@@ -15,6 +15,7 @@ from aiohttp import web
 from live777py import __version__
 from live777py.config import warnings
 from live777py.errors import StartError
+from live777py.hooks.commands import HookRunner
 from live777py.http.access_log import LOGGER as ACCESS_LOGGER
 from live777py.http.access_log import SERVER_LOGGER, AccessLogger
 from live777py.http.door import build_door
@@ -113,11 +114,13 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         manager = StreamManager(engine, _settings(config))
         app[STREAMS] = manager
         app[ENGINE_STATS] = engine.stats
+        hooks = HookRunner(manager.bus, config)
+        hooks.start()
         await manager.start()
         yield
         try:
             async with asyncio.timeout(STREAMS_GRACE):
-                await manager.stop()
+                await asyncio.gather(manager.stop(), hooks.stop())
         except TimeoutError:
             _logger.error("sessions did not end within %.0f s", STREAMS_GRACE)  # noqa: TRY400 (nothing to trace)
     finally:

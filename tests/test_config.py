@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from live777py.config import Config, UdpAddress, load, not_built, parse, template, warnings
-from live777py.config.sections import HooksConfig
+from live777py.config.sections import RtspConfig
 from live777py.config.values import parse_udp_address
 from live777py.errors import ConfigError
 
@@ -194,6 +194,7 @@ def test_a_stream_inherits_what_it_does_not_say() -> None:
         ("[sdp]\nvideo_codecs = 'VP8'", "sdp.video_codecs: expected a list of strings"),
         ("[sdp]\nvideo_codecs = [1]", "sdp.video_codecs: expected a list of strings"),
         ("[log]\nlevel = 'loud'", "log.level: expected one of off, error, warn, info, debug, trace"),
+        ("[hooks]\non_stream_created = ['a\\nb', ' ']", "hooks.on_stream_created: expected a list of programs"),
         ("[hooks]\non_error = 'panic'", 'hooks.on_error: expected one of "stop", "continue"'),
         ("[webrtc]\nworkers = 0", "webrtc.workers: expected an integer from 1 to 64"),
         ("[webrtc]\nice_udp_addrs = ['auto:']", 'webrtc.ice_udp_addrs: expected a list of "auto"'),
@@ -367,7 +368,7 @@ def test_what_is_not_built_is_named_once() -> None:
     (warning,) = warnings(config, {})
     assert "stream.cam.on_demand, recorder.auto_streams" in warning
     assert list(warnings(Config(), {})) == []
-    assert set(not_built(replace(Config(), hooks=HooksConfig(timeout_ms=1)))) == {"hooks.timeout_ms"}
+    assert set(not_built(replace(Config(), rtsp=RtspConfig(max_connections=1)))) == {"rtsp.max_connections"}
 
 
 def test_a_secret_without_tokens_is_warned_about() -> None:
@@ -429,6 +430,19 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, name: str, content:
     with pytest.raises(ConfigError) as raised:
         load(path, {})
     assert raised.value.detail == message.format(path=path)
+
+
+def test_a_program_that_cannot_be_run_is_named(tmp_path: Path) -> None:
+    (tmp_path / "not-executable").touch()
+    config = parse(
+        "[hooks]\non_stream_created = ['sh', '/bin/sh', '/nowhere/a b']\non_publish_started = ['/nowhere/a b']\n"
+        f"[stream.cam.hooks]\non_publish_stopped = ['{tmp_path}/not-executable']\n",
+        {},
+    )
+    assert list(warnings(config, {})) == [
+        "hooks: /nowhere/a b is not there, or may not be run",
+        f"hooks: {tmp_path}/not-executable is not there, or may not be run",
+    ]
 
 
 def test_a_variable_that_is_no_key_is_named() -> None:

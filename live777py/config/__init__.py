@@ -2,7 +2,7 @@
 
 from live777py.config.advice import warnings
 from live777py.config.changes import Changes, compare
-from live777py.config.reader import load, not_built, parse
+from live777py.config.reader import load, not_built, parse, secret_variables
 from live777py.config.sections import (
     AuthConfig,
     Config,
@@ -34,6 +34,7 @@ __all__ = [
     "load",
     "not_built",
     "parse",
+    "secret_variables",
     "template",
     "warnings",
 ]

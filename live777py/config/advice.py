@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 from live777py.config.reader import not_built, unknown_variables
@@ -23,6 +24,19 @@ def warnings(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
             "auth.secret is set and auth.tokens, auth.jwks and auth.http_url are empty: "
             "authentication is OFF, everybody may do everything"
         )
+    for program in dict.fromkeys(_programs(config)):
+        if shutil.which(program) is None:
+            yield f"hooks: {program} is not there, or may not be run"
     for server in config.ice_servers:
         if any(char in value for char in ",;" for value in (server.username, server.credential)):
             yield f"ice_servers: OBS cannot read a user name or credential with , or ; ({server.urls[0]})"
+
+
+def _programs(config: Config) -> Iterator[str]:
+    for hooks in (config.hooks, *(stream.hooks for stream in config.stream.values())):
+        yield from (
+            *hooks.on_stream_created,
+            *hooks.on_stream_deleted,
+            *hooks.on_publish_started,
+            *hooks.on_publish_stopped,
+        )

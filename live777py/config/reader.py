@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import tomllib
 import types
 from collections.abc import Iterator, Mapping
@@ -74,8 +75,14 @@ def not_built(config: Config) -> tuple[str, ...]:
 def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Variables that look like a key of a section and are none."""
     sections = [_PREFIX + field.name.upper() + "_" for field in fields(Config)]
-    known = set(_variables(Config, ()))
+    known = {name for name, _ in _variables(Config, ())}
     return tuple(sorted(name for name in environ if name.startswith(tuple(sections)) and name not in known))
+
+
+@functools.cache
+def secret_variables() -> frozenset[str]:
+    """Variables that no other program needs to see."""
+    return frozenset(name for name, key in _variables(Config, ()) if key.secret)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,12 +196,13 @@ def _from_environment(place: _Place, key: Key, hint: Any, *, in_file: bool) -> A
     return None
 
 
-def _variables(cls: type[Any], keys: tuple[str, ...]) -> Iterator[str]:
+def _variables(cls: type[Any], keys: tuple[str, ...]) -> Iterator[tuple[str, Key]]:
     hints = get_type_hints(cls)
     for field in fields(cls):
         hint, path = hints[field.name], (*keys, field.name)
         if _is_leaf(hint):
-            yield from _names(_key(field), path)
+            for name in _names(_key(field), path):
+                yield name, _key(field)
         elif is_dataclass(hint):
             yield from _variables(cast("type[Any]", hint), path)
 

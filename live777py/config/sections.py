@@ -175,10 +175,10 @@ def ports_for_workers(webrtc: WebrtcConfig) -> WebrtcConfig:
 class HookCommands:
     """Programs, run without a shell as `PROGRAM event stream [reason]`."""
 
-    on_stream_created: tuple[str, ...] = key((), "Programs run when a stream is created.")
-    on_stream_deleted: tuple[str, ...] = key((), "Programs run when a stream is deleted.")
-    on_publish_started: tuple[str, ...] = key((), "Programs run when a publisher has connected.")
-    on_publish_stopped: tuple[str, ...] = key((), "Programs run when a publisher has gone.")
+    on_stream_created: tuple[str, ...] = key((), "Programs run when a stream is created.", check=values.programs)
+    on_stream_deleted: tuple[str, ...] = key((), "Programs run when a stream is deleted.", check=values.programs)
+    on_publish_started: tuple[str, ...] = key((), "Programs run when a publisher has connected.", check=values.programs)
+    on_publish_stopped: tuple[str, ...] = key((), "Programs run when a publisher has gone.", check=values.programs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,7 +276,7 @@ class StreamConfig:
     )
     channel: ChannelConfig | None = section(lambda: None, "Data channels to and from UDP.", built=False)
     strategy: StrategyConfig = section(StrategyConfig, "As [strategy]; what is not set here comes from there.")
-    hooks: HookCommands = section(HookCommands, "As [hooks]; run after those.", built=False)
+    hooks: HookCommands = section(HookCommands, "As [hooks]; run after those.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -354,7 +354,7 @@ class Config:
         dict, "Streams that always exist.", live=True, check=values.stream_names
     )
     hooks: HooksConfig = section(
-        HooksConfig, "Programs run on events, without a shell: PROGRAM event stream [reason].", live=True, built=False
+        HooksConfig, "Programs run on events, without a shell: PROGRAM event stream [reason].", live=True
     )
     net4mqtt: Net4mqttConfig = section(Net4mqttConfig, "Reach this node by way of an MQTT broker.", built=False)
     recorder: RecorderConfig = section(RecorderConfig, "Recordings.", built=False)

@@ -141,6 +141,12 @@ def printable(value: str) -> str:
     return value
 
 
+def programs(value: tuple[str, ...]) -> tuple[str, ...]:
+    if any(not program.isprintable() or not program.strip() for program in value):
+        raise ValueError("a list of programs; a program with arguments is a script of its own")
+    return value
+
+
 def tokens(value: tuple[str, ...]) -> tuple[str, ...]:
     if any(not token or token != token.strip() or not token.isprintable() for token in value):
         raise ValueError("a list of tokens, none empty or with blanks around it")
