@@ -1,4 +1,4 @@
-"""Writing an SDP answer: what stands in every one of them, whichever door it leaves by."""
+"""Writing an SDP answer: what stands in every one of them, whichever door it leaves by, and in our offers too."""
 
 from __future__ import annotations
 
@@ -61,16 +61,14 @@ def write_answer(offer: Offer, accepted: Mapping[int, AnswerSection], local: Loc
         lines.append(f"a=ice-options:{' '.join(options)}")
 
     tagged = _tagged(sections.values(), bundle)
-    transport = _transport(offer, local)
-    default = local.candidates[0] if local.candidates else None
-    address = "IN IP4 0.0.0.0" if default is None else f"IN IP{6 if ':' in default.address else 4} {default.address}"
+    transport = transport_lines(local, setup=offer.remote.dtls_role)
+    port, address = default_address(local)
     for index, media in enumerate(offer.description.media):
         section = sections.get(index)
         if section is None:
             lines += _refused(media)
             continue
         answer = accepted[index]
-        port = 9 if default is None else default.port
         lines.append(f"m={media.kind} {port} {media.protocol} {' '.join(map(str, answer.formats))}")
         lines.append(f"c={address}")
         if index == tagged:
@@ -88,6 +86,25 @@ def write_answer(offer: Offer, accepted: Mapping[int, AnswerSection], local: Loc
         if media.has("rtcp-rsize"):
             lines.append("a=rtcp-rsize")
     return "\r\n".join(lines) + "\r\n"
+
+
+def transport_lines(local: LocalPeer, *, setup: str) -> tuple[str, ...]:
+    """ICE and DTLS of our side, but for the candidates."""
+    algorithm, digest = local.fingerprint
+    return (
+        f"a=ice-ufrag:{local.ice_ufrag}",
+        f"a=ice-pwd:{local.ice_pwd}",
+        f"a=fingerprint:{algorithm} {digest}",
+        f"a=setup:{setup}",
+    )
+
+
+def default_address(local: LocalPeer) -> tuple[int, str]:
+    """Port and `c=` of an m-section: those of the first candidate (RFC 8839 section 4.2.1.2)."""
+    if not local.candidates:
+        return 9, "IN IP4 0.0.0.0"
+    first = local.candidates[0]
+    return first.port, f"IN IP{6 if ':' in first.address else 4} {first.address}"
 
 
 def extension_lines(extensions: Extensions) -> Iterator[str]:
@@ -128,16 +145,6 @@ def _tagged(sections: Iterable[TransportSection], bundle: tuple[str, ...]) -> in
     """RFC 9143 section 7.3.1: the first mid of the group, or the only section of an offer without one."""
     by_mid = {section.mid: section.index for section in sections}
     return by_mid[bundle[0]] if bundle else min(by_mid.values())
-
-
-def _transport(offer: Offer, local: LocalPeer) -> tuple[str, ...]:
-    algorithm, digest = local.fingerprint
-    return (
-        f"a=ice-ufrag:{local.ice_ufrag}",
-        f"a=ice-pwd:{local.ice_pwd}",
-        f"a=fingerprint:{algorithm} {digest}",
-        f"a=setup:{offer.remote.dtls_role}",
-    )
 
 
 def _data(section: TransportSection) -> AnswerSection:

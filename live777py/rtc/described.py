@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from live777py import errors
 from live777py.rtc import codecs, sctp_section, sdp
-from live777py.rtc.parameters import Codec, CodecPolicy, DtlsRole, Kind, RemotePeer
+from live777py.rtc.parameters import Codec, CodecPolicy, DtlsRole, Encoding, Kind, PublishedMedia, RemotePeer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -44,6 +44,7 @@ _HEX_PAIRS = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2})*")
 
 # With the marker bit these look like RTCP on a shared port (RFC 5761 section 4).
 _RTCP_TYPES = range(64, 96)
+MAX_LAYERS = 16
 _MAX_CODECS = 64
 _MAX_CANDIDATES = 32
 _MAX_ONE_BYTE_ID = 14
@@ -194,6 +195,29 @@ def require_distinct_payload_types(sections: Iterable[Sequence[Codec]]) -> None:
         ),
         "a payload type is used twice in the bundle",
     )
+
+
+def require_one_meaning(media: Sequence[PublishedMedia]) -> None:
+    """What a packet is told apart by must be unambiguous on the one transport (RFC 9143 sections 9.2 and 12)."""
+    require_distinct_payload_types(section.codecs for section in media)
+    encodings = [encoding for section in media for encoding in section.encodings]
+    require_unique(
+        (str(ssrc) for encoding in encodings for ssrc in (encoding.ssrc, encoding.rtx_ssrc) if ssrc is not None),
+        "an SSRC is used twice in the bundle",
+    )
+    meanings = {pair for section in media for pair in section.extensions}
+    require_unique((str(number) for number, _ in meanings), "a header extension id stands for two extensions")
+
+
+def sources(media: sdp.MediaSection) -> tuple[Encoding, ...]:
+    """What a section without rids sends, by SSRC (RFC 5576) where it names any; `ssrc-group:SIM` are layers."""
+    repaired = {pair[0]: pair[1] for semantics, pair in media.ssrc_groups if semantics == "FID" and len(pair) == 2}
+    layers = next((ssrcs for semantics, ssrcs in media.ssrc_groups if semantics == "SIM"), ())
+    first = next(iter(repaired), next(iter(media.ssrcs), None))
+    known = layers[:MAX_LAYERS] or (() if first is None else (first,))
+    if not known:
+        return (Encoding(),)
+    return tuple(Encoding(ssrc=ssrc, rtx_ssrc=repaired.get(ssrc)) for ssrc in dict.fromkeys(known))
 
 
 def is_token(text: str) -> bool:

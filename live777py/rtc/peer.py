@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 
 PeerState = Literal["new", "connecting", "connected", "failed", "closed"]
 
-EndReason = Literal["setup-timeout", "dtls-failed", "peer-closed", "idle-timeout", "engine-failed"]
-"""Why a peer ended by itself. `peer-closed`: DTLS close_notify. `idle-timeout`: consent expired (RFC 7675)."""
+EndReason = Literal["setup-timeout", "dtls-failed", "peer-closed", "idle-timeout", "engine-failed", "codec-changed"]
+"""Why a peer ended by itself. `peer-closed`: DTLS close_notify. `idle-timeout`: consent expired (RFC 7675).
+
+`codec-changed`: the server that we play from sends another codec than it began with.
+"""
 
 SETUP_TIMEOUT: Final = 15.0
 """Seconds from the answer to the keys; a peer that is not there by then is closed."""
@@ -181,6 +184,9 @@ class Peer:
             if error.code == "limit_reached":
                 raise Unavailable("the media engine is full", retry_after=10) from error
             raise
+        self._require_open()
+
+    def _require_open(self) -> None:
         if self.state == "closed":
             raise Unavailable("the session was closed while it was being set up", retry_after=1)
 

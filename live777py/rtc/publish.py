@@ -11,14 +11,16 @@ from live777py.rtc.answer import AnswerSection, codec_lines, extension_lines, pa
 from live777py.rtc.described import (
     FORWARDED_EXTENSIONS,
     LAYER_EXTENSIONS,
+    MAX_LAYERS,
     RID,
     TRANSPORT_CC,
     Extensions,
     is_token,
     offered_codecs,
     opus_inside,
-    require_distinct_payload_types,
+    require_one_meaning,
     require_unique,
+    sources,
 )
 from live777py.rtc.offer import Offer, read_offer
 from live777py.rtc.parameters import Codec, CodecPolicy, Encoding, LocalPeer, PublishedMedia, RemotePeer
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from live777py.rtc import sdp
 
 _WANTED_EXTENSIONS = FORWARDED_EXTENSIONS | LAYER_EXTENSIONS
-_MAX_LAYERS = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +89,7 @@ def plan_publish(offer: str, policy: CodecPolicy) -> PublishPlan:
             )
         )
         accepted[section.index] = _answer(chosen, extensions, ("a=recvonly", *layers.lines()))
-    _require_one_meaning(media)
+    require_one_meaning(media)
     return PublishPlan(remote=read.remote, media=tuple(media), _offer=read, _accepted=accepted)
 
 
@@ -102,8 +103,8 @@ class _Layers:
     @classmethod
     def of(cls, media: sdp.MediaSection, accepted: tuple[int, ...]) -> _Layers:
         usable = {rid.id: kept for rid in media.rids if (kept := _restricted(rid, accepted)) is not None}
-        if len(usable) > _MAX_LAYERS:
-            raise errors.Unprocessable(f"more than {_MAX_LAYERS} simulcast layers")
+        if len(usable) > MAX_LAYERS:
+            raise errors.Unprocessable(f"more than {MAX_LAYERS} simulcast layers")
         streams = (tuple(choice for choice in stream if choice.rid in usable) for stream in media.simulcast_send)
         return cls(rids=tuple(usable.values()), streams=tuple(stream for stream in streams if stream))
 
@@ -111,13 +112,7 @@ class _Layers:
         """By rid where there are any: an SSRC beside them belongs to no particular one."""
         if self.rids:
             return tuple(Encoding(rid=rid.id) for rid in self.rids)
-        repaired = {pair[0]: pair[1] for semantics, pair in media.ssrc_groups if semantics == "FID" and len(pair) == 2}
-        layers = next((ssrcs for semantics, ssrcs in media.ssrc_groups if semantics == "SIM"), ())
-        first = next(iter(repaired), next(iter(media.ssrcs), None))
-        known = layers[:_MAX_LAYERS] or (() if first is None else (first,))
-        if not known:
-            return (Encoding(),)
-        return tuple(Encoding(ssrc=ssrc, rtx_ssrc=repaired.get(ssrc)) for ssrc in dict.fromkeys(known))
+        return sources(media)
 
     def lines(self) -> Iterator[str]:
         for rid in self.rids:
@@ -158,18 +153,6 @@ def _answer(chosen: tuple[Codec, ...], extensions: Extensions, lines: tuple[str,
         formats=payload_types(chosen),
         attributes=(*extension_lines(extensions), *lines, *codec_lines(answered)),
     )
-
-
-def _require_one_meaning(media: list[PublishedMedia]) -> None:
-    """What a packet is told apart by must be unambiguous on the one transport (RFC 9143 sections 9.2 and 12)."""
-    require_distinct_payload_types(section.codecs for section in media)
-    encodings = [encoding for section in media for encoding in section.encodings]
-    require_unique(
-        (str(ssrc) for encoding in encodings for ssrc in (encoding.ssrc, encoding.rtx_ssrc) if ssrc is not None),
-        "an SSRC is used twice in the bundle",
-    )
-    meanings = {pair for section in media for pair in section.extensions}
-    require_unique((str(number) for number, _ in meanings), "a header extension id stands for two extensions")
 
 
 def _has(extensions: Extensions, uri: str) -> bool:
