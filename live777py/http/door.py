@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from live777py.http import cors, info, session, streams, whep, whip
+from live777py.http import cascade, cors, info, layers, reload, session, snapshots, streams, whep, whip
 from live777py.http import web as pages
 from live777py.http.auth import Authenticator, SessionOwners
 from live777py.http.client import ClientResolver
@@ -18,6 +19,7 @@ from live777py.http.keys import (
     OWNERS,
     PAGES,
     RATE_LIMITER,
+    STREAMS,
     LiveConfig,
 )
 from live777py.http.limits import MAX_BODY, RateLimiter
@@ -29,7 +31,17 @@ if TYPE_CHECKING:
 
     from live777py.config import Config
 
-RESOURCES: Final = (whip.RESOURCE, whep.RESOURCE, session.RESOURCE, *streams.RESOURCES, *info.RESOURCES)
+RESOURCES: Final = (
+    whip.RESOURCE,
+    whep.RESOURCE,
+    session.RESOURCE,
+    layers.RESOURCE,
+    *streams.RESOURCES,
+    snapshots.RESOURCE,
+    *cascade.RESOURCES,
+    *info.RESOURCES,
+    reload.RESOURCE,
+)
 
 
 def build_door(config: Config, *, web_pages: Path = pages.BUILT_PAGES) -> web.Application:
@@ -42,9 +54,11 @@ def build_door(config: Config, *, web_pages: Path = pages.BUILT_PAGES) -> web.Ap
     app[RATE_LIMITER] = RateLimiter(config.http.rate_limit)
     app[CLIENTS] = ClientResolver(config.http.trusted_proxies)
     app[PAGES] = web_pages
+    feed = app[snapshots.FEED] = snapshots.SnapshotFeed(lambda: app[STREAMS])
     for resource in RESOURCES:
         resource.register(app.router)
     pages.register(app.router)
+    app.on_shutdown.append(partial(_end_event_streams, feed))
     app.on_cleanup.append(lambda _app: authenticator.close())
     app.on_response_prepare.extend((_sign, cors.add_cors_headers))
     return app
@@ -56,6 +70,10 @@ async def reconfigure(app: web.Application, config: Config) -> None:
     app[RATE_LIMITER].reconfigure(config.http.rate_limit)
     app[CLIENTS].reconfigure(config.http.trusted_proxies)
     await app[AUTHENTICATOR].reconfigure(config.auth)
+
+
+async def _end_event_streams(feed: snapshots.SnapshotFeed, _app: web.Application) -> None:
+    feed.close()
 
 
 async def _sign(request: web.Request, response: web.StreamResponse) -> None:

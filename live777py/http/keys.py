@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
     from live777py.config import Config
     from live777py.media.native import Stats
+    from live777py.rtc.parameters import Kind
+    from live777py.streams.bus import EventBus
     from live777py.streams.manager import Answer, Client
-    from live777py.streams.views import Counts, StreamView
+    from live777py.streams.strategy import Strategy
+    from live777py.streams.views import Counts, LayerView, SourceView, StreamView
 
 
 class Streams(Protocol):
@@ -31,9 +34,44 @@ class Streams(Protocol):
     async def close_session(self, stream: str, session: str) -> None: ...
     def create(self, stream: str) -> None: ...
     async def delete(self, stream: str) -> None: ...
+    async def mute(self, stream: str, session: str, kind: Kind, enabled: bool) -> None:
+        """Of a viewer: what it gets; of the publisher: what everybody gets. `enabled` is False to mute."""
+
+    def layers(self, stream: str, session: str) -> list[LayerView]:
+        """Best first. Raises Conflict while the publisher does not send several encodings."""
+
+    async def select_layer(self, stream: str, session: str, encoding_id: str | None) -> None:
+        """One of `layers`; None: the best at any time."""
+
     def streams(self) -> list[StreamView]: ...
     def stream(self, name: str) -> StreamView: ...
     def counts(self) -> Counts: ...
+    def strategy(self) -> Strategy:
+        """The global one."""
+
+    @property
+    def bus(self) -> EventBus: ...
+
+    @property
+    def version(self) -> int:
+        """Grows whenever a view may have changed."""
+
+
+class Cascade(Protocol):
+    """Streams pulled from and pushed to other nodes. Errors of the others are `UpstreamError`."""
+
+    async def cascade(
+        self, stream: str, *, source_url: str | None, target_url: str | None, authorization: str | None
+    ) -> None:
+        """One of the URLs is given; `authorization` is the value of the header. Returns when the session is made."""
+
+    def sources(self) -> list[SourceView]: ...
+    def source(self, stream: str) -> SourceView:
+        """Raises NotFound."""
+
+    async def add_source(self, stream: str, url: str) -> SourceView: ...
+    async def remove_source(self, stream: str) -> None:
+        """Raises NotFound, and Conflict for one of the configuration."""
 
 
 class LiveConfig:
@@ -54,6 +92,7 @@ CONFIG: Final = web.AppKey("config", LiveConfig)
 RELOAD: Final[web.AppKey[Callable[[], Awaitable[ReloadReport]]]] = web.AppKey("reload")
 """Reads the configuration again. Raises Unprocessable, having changed nothing."""
 STREAMS: Final[web.AppKey[Streams]] = web.AppKey("streams")
+CASCADE: Final[web.AppKey[Cascade]] = web.AppKey("cascade")
 ENGINE_STATS: Final[web.AppKey[Callable[[], Awaitable[Stats]]]] = web.AppKey("engine_stats")
 METRICS: Final = web.AppKey("metrics", Metrics)
 AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import msgspec
 from aiohttp import web
 
-from live777py.errors import BadRequest, UnsupportedMediaType
+from live777py.errors import BadRequest, Unprocessable, UnsupportedMediaType
 from live777py.http.limits import BODY_TIMEOUT
 
 if TYPE_CHECKING:
@@ -18,30 +18,48 @@ if TYPE_CHECKING:
     from live777py.config import IceServerConfig
     from live777py.streams.manager import Answer
 
+JSON: Final = "application/json"
 SDP: Final = "application/sdp"
 SDP_FRAGMENT: Final = "application/trickle-ice-sdpfrag"
 
 
-async def read_body(request: web.Request, media_type: str) -> str:
+async def read_text(request: web.Request, media_type: str) -> str:
     """Raises UnsupportedMediaType, BadRequest, and aiohttp's 408 and 413."""
+    try:
+        return (await _read(request, media_type)).decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadRequest("the body is not UTF-8 text") from None
+
+
+async def read_json(request: web.Request, shape: Any) -> Any:
+    """A value of the type `shape`. Members that it does not know are ignored, as in Live777.
+
+    Raises as `read_text` does, and Unprocessable.
+    """
+    body = await _read(request, JSON)
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError as error:
+        raise Unprocessable(f"the body is not what is expected: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+
+
+async def _read(request: web.Request, media_type: str) -> bytes:
     # RFC 9110 section 8.3.1: the type is case-insensitive and may have parameters.
     given = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if given != media_type:
         raise UnsupportedMediaType(f"the body must be {media_type}")
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
-            body = await request.read()
+            return await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
-    try:
-        return body.decode("utf-8")
-    except UnicodeDecodeError:
-        raise BadRequest("the body is not UTF-8 text") from None
 
 
 def json_answer(value: object) -> web.Response:
     """One buffer for the whole tree: an object for each member of a thousand sessions would leave memory in pieces."""
-    return web.Response(body=msgspec.json.encode(value), content_type="application/json", charset="utf-8")
+    return web.Response(body=msgspec.json.encode(value), content_type=JSON, charset="utf-8")
 
 
 def session_created(stream: str, answer: Answer, ice_servers: Sequence[IceServerConfig]) -> web.Response:

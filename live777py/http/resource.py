@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -18,6 +18,7 @@ from live777py.http.auth import Access, AccessRequest
 from live777py.http.cors import refuse_forged
 from live777py.http.keys import AUTHENTICATOR, CLIENT, CLIENTS, CONFIG, PRINCIPAL, RATE_LIMITER, STREAM
 from live777py.http.limits import LIMITED_METHODS
+from live777py.http.messages import JSON
 from live777py.http.problems import problem
 
 if TYPE_CHECKING:
@@ -25,18 +26,48 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Content:
+    """A body. `shape` is the type that msgspec reads or writes where the body is JSON; None where it is text."""
+
+    media_type: str
+    shape: Any = None
+
+
+def json_content(shape: Any) -> Content:
+    return Content(media_type=JSON, shape=shape)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Operation:
+    """`answers` are the ways of success and `problems` the statuses of errors that only this operation has.
+
+    `query` is what each parameter of the query is for; all of them may be given several times.
+    """
+
+    summary: str
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     access: Access
+    request: Content | None = None
+    answers: Mapping[int, Content | None]
+    problems: tuple[int, ...] = ()
+    query: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """`path` has no trailing slash. `accepts` are the headers that name the media types: of OPTIONS, and of 415."""
+    """`path` has no trailing slash."""
 
     path: str
     operations: Mapping[str, Operation]
-    accepts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def accepts(self) -> dict[str, str]:
+        """The headers that name the media types of bodies: of OPTIONS, and of 415."""
+        return {
+            f"Accept-{method.capitalize()}": operation.request.media_type
+            for method, operation in self.operations.items()
+            if operation.request is not None
+        }
 
     def register(self, router: web.UrlDispatcher) -> None:
         operations = dict(self.operations)
@@ -44,8 +75,10 @@ class Resource:
             operations.setdefault("HEAD", operations["GET"])
         allow = ", ".join(sorted({*operations, "OPTIONS"}))
 
+        accepts = self.accepts
+
         async def options(_request: web.Request) -> web.Response:
-            return web.Response(headers={"Allow": allow, **self.accepts})
+            return web.Response(headers={"Allow": allow, **accepts})
 
         async def refuse(request: web.Request) -> web.Response:
             raise web.HTTPMethodNotAllowed(request.method, allow.split(", "))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+import msgspec
 from aiohttp import web
 
 from live777py import log
 from live777py.errors import NotFound
 from live777py.http.auth import Access
 from live777py.http.keys import CLIENT, CONFIG, OWNERS, PRINCIPAL, STREAM, STREAMS
-from live777py.http.messages import SDP_FRAGMENT, read_body, session_created
-from live777py.http.resource import Operation, Resource
+from live777py.http.messages import SDP_FRAGMENT, json_answer, read_json, read_text, session_created
+from live777py.http.resource import Content, Operation, Resource, json_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,9 +47,23 @@ async def look(request: web.Request) -> web.Response:
 async def trickle(request: web.Request) -> web.Response:
     """If-Match is not looked at: without ICE restart there is no ETag, and clients send it or not."""
     session = request.match_info["session"]
-    fragment = await read_body(request, SDP_FRAGMENT)
+    fragment = await read_text(request, SDP_FRAGMENT)
     await request.app[STREAMS].trickle(request[STREAM], session, fragment)
     return web.Response(status=204)
+
+
+class Mute(msgspec.Struct, frozen=True, kw_only=True):
+    """`enabled` is false to mute."""
+
+    kind: Literal["audio", "video"]
+    enabled: bool
+
+
+async def mute(request: web.Request) -> web.Response:
+    wanted: Mute = await read_json(request, Mute)
+    session = request.match_info["session"]
+    await request.app[STREAMS].mute(request[STREAM], session, wanted.kind, wanted.enabled)
+    return json_answer({})
 
 
 async def close(request: web.Request) -> web.Response:
@@ -61,11 +76,37 @@ async def close(request: web.Request) -> web.Response:
 
 RESOURCE = Resource(
     path="/session/{stream}/{session}",
-    accepts={"Accept-Patch": SDP_FRAGMENT},
     operations={
-        "GET": Operation(handler=look, access=Access.SESSION),
-        "PATCH": Operation(handler=trickle, access=Access.SESSION),
-        "DELETE": Operation(handler=close, access=Access.SESSION),
+        "GET": Operation(
+            summary="Whether the session lives",
+            handler=look,
+            access=Access.SESSION,
+            answers={204: None},
+            problems=(404,),
+        ),
+        "PATCH": Operation(
+            summary="Trickle ICE candidates to the session",
+            handler=trickle,
+            access=Access.SESSION,
+            request=Content(media_type=SDP_FRAGMENT),
+            answers={204: None},
+            problems=(404, 422),
+        ),
+        "POST": Operation(
+            summary="Mute the audio or video of a viewer, or of the publisher for everybody",
+            handler=mute,
+            access=Access.SESSION,
+            request=json_content(Mute),
+            answers={200: json_content(dict[str, str])},
+            problems=(404,),
+        ),
+        "DELETE": Operation(
+            summary="End the session; a publisher takes its stream along",
+            handler=close,
+            access=Access.SESSION,
+            answers={204: None},
+            problems=(404,),
+        ),
     },
 )
 

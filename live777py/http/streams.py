@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
 
 from live777py.http.auth import Access
 from live777py.http.keys import STREAM, STREAMS
 from live777py.http.messages import json_answer
-from live777py.http.resource import Operation, Resource
+from live777py.http.resource import Operation, Resource, json_content
+from live777py.streams.views import StreamView
+
+STREAM_FILTER: Final = {"streams": "Names of the streams to keep; all if there is none"}
+
+
+def wanted_streams(request: web.Request) -> frozenset[str]:
+    return frozenset(request.query.getall("streams", ()))
 
 
 async def list_streams(request: web.Request) -> web.Response:
     """`?streams=a&streams=b` keeps only those named."""
-    wanted = set(request.query.getall("streams", ()))
+    wanted = wanted_streams(request)
     views = request.app[STREAMS].streams()
     return json_answer([view for view in views if not wanted or view.id in wanted])
 
@@ -32,13 +41,42 @@ async def delete_stream(request: web.Request) -> web.Response:
 
 
 RESOURCES = (
-    Resource(path="/api/streams", operations={"GET": Operation(handler=list_streams, access=Access.EVERYTHING)}),
+    Resource(
+        path="/api/streams",
+        operations={
+            "GET": Operation(
+                summary="Every stream",
+                handler=list_streams,
+                access=Access.EVERYTHING,
+                query=STREAM_FILTER,
+                answers={200: json_content(list[StreamView])},
+            )
+        },
+    ),
     Resource(
         path="/api/streams/{stream}",
         operations={
-            "GET": Operation(handler=see_stream, access=Access.SEE_STREAM),
-            "POST": Operation(handler=create_stream, access=Access.EVERYTHING),
-            "DELETE": Operation(handler=delete_stream, access=Access.DELETE_STREAM),
+            "GET": Operation(
+                summary="One stream",
+                handler=see_stream,
+                access=Access.SEE_STREAM,
+                answers={200: json_content(StreamView)},
+                problems=(404,),
+            ),
+            "POST": Operation(
+                summary="Make an empty stream",
+                handler=create_stream,
+                access=Access.EVERYTHING,
+                answers={204: None},
+                problems=(409, 503),
+            ),
+            "DELETE": Operation(
+                summary="End every session of the stream, and the stream",
+                handler=delete_stream,
+                access=Access.DELETE_STREAM,
+                answers={204: None},
+                problems=(404, 409),
+            ),
         },
     ),
 )

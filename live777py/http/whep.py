@@ -6,14 +6,14 @@ from aiohttp import web
 
 from live777py.http.auth import Access
 from live777py.http.keys import CLIENT, STREAM, STREAMS
-from live777py.http.messages import SDP, read_body
-from live777py.http.resource import Operation, Resource
+from live777py.http.messages import SDP, read_text
+from live777py.http.resource import Content, Operation, Resource
 from live777py.http.session import opened
 from live777py.streams.manager import Client
 
 
 async def play(request: web.Request) -> web.Response:
-    offer = await read_body(request, SDP)
+    offer = await read_text(request, SDP)
     client = Client(loopback=request[CLIENT].direct_loopback)
     answer = await request.app[STREAMS].play(request[STREAM], offer, client=client)
     return opened(request, answer, publisher=False)
@@ -31,10 +31,23 @@ async def discover(_request: web.Request) -> web.Response:
 
 RESOURCE = Resource(
     path="/whep/{stream}",
-    accepts={"Accept-Post": SDP},
     operations={
-        "POST": Operation(handler=play, access=Access.PLAY),
-        "GET": Operation(handler=look, access=Access.PUBLIC),
-        "HEAD": Operation(handler=discover, access=Access.PUBLIC),
+        "POST": Operation(
+            summary="Play by WHEP (draft-ietf-wish-whep-04)",
+            handler=play,
+            access=Access.PLAY,
+            request=Content(media_type=SDP),
+            answers={201: Content(media_type=SDP)},
+            problems=(404, 422, 503, 504),
+        ),
+        "GET": Operation(
+            summary="Nothing: this is an endpoint", handler=look, access=Access.PUBLIC, answers={204: None}
+        ),
+        "HEAD": Operation(
+            summary="That this is a WHEP endpoint",
+            handler=discover,
+            access=Access.PUBLIC,
+            answers={200: Content(media_type=SDP)},
+        ),
     },
 )

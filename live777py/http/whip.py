@@ -6,14 +6,14 @@ from aiohttp import web
 
 from live777py.http.auth import Access
 from live777py.http.keys import CLIENT, STREAM, STREAMS
-from live777py.http.messages import SDP, read_body
-from live777py.http.resource import Operation, Resource
+from live777py.http.messages import SDP, read_text
+from live777py.http.resource import Content, Operation, Resource
 from live777py.http.session import opened
 from live777py.streams.manager import Client
 
 
 async def publish(request: web.Request) -> web.Response:
-    offer = await read_body(request, SDP)
+    offer = await read_text(request, SDP)
     client = Client(loopback=request[CLIENT].direct_loopback)
     answer = await request.app[STREAMS].publish(request[STREAM], offer, client=client)
     return opened(request, answer, publisher=True)
@@ -26,9 +26,17 @@ async def look(_request: web.Request) -> web.Response:
 
 RESOURCE = Resource(
     path="/whip/{stream}",
-    accepts={"Accept-Post": SDP},
     operations={
-        "POST": Operation(handler=publish, access=Access.PUBLISH),
-        "GET": Operation(handler=look, access=Access.PUBLIC),
+        "POST": Operation(
+            summary="Publish by WHIP (RFC 9725)",
+            handler=publish,
+            access=Access.PUBLISH,
+            request=Content(media_type=SDP),
+            answers={201: Content(media_type=SDP)},
+            problems=(404, 409, 422, 503),
+        ),
+        "GET": Operation(
+            summary="Nothing: this is an endpoint", handler=look, access=Access.PUBLIC, answers={204: None}
+        ),
     },
 )

@@ -20,6 +20,10 @@ class EventBus:
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
 
+    @property
+    def subscriptions(self) -> int:
+        return len(self._subscriptions)
+
     def publish(self, event: StreamEvent) -> None:
         for subscription in self._subscriptions:
             subscription.offer(event)

@@ -83,6 +83,18 @@ class LayerView(View, frozen=True, kw_only=True):
     """What this viewer gets now."""
 
 
+SourceState = Literal["Initializing", "Connected", "Disconnected", "Reconnecting", "Error"]
+
+
+class SourceView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where a stream is pulled from; in snake case, unlike everything else: so does Live777. The URL is not shown."""
+
+    id: str
+    stream_id: str
+    source_type: str
+    state: SourceState
+
+
 class Counts(View, frozen=True, kw_only=True):
     """Live objects of this node, and RTP bytes that ever came in or went out (they never fall)."""
 

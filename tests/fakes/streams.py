@@ -6,11 +6,17 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from live777py.errors import BadRequest, Conflict, NotFound, Unprocessable
+from live777py.streams.bus import EventBus
+from live777py.streams.events import StatsSampled
 from live777py.streams.manager import Answer, Client
+from live777py.streams.strategy import Strategy
 from live777py.streams.views import (
     CodecView,
     Counts,
+    LayerView,
     PubSubView,
     SessionState,
     SessionView,
@@ -21,6 +27,9 @@ from live777py.streams.views import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from live777py.rtc.parameters import Kind
+    from live777py.streams.events import StreamEvent
 
 CREATED_AT = 1_700_000_000_000
 NO_STATS = StatsView(bytes=0, packets=0, bitrate=0)
@@ -35,13 +44,23 @@ class FakeStream:
 
 
 class FakeStreams:
-    """`offers`, `clients` and `fragments` are what came in. `failure` is raised by every POST."""
+    """`offers`, `clients`, `fragments`, `muted` and `selected` are what came in. `failure` is raised by every POST.
+
+    `encodings` are the publisher's layers, and `listed` how often all views were read.
+    """
 
     def __init__(self, provisioned: Sequence[str] = (), *, auto_create: bool = True) -> None:
         self.offers: list[str] = []
         self.clients: list[Client] = []
         self.fragments: list[tuple[str, str, str]] = []
         self.failure: Exception | None = None
+        self.muted: list[tuple[str, str, bool]] = []
+        self.encodings: list[LayerView] = []
+        self.selected: dict[str, str | None] = {}
+        self.global_strategy = Strategy()
+        self.bus = EventBus()
+        self.version = 0
+        self.listed = 0
         self._auto_create = auto_create
         self._streams = {name: FakeStream(name, provisioned=True) for name in provisioned}
 
@@ -74,6 +93,21 @@ class FakeStreams:
         else:
             del entry.viewers[session]
 
+    async def mute(self, stream: str, session: str, kind: Kind, enabled: bool) -> None:
+        self._session(stream, session)
+        self.muted.append((session, kind, enabled))
+
+    def layers(self, stream: str, session: str) -> list[LayerView]:
+        self._session(stream, session)
+        if not self.encodings:
+            raise Conflict("not layers")
+        chosen = self.selected.get(session) or self.encodings[0].encoding_id
+        return [msgspec.structs.replace(layer, selected=layer.encoding_id == chosen) for layer in self.encodings]
+
+    async def select_layer(self, stream: str, session: str, encoding_id: str | None) -> None:
+        self._session(stream, session)
+        self.selected[session] = encoding_id
+
     def create(self, stream: str) -> None:
         if stream in self._streams:
             raise Conflict("the stream exists")
@@ -84,7 +118,16 @@ class FakeStreams:
             raise Conflict("the stream is declared in the configuration file")
         del self._streams[stream]
 
+    def strategy(self) -> Strategy:
+        return self.global_strategy
+
+    def changed(self, event: StreamEvent | None = None) -> None:
+        """A view may have changed, and readers of the bus are told."""
+        self.version += 1
+        self.bus.publish(event or StatsSampled())
+
     def streams(self) -> list[StreamView]:
+        self.listed += 1
         return [_view(entry) for entry in self._streams.values()]
 
     def stream(self, name: str) -> StreamView:

@@ -15,7 +15,8 @@ from yarl import URL
 from live777py.config import parse
 from live777py.http.access_log import LOGGER, SERVER_LOGGER, AccessLogger
 from live777py.http.door import build_door
-from live777py.http.keys import STREAMS
+from live777py.http.keys import CASCADE, RELOAD, STREAMS, ReloadReport
+from tests.fakes.cascade import FakeCascade
 from tests.fakes.streams import FakeStreams
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aiohttp import ClientResponse, web
+
+    from live777py.errors import Unprocessable
 
 SDP = {"Content-Type": "application/sdp"}
 FRAGMENT = {"Content-Type": "application/trickle-ice-sdpfrag"}
@@ -32,16 +35,33 @@ STATIC_TOKEN = "static-token"
 AUTH = f'[auth]\nsecret = "{SECRET}"\ntokens = ["{STATIC_TOKEN}", "second"]\n'
 
 
+class FakeReload:
+    """`failure` is raised by every call."""
+
+    def __init__(self) -> None:
+        self.failure: Unprocessable | None = None
+
+    async def reload(self) -> ReloadReport:
+        if self.failure is not None:
+            raise self.failure
+        return ReloadReport(applied=("log.level",), restart_needed=("http.listen",))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Door:
     client: TestClient[web.Request, web.Application]
     streams: FakeStreams
+    cascade: FakeCascade
+    reload: FakeReload
     app: web.Application
 
     async def ask(self, method: str, path: str, **options: Any) -> ClientResponse:
-        """`path` is sent as it stands, percent signs and dots too. The body is read."""
+        """`path` is sent as it stands, percent signs and dots too. The body is read, unless it is one without end."""
         response = await self.client.request(method, URL(path, encoded=True), **options)
-        await response.read()
+        if response.content_type == "text/event-stream":
+            response.close()
+        else:
+            await response.read()
         return response
 
     async def ask_raw(self, method: str, target: str, *, body: str = "", **headers: str) -> str:
@@ -75,11 +95,14 @@ async def open_door(tmp_path: Path) -> AsyncIterator[OpenDoor]:
     async def open_it(config: str = "", *, streams: FakeStreams | None = None, pages: Path | None = None) -> Door:
         app = build_door(parse(config, {}), web_pages=pages or tmp_path / "no-pages")
         fake = app[STREAMS] = streams or FakeStreams()
+        cascade = app[CASCADE] = FakeCascade()
+        reload = FakeReload()
+        app[RELOAD] = reload.reload
         server = TestServer(app)
         await server.start_server(access_log_class=AccessLogger, access_log=LOGGER, logger=SERVER_LOGGER)
         client = TestClient(server)
         clients.append(client)
-        return Door(client=client, streams=fake, app=app)
+        return Door(client=client, streams=fake, cascade=cascade, reload=reload, app=app)
 
     yield open_it
     for client in clients:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import live777py
 from live777py.http.build import read_build
+from live777py.streams.strategy import Strategy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,9 +22,12 @@ async def test_info(open_door: OpenDoor, tmp_path: Path) -> None:
     assert set(info) == {"version", "gitHash", "buildTime", "features"}
     assert info["version"].startswith(f"v{live777py.__version__}")
     assert info["gitHash"] in info["version"]
-    assert info["features"] == ["webui"]
+    assert info["features"] == ["webui", "cascade", "source", "source-whep"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", info["buildTime"])
-    assert await (await (await open_door()).ask("GET", "/api/info")).json() == {**info, "features": []}
+    assert await (await (await open_door()).ask("GET", "/api/info")).json() == {
+        **info,
+        "features": info["features"][1:],
+    }
 
 
 def test_the_commit_is_a_prefix_of_head() -> None:
@@ -31,7 +35,8 @@ def test_the_commit_is_a_prefix_of_head() -> None:
 
 
 async def test_strategy_is_the_global_one_in_snake_case(open_door: OpenDoor) -> None:
-    door = await open_door("[strategy]\nauto_delete_whip = 60000\n[stream.cam.strategy]\nauto_create_whep = false\n")
+    door = await open_door()
+    door.streams.global_strategy = Strategy(auto_delete_whip=60000)
     assert await (await door.ask("GET", "/api/strategy/")).json() == {
         "each_stream_max_sub": 65535,
         "cascade_push_close_sub": False,
@@ -39,7 +44,6 @@ async def test_strategy_is_the_global_one_in_snake_case(open_door: OpenDoor) -> 
         "auto_create_whep": True,
         "auto_delete_whip": 60000,
         "auto_delete_whep": -1,
-        "on_publish_conflict": "reject",
     }
 
 

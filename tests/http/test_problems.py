@@ -107,7 +107,7 @@ async def test_a_chunked_body_is_limited_too(open_door: OpenDoor) -> None:
     [
         ("/whip/cam", {"GET", "HEAD", "POST", "OPTIONS"}),
         ("/whep/cam", {"GET", "HEAD", "POST", "OPTIONS"}),
-        ("/session/cam/x", {"GET", "HEAD", "PATCH", "DELETE", "OPTIONS"}),
+        ("/session/cam/x", {"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"}),
         ("/api/streams/", {"GET", "HEAD", "OPTIONS"}),
         ("/api/streams/cam", {"GET", "HEAD", "POST", "DELETE", "OPTIONS"}),
         ("/api/info", {"GET", "HEAD", "OPTIONS"}),
