@@ -104,15 +104,3 @@ class Counts(View, frozen=True, kw_only=True):
     reforwards: int
     rtp_bytes_in: int
     rtp_bytes_out: int
-
-
-SourceState = Literal["Initializing", "Connected", "Disconnected", "Reconnecting", "Error"]
-
-
-class SourceView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Where a stream is pulled from; in snake case, unlike everything else: so does Live777. The URL is not shown."""
-
-    id: str
-    stream_id: str
-    source_type: str
-    state: SourceState

@@ -91,7 +91,7 @@ def rounds() -> Iterator[random.Random]:
     end = time.monotonic() + SECONDS
     number = 0
     while number < ROUNDS or time.monotonic() < end:
-        yield random.Random(first + number)  # noqa: S311 - mutations, not secrets
+        yield random.Random(first + number)
         number += 1
 
 
