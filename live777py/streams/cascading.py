@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import uuid
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from live777py.errors import Conflict
 from live777py.outbound.endpoint import shown
 from live777py.streams import flow
-from live777py.streams.live import SessionPeer
 from live777py.streams.session import Session
 from live777py.streams.views import CascadeView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from live777py.media.engine import MediaEngine
     from live777py.outbound import Endpoint
     from live777py.rtc.certificate import Certificate
-    from live777py.rtc.negotiation import CodecPolicy, PublishedMedia
+    from live777py.rtc.client import ClientPeer
+    from live777py.rtc.negotiation import PublishedMedia
     from live777py.rtc.peer import PeerOwner
     from live777py.streams.joining import Joining
     from live777py.streams.live import LiveSession
@@ -33,16 +34,9 @@ CONFIGURED_PULL: Final = "virtual-source"
 _RETRY_SECONDS: Final = 1
 
 
-class ClientPeer(SessionPeer, Protocol):
-    """Towards another server. Implemented by `rtc.client.ClientPeer`."""
-
-    @property
-    def session_url(self) -> str | None: ...
-    async def play(self, policy: CodecPolicy) -> Sequence[PublishedMedia]: ...
-    async def publish(self, media: Sequence[PublishedMedia]) -> None: ...
-
-
 class MakeClientPeer(Protocol):
+    """`rtc.client.ClientPeer` with its way to other servers."""
+
     def __call__(
         self,
         engine: MediaEngine,
@@ -76,7 +70,7 @@ class CascadeSessions:
         )
         with ExitStack() as undo:
             live, peer = await self._joining.publisher(undo, stream, session, self._peer_for(endpoint))
-            await peer.play(registry.codecs)
+            await peer.play(registry.codecs, data_channel=True)
             self._joining.require_live(live)
             session.cascade = CascadeView(source_url=str(endpoint), session_url=_shown(peer.session_url))
             registry.publishes(live)
@@ -101,7 +95,8 @@ class CascadeSessions:
         )
         with ExitStack() as undo:
             live, peer = self._joining.enter(undo, target, stream, session, self._peer_for(endpoint))
-            await peer.publish(published)
+            live.pushed = _best_layer_first(published, registry.publisher(target))
+            await peer.publish(live.pushed, data_channel=True)
             self._joining.require_live(live)
             session.cascade = CascadeView(target_url=str(endpoint), session_url=_shown(peer.session_url))
             publisher = registry.publisher(target)
@@ -122,6 +117,19 @@ class CascadeSessions:
             )
 
         return make
+
+
+def _best_layer_first(
+    published: tuple[PublishedMedia, ...], publisher: LiveSession | None
+) -> tuple[PublishedMedia, ...]:
+    """As they were measured: a server that takes one layer takes the first."""
+    if publisher is None or publisher.layers is None:
+        return published
+    order = {view.encoding_id: place for place, view in enumerate(publisher.layers.views(None))}
+    return tuple(
+        replace(media, encodings=tuple(sorted(media.encodings, key=lambda encoding: order.get(encoding.rid or "", 0))))
+        for media in published
+    )
 
 
 def _shown(url: str | None) -> str | None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from live777py.media.engine import MediaEngine
-    from live777py.rtc.negotiation import Kind
+    from live777py.rtc.negotiation import Kind, PublishedMedia
     from live777py.streams.live import LiveSession
 
 Route = tuple[int, int, tuple[tuple[int, int], ...]]
@@ -45,14 +45,12 @@ def disconnect(engine: MediaEngine, publisher: LiveSession, viewer: LiveSession)
 def fits(publisher: LiveSession, viewer: LiveSession) -> bool:
     """Whether a viewer can follow this publisher without a new negotiation.
 
-    A push is a publisher itself, of exactly the kinds and layers that it has offered.
+    A push is a publisher itself: it has offered its kinds and layers, and cannot take them back.
     """
     if routes(publisher, viewer) is None:
         return False
-    if viewer.session.cascade is None:
-        return True
-    sent = {(media.kind, rid) for media, _ in publisher.peer.tracks for rid in rids_of(media) or (None,)}
-    return sent == {(played.kind, played.rid) for played, _ in viewer.peer.subscriptions}
+    sent = [media for media, _ in publisher.peer.tracks]
+    return viewer.pushed is None or _layers_of(viewer.pushed) == _layers_of(sent)
 
 
 def pause(engine: MediaEngine, publisher: LiveSession | None, viewer: LiveSession, kinds: Iterable[Kind]) -> None:
@@ -61,6 +59,10 @@ def pause(engine: MediaEngine, publisher: LiveSession | None, viewer: LiveSessio
     for played, subscription in viewer.peer.subscriptions:
         if played.kind in kinds:
             engine.pause(subscription, played.kind in muted)
+
+
+def _layers_of(published: Iterable[PublishedMedia]) -> set[tuple[Kind, str | None]]:
+    return {(media.kind, rid) for media in published for rid in rids_of(media) or (None,)}
 
 
 def routes(publisher: LiveSession, viewer: LiveSession) -> list[Route] | None:

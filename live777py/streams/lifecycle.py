@@ -80,6 +80,7 @@ class Lifecycle:
     """
 
     __slots__ = (
+        "_arrived",
         "_closing_at",
         "_deadline",
         "_ended",
@@ -103,6 +104,7 @@ class Lifecycle:
         self.waiting = 0
         self.publish_left_at = 0
         self.subscribe_left_at = now
+        self._arrived = False
         self._wanted = False
         self._deadline: int | None = None
         self._closing_at: int | None = None
@@ -154,10 +156,12 @@ class Lifecycle:
 
     def publisher_joins(self, session: Session) -> None:
         self.publisher = session
+        self._arrived = False
         self.publish_left_at = 0
 
-    def publisher_connects(self, now: int, unfit: Collection[Session] = ()) -> list[Action]:
-        """`unfit` are viewers who cannot play what this publisher sends: only now is it known to be real."""
+    def publisher_arrives(self, now: int, unfit: Collection[Session] = ()) -> list[Action]:
+        """It is connected, and what it sends is known. `unfit` are viewers who cannot play that."""
+        self._arrived = True
         actions: list[Action] = [Close(viewer, "codec-mismatch") for viewer in unfit]
         if self._deadline is not None:
             self._deadline = None
@@ -215,7 +219,7 @@ class Lifecycle:
         if session is self.publisher:
             self.publisher = None
             self.publish_left_at = now
-            if session.configured and not session.established:
+            if session.configured and not self._arrived:
                 actions = self.source_failed("it did not connect")
         else:
             del self.viewers[session.id]
@@ -268,8 +272,8 @@ class Lifecycle:
 
     @property
     def _ready(self) -> bool:
-        """There is a publisher whose codecs are known: a source's are when it is connected."""
-        return self.publisher is not None and (self.publisher.established or not self.publisher.configured)
+        """There is a publisher whose codecs are known: a client's are from its offer on."""
+        return self.publisher is not None and (self._arrived or not self.publisher.configured)
 
     def _source_is_active(self) -> Conflict:
         return Conflict(f"stream '{self.name}' has an active configured source", retry_after=_RETRY_CONFLICT_SECONDS)

@@ -48,10 +48,11 @@ class LiveSession:
     """A session whose peer exists. Sessions that are over have none; they are only listed.
 
     `muted` are the kinds that do not flow from this publisher, or to this viewer. `pinned` is the layer that was chosen
-    for this viewer, `forwarded` the one that it gets. `layers` is what is measured of a publisher's simulcast.
+    for this viewer, `forwarded` the one that it gets. `layers` is what is measured of a publisher's simulcast. `pushed`
+    is what was offered to another server. `announced` says that the bus was told of its coming.
     """
 
-    __slots__ = ("_owner", "forwarded", "layers", "muted", "peer", "pinned", "session", "stream")
+    __slots__ = ("_owner", "announced", "forwarded", "layers", "muted", "peer", "pinned", "pushed", "session", "stream")
 
     def __init__(
         self, owner: LiveSessionOwner, stream: Stream, session: Session, make_peer: Callable[[LiveSession], SessionPeer]
@@ -62,6 +63,8 @@ class LiveSession:
         self.pinned: str | None = None
         self.forwarded: str | None = None
         self.layers: LayerMeters | None = None
+        self.pushed: tuple[PublishedMedia, ...] | None = None
+        self.announced = False
         self._owner = owner
         self.peer = make_peer(self)
 

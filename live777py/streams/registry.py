@@ -168,7 +168,7 @@ class Registry:
                 flow.disconnect(self.engine, live, viewer)
         actions = stream.leave(session, self.clock.now(), listed=reason != "refused")
         log.bind(_logger, stream=stream.name, session=session.id).info("left: %s", reason)
-        if session.established:
+        if live.announced:
             left = PublishStopped if session.role == "publish" else SubscriberLeft
             self.tell(left(stream=stream.name, session=session.id, reason=reason))
         self.run(stream, actions)
@@ -186,6 +186,8 @@ class Registry:
         self.version += 1
         for viewer in self.viewers(live.stream):
             self.connect(live, viewer)
+        if live.session.established:
+            self._arrive(live)
 
     def connect(self, publisher: LiveSession, viewer: LiveSession) -> bool:
         """Let flow what can; False if the viewer offered nothing that fits a kind that the publisher sends."""
@@ -239,16 +241,12 @@ class Registry:
     def session_changed(self, live: LiveSession, state: PeerState) -> None:
         first = state == "connected" and not live.session.established
         self.enter(live, state)
-        if not first:
-            return
-        stream, session = live.stream, live.session
-        if session.role == "subscribe":
-            self.tell(SubscriberJoined(stream=stream.name, session=session.id))
-            self.run(stream, stream.life.viewer_connects(session))
-            return
-        self.tell(PublishStarted(stream=stream.name, session=session.id))
-        unfit = [viewer.session for viewer in self.viewers(stream) if not flow.fits(live, viewer)]
-        self.run(stream, stream.life.publisher_connects(self.clock.now(), unfit))
+        if first and live.session.role == "subscribe":
+            live.announced = True
+            self.tell(SubscriberJoined(stream=live.stream.name, session=live.session.id))
+            self.run(live.stream, live.stream.life.viewer_connects(live.session))
+        elif first and live.stream.published is not None:
+            self._arrive(live)
 
     def session_ended(self, live: LiveSession, reason: EndReason) -> None:
         self.leave(live, reason)
@@ -256,6 +254,14 @@ class Registry:
     def enter(self, live: LiveSession, state: SessionState) -> None:
         live.session.enter(state, self.clock.now())
         self.tell(SessionStateChanged(stream=live.stream.name, session=live.session.id, state=state))
+
+    def _arrive(self, publisher: LiveSession) -> None:
+        """It is connected, and what it sends is known: only now do viewers go who cannot play that."""
+        stream, session = publisher.stream, publisher.session
+        publisher.announced = True
+        self.tell(PublishStarted(stream=stream.name, session=session.id))
+        unfit = [viewer.session for viewer in self.viewers(stream) if not flow.fits(publisher, viewer)]
+        self.run(stream, stream.life.publisher_arrives(self.clock.now(), unfit))
 
     def _rules(self, name: str) -> tuple[Strategy, ProvisionedStream | None]:
         provisioned = self.settings.provisioned.get(name)

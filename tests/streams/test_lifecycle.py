@@ -64,7 +64,7 @@ class World:
         session.enter("connecting", NOW)
         session.enter("connected", NOW)
         if session.role == "publish":
-            return self.life.publisher_connects(NOW)
+            return self.life.publisher_arrives(NOW)
         return self.life.viewer_connects(session)
 
     def watch(self, name: str = "v", *, cascade: bool = False) -> World:
@@ -363,7 +363,7 @@ def test_viewers_who_cannot_follow_go_before_those_who_wait_come() -> None:
     world.life.publisher_joins(again)
     again.enter("connecting", NOW)
     again.enter("connected", NOW)
-    actions = world.life.publisher_connects(NOW, [world.known["v"]])
+    actions = world.life.publisher_arrives(NOW, [world.known["v"]])
     assert actions == [Close(world.known["v"], "codec-mismatch"), Admit()]
 
 
