@@ -26,13 +26,15 @@ if TYPE_CHECKING:
     from live777py.media.engine import MediaEngine
     from live777py.outbound import Endpoint, Outbound
     from live777py.rtc.certificate import Certificate
-    from live777py.rtc.negotiation import CodecPolicy, PlayedMedia, PublishedMedia, RemotePeer
+    from live777py.rtc.negotiation import CodecPolicy, LocalPeer, PlayedMedia, PublishedMedia, RemotePeer
     from live777py.rtc.offering import OfferedMedia
     from live777py.rtc.peer import PeerOwner, PeerState
     from live777py.rtc.sdpfrag import Fragment
 
 MEDIA_TIMEOUT: Final = 2.0
 """Seconds from the connection to the first packet of each track, whose payload type decides which codec it is."""
+
+_NOT_UNDERSTOOD: Final = frozenset({400, 422})
 
 
 class ClientPeer(Peer):
@@ -69,7 +71,7 @@ class ClientPeer(Peer):
         """The session at the other server, while there is one."""
         return self._resource.url
 
-    async def play(self, policy: CodecPolicy, *, data_channel: bool = False) -> tuple[PublishedMedia, ...]:
+    async def play(self, policy: CodecPolicy, *, data_channel: bool = True) -> tuple[PublishedMedia, ...]:
         """WHEP: what the other server sends, as tracks of the engine, once its packets have said which codec it is.
 
         A track of which nothing comes for `MEDIA_TIMEOUT` counts as the first codec of the answer. When packets of
@@ -94,7 +96,7 @@ class ClientPeer(Peer):
         self.tracks = tuple((self._heard[track], track) for _, track in carried)
         return tuple(media for media, _ in self.tracks)
 
-    async def publish(self, media: Sequence[PublishedMedia], *, data_channel: bool = False) -> None:
+    async def publish(self, media: Sequence[PublishedMedia], *, data_channel: bool = True) -> None:
         """WHIP: subscriptions for what the other server takes of `media`, one for each layer; the caller attaches them.
 
         The layers of a track are offered in the order of its encodings, which is to be best first.
@@ -164,12 +166,22 @@ class ClientPeer(Peer):
         await self._carry([self._engine.open_transport(self.transport, self, worker=worker, ice=ice)])
         loopback = _is_loopback(URL(self._endpoint.url).host or "")
         candidates = offered_candidates(self._engine.addresses[worker], loopback=loopback)
-        offer = write_offer(offered, self.local(candidates), data_channel=data_channel)
-        self._asking = asyncio.create_task(self._resource.create(offer), name="session POST")
+        self._asking = asyncio.create_task(
+            self._post(offered, self.local(candidates), data_channel=data_channel), name="session POST"
+        )
         either: list[asyncio.Future[Any]] = [self._asking, self._closing]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         self._require_open()
         return self._asking.result()
+
+    async def _post(self, offered: Sequence[OfferedMedia], local: LocalPeer, *, data_channel: bool) -> str:
+        """Servers that know nothing of data channels are to ignore them; those that do not get an offer without."""
+        try:
+            return await self._resource.create(write_offer(offered, local, data_channel=data_channel))
+        except UpstreamError as error:
+            if not data_channel or error.answered not in _NOT_UNDERSTOOD:
+                raise
+        return await self._resource.create(write_offer(offered, local))
 
     async def _connect(
         self, remote: RemotePeer, *, publish: Sequence[PublishedMedia] = (), play: Sequence[PlayedMedia] = ()
