@@ -20,7 +20,7 @@ class EngineClosed(RuntimeError): ...
 
 Kind = Literal["audio", "video"]
 SrtpProfile = Literal["AEAD_AES_128_GCM", "AEAD_AES_256_GCM", "AES128_CM_HMAC_SHA1_80"]
-ErrorCode = Literal["unknown_id", "id_in_use", "invalid_state", "invalid_argument", "limit_reached"]
+ErrorCode = Literal["unknown_id", "id_in_use", "invalid_state", "invalid_argument", "limit_reached", "no_socket"]
 IceRole = Literal["lite", "controlling", "controlled"]
 
 @final
@@ -83,7 +83,12 @@ class TrackParameters:
 
 @final
 class SubscriptionParameters:
-    """What a viewer gets in one m-section, as its answer says it: our SSRCs, its payload types and extension ids."""
+    """What a viewer gets in one m-section, as its answer says it: our SSRCs, its payload types and extension ids.
+
+    With `rid` it carries one layer of simulcast under that name, as a publisher does: every packet has the RID (RFC
+    8852; a retransmission by RTX the repaired RID) if `extensions` has it, and what `select_layer` chose is forwarded,
+    or nothing. MID and RID have at most 30 bytes together.
+    """
 
     def __new__(
         cls,
@@ -95,16 +100,18 @@ class SubscriptionParameters:
         cname: str,
         codecs: Sequence[CodecParameters],
         extensions: Sequence[tuple[int, str]] = (),
+        rid: str | None = None,
     ) -> SubscriptionParameters: ...
 
 @final
 class Response:
-    """The answer to the command that carried `request`. `value` is set by `stats` and `dump`."""
+    """The answer to the command that carried `request`. `value` is set by `stats`, `dump` and `open_transport`: the
+    `ip:port` of the sockets that only this transport has."""
 
     request: int
     error: ErrorCode | None
     message: str | None
-    value: Stats | str | None
+    value: Stats | str | list[str] | None
 
 @final
 class IceConnected:
@@ -113,6 +120,14 @@ class IceConnected:
     transport: int
     local: str
     remote: str
+
+@final
+class ReflexiveAddress:
+    """A STUN server saw the socket `local` as `address`, both `ip:port`."""
+
+    transport: int
+    local: str
+    address: str
 
 @final
 class IceLost:
@@ -158,7 +173,7 @@ class Closed:
     worker: int
     reason: str
 
-Event = IceConnected | IceLost | Dtls | TrackStarted | TrackSilent | LayerChanged | Closed
+Event = IceConnected | ReflexiveAddress | IceLost | Dtls | TrackStarted | TrackSilent | LayerChanged | Closed
 
 @final
 class TransportStats:
@@ -175,6 +190,8 @@ class TransportStats:
     datagrams_ignored: int
     """Datagrams that no rule of the transport accepted (unparsable, unauthenticated, unknown SSRC)."""
     rtt_ms: float | None
+    silent_ms: float | None
+    """Since the last authenticated RTP, RTCP or STUN packet; None before the first."""
 
 @final
 class TrackStats:
@@ -195,6 +212,10 @@ class TrackStats:
     jitter_ms: float
     width: int
     height: int
+    bitrate: int
+    """RTP header and payload over the last second, in bits per second."""
+    active: bool
+    """It has sent within the last two seconds."""
 
 @final
 class SubscriptionStats:
@@ -261,9 +282,14 @@ class Engine:
     def close(self) -> None: ...
 
     # A transport lives on one worker for good; its tracks and subscriptions follow it.
-    def open_transport(self, request: int, transport: int, *, worker: int, ice: IceParameters) -> None: ...
+    # With `own_socket` it shares no socket: it has one on each local IP of the worker, on ports that the system
+    # chooses, which close with it. A server tells the sessions of one client from each other by the 5-tuple alone.
+    def open_transport(
+        self, request: int, transport: int, *, worker: int, ice: IceParameters, own_socket: bool = False
+    ) -> None: ...
     def close_transport(self, request: int, transport: int) -> None: ...
     def add_remote_candidate(self, request: int, transport: int, *, address: str, priority: int) -> None: ...
+    def discover_reflexive(self, request: int, transport: int, *, server: str) -> None: ...
     def restart_ice(self, request: int, transport: int, *, ice: IceParameters) -> None: ...
     def send_dtls(self, transport: int, data: bytes) -> None: ...
     def install_keys(

@@ -44,6 +44,7 @@ class TransportHandler(Protocol):
     """What a transport hears. Implemented by `rtc.peer.Peer`. The methods return soon and do not raise."""
 
     def ice_connected(self, local: str, remote: str) -> None: ...
+    def reflexive_address(self, local: str, address: str) -> None: ...
     def ice_lost(self) -> None: ...
     def dtls_received(self, datagram: bytes) -> None: ...
     def media_changed(self, event: native.TrackStarted | native.TrackSilent | native.LayerChanged) -> None: ...
@@ -88,6 +89,7 @@ class MediaEngine:
             native.Response: self._on_response,
             native.Dtls: self._on_dtls,
             native.IceConnected: self._on_ice_connected,
+            native.ReflexiveAddress: self._on_reflexive_address,
             native.IceLost: self._on_ice_lost,
             native.TrackStarted: self._on_track_event,
             native.TrackSilent: self._on_track_event,
@@ -123,11 +125,25 @@ class MediaEngine:
     # Transports
 
     def open_transport(
-        self, transport: int, handler: TransportHandler, *, worker: int, ice: native.IceParameters
-    ) -> asyncio.Future[None]:
-        """The handler hears of the transport from now until `close_transport` is called or its worker ends."""
+        self,
+        transport: int,
+        handler: TransportHandler,
+        *,
+        worker: int,
+        ice: native.IceParameters,
+        own_socket: bool = False,
+    ) -> asyncio.Future[tuple[SocketAddress, ...]]:
+        """The handler hears of the transport from now until `close_transport` is called or its worker ends.
+
+        With `own_socket` it gets sockets that no other transport uses, one on each address of the worker; the answer is
+        where they are bound. Else it shares `addresses[worker]`, and the answer is empty.
+        """
         self._transports[transport] = _Transport(worker, handler, [])
-        return self._command(self._engine.open_transport, transport, worker=worker, ice=ice)
+        return self._command(self._engine.open_transport, transport, worker=worker, ice=ice, own_socket=own_socket)
+
+    def discover_reflexive(self, transport: int, server: SocketAddress) -> asyncio.Future[None]:
+        """Ask a STUN server how the transport's sockets look from there; `reflexive_address` hears of each."""
+        return self._command(self._engine.discover_reflexive, transport, server=str(server))
 
     def close_transport(self, transport: int) -> asyncio.Future[None]:
         """Ends its tracks and subscriptions too. What `send_dtls` was given before leaves first."""
@@ -255,7 +271,8 @@ class MediaEngine:
         if future is None or future.done():
             return
         if response.error is None:
-            future.set_result(response.value)
+            value = response.value
+            future.set_result(tuple(map(SocketAddress.parse, value)) if isinstance(value, list) else value)
         else:
             _fail(future, CommandError(response.error, response.message or ""))
 
@@ -266,6 +283,10 @@ class MediaEngine:
     def _on_ice_connected(self, event: native.IceConnected) -> None:
         if entry := self._transports.get(event.transport):
             entry.handler.ice_connected(event.local, event.remote)
+
+    def _on_reflexive_address(self, event: native.ReflexiveAddress) -> None:
+        if entry := self._transports.get(event.transport):
+            entry.handler.reflexive_address(event.local, event.address)
 
     def _on_ice_lost(self, event: native.IceLost) -> None:
         if entry := self._transports.get(event.transport):

@@ -121,6 +121,9 @@ class Peer:
         self._logger.debug("ICE connected on %s, peer %s", local, remote)
         self._start_dtls()
 
+    def reflexive_address(self, local: str, address: str) -> None:
+        """The answer to `MediaEngine.discover_reflexive`; a peer that does not ask hears of none."""
+
     def ice_lost(self) -> None:
         self._end("idle-timeout")
 
@@ -181,7 +184,7 @@ class Peer:
         except CommandError as error:
             if error.code == "invalid_argument":
                 raise Unprocessable(f"the media engine cannot carry this: {error.detail}") from error
-            if error.code == "limit_reached":
+            if error.code in {"limit_reached", "no_socket"}:
                 raise Unavailable("the media engine is full", retry_after=10) from error
             raise
         self._require_open()

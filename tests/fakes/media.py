@@ -81,6 +81,7 @@ class SubscriptionParameters:
     cname: str
     codecs: Sequence[CodecParameters]
     extensions: Sequence[tuple[int, str]] = ()
+    rid: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,13 @@ class IceConnected:
     transport: int
     local: str
     remote: str
+
+
+@dataclass(frozen=True)
+class ReflexiveAddress:
+    transport: int
+    local: str
+    address: str
 
 
 @dataclass(frozen=True)
@@ -146,6 +154,7 @@ class TransportStats:
     bytes_received: int = 0
     packets_sent: int = 0
     bytes_sent: int = 0
+    silent_ms: float | None = None
 
 
 @dataclass(kw_only=True)
@@ -157,6 +166,8 @@ class TrackStats:
     bytes: int = 0
     width: int = 0
     height: int = 0
+    bitrate: int = 0
+    active: bool = True
 
 
 @dataclass(kw_only=True)
@@ -164,6 +175,7 @@ class SubscriptionStats:
     subscription: int
     transport: int = 0
     track: int | None = None
+    rid: str | None = None
     packets: int = 0
     bytes: int = 0
 
@@ -180,8 +192,12 @@ class Stats:
 class FakeTransport:
     worker: int
     ice: IceParameters
+    sockets: list[socket.socket] = field(default_factory=list)
+    """Its own ones."""
     keys: dict[str, Any] | None = None
     candidates: list[tuple[str, int]] = field(default_factory=list)
+    servers: list[str] = field(default_factory=list)
+    """Asked for reflexive addresses."""
     on_dtls: Callable[[bytes], None] | None = None
     """Where `send_dtls` goes: the peer of the test."""
 
@@ -226,8 +242,8 @@ class Engine:
         if self._closed:
             return
         self._closed = True
-        for worker in self._sockets:
-            for bound in worker:
+        for sockets in [*self._sockets, *(transport.sockets for transport in self.transports.values())]:
+            for bound in sockets:
                 bound.close()
         os.close(self._read)
         os.close(self._write)
@@ -236,21 +252,28 @@ class Engine:
         self._queue.append(event)
         os.write(self._write, b"\0")
 
-    def open_transport(self, request: int, transport: int, *, worker: int, ice: IceParameters) -> None:
+    def open_transport(
+        self, request: int, transport: int, *, worker: int, ice: IceParameters, own_socket: bool = False
+    ) -> None:
         self._require_open()
         if not 0 <= worker < len(self._sockets):
             self._answer(request, "invalid_argument", f"no worker {worker}")
         elif transport in self.transports:
             self._answer(request, "id_in_use", f"transport {transport}")
         else:
-            self.transports[transport] = FakeTransport(worker, ice)
-            self._answer(request)
+            shared = self._sockets[worker] if own_socket else []
+            own = [_bind(_name(other, port=0)) for other in shared]
+            self.transports[transport] = FakeTransport(worker, ice, own)
+            self._answer(request, value=[_name(bound) for bound in own])
 
     def close_transport(self, request: int, transport: int) -> None:
         self._require_open()
-        if self.transports.pop(transport, None) is None:
+        closed = self.transports.pop(transport, None)
+        if closed is None:
             self._answer(request, "unknown_id", f"transport {transport}")
             return
+        for bound in closed.sockets:
+            bound.close()
         gone = {track for track, (owner, _) in self.tracks.items() if owner == transport}
         self.tracks = {track: entry for track, entry in self.tracks.items() if track not in gone}
         self.subscriptions = {key: entry for key, entry in self.subscriptions.items() if entry[0] != transport}
@@ -269,6 +292,16 @@ class Engine:
             self._answer(request, "unknown_id", f"transport {transport}")
         else:
             entry.candidates.append((address, priority))
+            self._answer(request)
+
+    def discover_reflexive(self, request: int, transport: int, *, server: str) -> None:
+        self._require_open()
+        SocketAddress.parse(server)
+        entry = self.transports.get(transport)
+        if entry is None:
+            self._answer(request, "unknown_id", f"transport {transport}")
+        else:
+            entry.servers.append(server)
             self._answer(request)
 
     def restart_ice(self, request: int, transport: int, *, ice: IceParameters) -> None:
@@ -400,6 +433,6 @@ def _bind(text: str) -> socket.socket:
     return bound
 
 
-def _name(bound: socket.socket) -> str:
-    host, port = bound.getsockname()[:2]
-    return str(SocketAddress(ip_address(host), port))
+def _name(bound: socket.socket, *, port: int | None = None) -> str:
+    host, bound_port = bound.getsockname()[:2]
+    return str(SocketAddress(ip_address(host), bound_port if port is None else port))

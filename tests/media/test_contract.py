@@ -126,6 +126,28 @@ def test_a_number_names_one_thing(talk: Conversation) -> None:
     assert talk.ask("add_track", 1, 10, parameters=talk.track()).error == "id_in_use"
 
 
+def test_a_transport_can_have_sockets_to_itself(talk: Conversation) -> None:
+    shared = [SocketAddress.parse(address) for address in talk.engine.addresses()[1]]
+    assert talk.ask("open_transport", 1, worker=1, ice=talk.ice()).value == []
+    own = [
+        [SocketAddress.parse(address) for address in talk.ask("open_transport", number, **options).value]
+        for number, options in (
+            (2, {"worker": 1, "ice": talk.ice("efgh"), "own_socket": True}),
+            (3, {"worker": 1, "ice": talk.ice("ijkl"), "own_socket": True}),
+        )
+    ]
+    assert [[address.ip for address in sockets] for sockets in own] == [[address.ip for address in shared]] * 2
+    assert len({*shared, *own[0], *own[1]}) == 6
+    assert talk.ask("open_transport", 9, worker=7, ice=talk.ice("mnop"), own_socket=True).error == "invalid_argument"
+    assert talk.ask("discover_reflexive", 2, server="192.0.2.1:3478").error is None
+    assert talk.ask("discover_reflexive", 9, server="192.0.2.1:3478").error == "unknown_id"
+    with pytest.raises(ValueError, match=r"example\.org"):
+        talk.engine.discover_reflexive(1, 2, server="example.org:port")
+    assert talk.ask("close_transport", 2).error is None
+    again = talk.module.Engine(sockets=[[str(own[0][0])]])
+    again.close()
+
+
 def test_answers_come_in_the_order_of_the_commands(talk: Conversation) -> None:
     for request in range(1, 101):
         talk.engine.dump(request)

@@ -39,6 +39,9 @@ class Recorder:
     def ice_connected(self, local: str, remote: str) -> None:
         self.note("connected", local, remote)
 
+    def reflexive_address(self, local: str, address: str) -> None:
+        self.note("reflexive", local, address)
+
     def ice_lost(self) -> None:
         self.note("lost")
         self.on_ice_lost()
@@ -67,6 +70,17 @@ async def test_a_command_is_answered(engine: MediaEngine, fake: fake_media.Engin
     assert fake.transports[transport].worker == 1
     assert isinstance(await engine.dump(), str)
     assert await engine.stats() is fake.counters  # type: ignore[comparison-overlap]
+
+
+async def test_a_transport_with_sockets_of_its_own(engine: MediaEngine, fake: fake_media.Engine) -> None:
+    transport = engine.next_id()
+    ice = native.IceParameters(**ICE)  # type: ignore[arg-type]
+    own = await engine.open_transport(transport, Recorder(), worker=0, ice=ice, own_socket=True)
+    assert [address.ip for address in own] == [address.ip for address in engine.addresses[0]]
+    assert not set(own) & set(engine.addresses[0])
+    await engine.discover_reflexive(transport, SocketAddress.parse("192.0.2.1:3478"))
+    assert fake.transports[transport].servers == ["192.0.2.1:3478"]
+    assert await engine.open_transport(engine.next_id(), Recorder(), worker=0, ice=ice) == ()
 
 
 async def test_a_subscription_is_held_and_its_layer_chosen(engine: MediaEngine, fake: fake_media.Engine) -> None:
@@ -133,10 +147,16 @@ async def test_events_find_their_transport_in_order(engine: MediaEngine, fake: f
     started = fake_media.TrackStarted(track, None, 1, 96, 640, 360)
     fake.emit(fake_media.IceConnected(transport, "127.0.0.1:1", "127.0.0.1:2"))
     fake.emit(fake_media.Dtls(transport, b"\x16"))
+    fake.emit(fake_media.ReflexiveAddress(transport, "127.0.0.1:1", "203.0.113.1:9"))
     fake.emit(started)
     fake.emit(fake_media.IceLost(transport))
-    heard = await one.until(4)
-    assert heard == [("connected", "127.0.0.1:1", "127.0.0.1:2"), ("dtls", b"\x16"), ("media", started), ("lost",)]
+    assert await one.until(5) == [
+        ("connected", "127.0.0.1:1", "127.0.0.1:2"),
+        ("dtls", b"\x16"),
+        ("reflexive", "127.0.0.1:1", "203.0.113.1:9"),
+        ("media", started),
+        ("lost",),
+    ]
     assert not other.heard
 
 

@@ -11,7 +11,7 @@ use live777_media::command::{
     CodecParameters, Command, EncodingParameters, IceParameters, IceRole, Kind, SubscriptionId, SubscriptionParameters,
     TrackId, TrackParameters, TransportId,
 };
-use live777_media::event::Path;
+use live777_media::event::{Path, SocketId};
 use live777_media::rtp::ExtensionKind;
 use live777_media::srtp::{MasterKey, Outbound, Profile};
 use live777_media::stun::{Builder, Class, IntegrityKey, TransactionId};
@@ -41,7 +41,7 @@ fn keys(profile: Profile) -> MasterKey {
 }
 
 fn path(id: u64) -> Path {
-    Path { socket: 0, remote: SocketAddr::from(([10, 0, (id >> 8) as u8, id as u8], 5000)) }
+    Path { socket: SocketId::shared(0), remote: SocketAddr::from(([10, 0, (id >> 8) as u8, id as u8], 5000)) }
 }
 
 fn connect(worker: &mut Worker, now: Instant, id: u64, profile: Profile) {
@@ -54,7 +54,7 @@ fn connect(worker: &mut Worker, now: Instant, id: u64, profile: Profile) {
         remote_ufrag: None,
         remote_pwd: None,
     };
-    worker.command(now, Command::OpenTransport { transport, ice }).expect("open");
+    worker.command(now, Command::OpenTransport { transport, ice, own_socket: false }).expect("open");
     let keys = Command::InstallKeys { transport, profile, local: keys(profile), remote: keys(profile) };
     worker.command(now, keys).expect("keys");
     let mut check = Vec::new();
@@ -105,6 +105,7 @@ fn measure(profile: Profile, burst: usize, extended: bool) -> (f64, f64) {
             mid: Some("0".to_owned()),
             ssrc: 1000 + id as u32,
             rtx_ssrc: Some(9000 + id as u32),
+            rid: None,
             cname: "viewer".to_owned(),
             codecs: vec![codec(102, 103)],
             extensions: extensions.clone(),

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::event::SocketId;
 use crate::srtp::{MasterKey, Profile};
 
 macro_rules! id {
@@ -122,6 +123,9 @@ pub struct SubscriptionParameters {
     pub ssrc: u32,
     /// SSRC of retransmissions.
     pub rtx_ssrc: Option<u32>,
+    /// The encoding that it carries, as its own RID (RFC 8852). Such a subscription forwards the encoding pinned by
+    /// `SelectLayer` and no other. With MID at most [`crate::egress::header::MAX_NAME_LEN`] bytes.
+    pub rid: Option<String>,
     /// CNAME in SDES; one per viewer, so that audio and video are played in sync.
     pub cname: String,
     /// Payload types that the viewer accepts.
@@ -134,12 +138,14 @@ pub struct SubscriptionParameters {
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the fields are named for their types")]
 pub enum Command {
-    /// Create a transport and be ready for its first check.
-    OpenTransport { transport: TransportId, ice: IceParameters },
+    /// Create a transport and be ready for its first check: on the shared sockets, or only on its own ones.
+    OpenTransport { transport: TransportId, ice: IceParameters, own_socket: bool },
     /// Drop a transport with its tracks and subscriptions.
     CloseTransport { transport: TransportId },
     /// A candidate of the peer, to be checked from each of these sockets. Ignored by a lite agent.
-    AddRemoteCandidate { transport: TransportId, address: SocketAddr, sockets: Vec<u8>, priority: u32 },
+    AddRemoteCandidate { transport: TransportId, address: SocketAddr, sockets: Vec<SocketId>, priority: u32 },
+    /// Ask a STUN server, from each of these sockets, for the address that they have out there.
+    DiscoverReflexive { transport: TransportId, server: SocketAddr, sockets: Vec<SocketId> },
     /// New credentials; the selected pair is kept until the new ones have nominated one.
     RestartIce { transport: TransportId, ice: IceParameters },
     /// Send one DTLS datagram on the selected pair.
@@ -189,4 +195,6 @@ pub enum CommandError {
     InvalidArgument,
     /// A bound of the engine is reached.
     LimitReached,
+    /// No UDP socket could be bound.
+    NoSocket,
 }

@@ -1,14 +1,70 @@
 //! What a worker tells control: the notification half of the boundary.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use crate::command::{SubscriptionId, TrackId, TransportId};
 
+/// One of a worker's sockets: an address that all its transports share, or one that a single transport has to itself.
+/// None is ever named twice, as transports are not: what came late for a closed socket finds nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SocketId(u64);
+
+/// Bits of the index.
+const INDEX_BITS: u32 = 8;
+
+impl SocketId {
+    /// The shared socket on the worker's address number `index`.
+    pub const fn shared(index: u8) -> SocketId {
+        SocketId(index as u64)
+    }
+
+    /// A transport's own socket on that address. None for a transport whose number is 0 or has more than 56 bits.
+    pub const fn own(transport: TransportId, index: u8) -> Option<SocketId> {
+        if transport.0 == 0 || transport.0 >> (u64::BITS - INDEX_BITS) != 0 {
+            return None;
+        }
+        Some(SocketId(transport.0 << INDEX_BITS | index as u64))
+    }
+
+    /// The transport that alone uses it; None for a shared one.
+    pub const fn owner(self) -> Option<TransportId> {
+        match self.0 >> INDEX_BITS {
+            0 => None,
+            transport => Some(TransportId(transport)),
+        }
+    }
+
+    /// The whole name as a number, and back.
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// See [`SocketId::to_bits`].
+    pub const fn from_bits(bits: u64) -> SocketId {
+        SocketId(bits)
+    }
+
+    /// Which of the worker's addresses it is bound to.
+    pub const fn index(self) -> u8 {
+        self.0 as u8
+    }
+}
+
+impl fmt::Display for SocketId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.owner() {
+            None => write!(f, "{}", self.index()),
+            Some(transport) => write!(f, "{} of transport {}", self.index(), transport.0),
+        }
+    }
+}
+
 /// Where a datagram came from or goes to: one of the worker's sockets and a remote address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Path {
-    /// Index into the worker's sockets.
-    pub socket: u8,
+    /// Our end.
+    pub socket: SocketId,
     /// The other end.
     pub remote: SocketAddr,
 }
@@ -19,6 +75,8 @@ pub struct Path {
 pub enum Event {
     /// The first nominated pair, or a migration to another.
     IceConnected { transport: TransportId, path: Path },
+    /// A STUN server has seen a datagram of this socket come from `address` (RFC 8445 section 5.1.1.2).
+    ReflexiveAddress { transport: TransportId, socket: SocketId, address: SocketAddr },
     /// Consent expired (RFC 7675). The transport still exists.
     IceLost { transport: TransportId },
     /// One DTLS datagram from an address that ICE authenticated.
@@ -29,4 +87,32 @@ pub enum Event {
     TrackSilent { track: TrackId },
     /// The subscription forwards another encoding from this key frame on.
     LayerChanged { subscription: SubscriptionId, rid: Option<String> },
+}
+
+impl Event {
+    /// The socket that the event is about.
+    pub fn socket(&self) -> Option<SocketId> {
+        match self {
+            Event::IceConnected { path, .. } => Some(path.socket),
+            Event::ReflexiveAddress { socket, .. } => Some(*socket),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_is_named_by_its_transport_and_never_like_a_shared_one() {
+        let own = SocketId::own(TransportId(7), 2).expect("a usable number");
+        assert_eq!((own.owner(), own.index()), (Some(TransportId(7)), 2));
+        assert_eq!((SocketId::shared(2).owner(), SocketId::shared(2).index()), (None, 2));
+        assert_eq!(SocketId::from_bits(own.to_bits()), own);
+        assert_eq!((own.to_string(), SocketId::shared(255).to_string()), ("2 of transport 7".into(), "255".into()));
+        let largest = TransportId((1 << 56) - 1);
+        assert_eq!(SocketId::own(largest, 255).and_then(SocketId::owner), Some(largest));
+        assert_eq!((SocketId::own(TransportId(0), 1), SocketId::own(TransportId(1 << 56), 1)), (None, None));
+    }
 }

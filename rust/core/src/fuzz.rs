@@ -11,7 +11,7 @@ pub use media::{fuzz_payload, fuzz_receive, fuzz_rtcp, fuzz_rtp};
 use std::time::Instant;
 
 use crate::command::{IceParameters, IceRole};
-use crate::event::Path;
+use crate::event::{Path, SocketId};
 use crate::ice::Agent;
 use crate::srtp::{Inbound, MasterKey, Profile};
 use crate::stun::{self, IntegrityKey, Message};
@@ -25,7 +25,7 @@ pub fn fuzz_stun(bytes: &[u8]) {
     assert!(!message.verify(&IntegrityKey::new("a password that no corpus has")));
 
     let now = Instant::now();
-    let path = Path { socket: 0, remote: ([192, 0, 2, 1], 5000).into() };
+    let path = Path { socket: SocketId::shared(0), remote: ([192, 0, 2, 1], 5000).into() };
     for role in [IceRole::Lite, IceRole::Controlling, IceRole::Controlled] {
         let parameters = IceParameters {
             role,

@@ -111,6 +111,8 @@ pub struct TransportStats {
     pub datagrams_ignored: u64,
     /// Round trip from receiver reports, in milliseconds.
     pub rtt_ms: Option<f64>,
+    /// Since the last authenticated RTP, RTCP or STUN packet, in milliseconds; None before the first.
+    pub silent_ms: Option<f64>,
 }
 
 /// Counters of one encoding of a published track.
@@ -146,6 +148,10 @@ pub struct TrackStats {
     pub width: u16,
     /// Picture height in pixels, 0 while unknown.
     pub height: u16,
+    /// Of RTP header and payload over the last second, in bits per second.
+    pub bitrate: u64,
+    /// Whether it has sent lately: what is not active cannot be switched to now.
+    pub active: bool,
 }
 
 /// Counters of one subscription.

@@ -70,7 +70,7 @@ pub struct Worker {
     objects: Objects,
     by_ufrag: FxHashMap<Box<str>, usize>,
     by_path: FxHashMap<Path, usize>,
-    /// Transports whose agent sends checks.
+    /// Transports whose agent sends requests.
     askers: Vec<usize>,
     timers: Timers,
     /// Plaintext of the packets received since the last flush.

@@ -11,7 +11,7 @@ use common::scene::{self, AUDIO, VIDEO, ViewerOptions};
 use common::session::Session;
 use common::wire::{self, Rtp};
 use live777_media::command::{Command, CommandError, TrackId, TransportId};
-use live777_media::event::{Event, Path};
+use live777_media::event::{Event, Path, SocketId};
 use live777_media::srtp::{MasterKey, Profile};
 use live777_media::stats::{Stats, TransportStats};
 use live777_media::worker::Reply;
@@ -36,7 +36,7 @@ fn transport(net: &mut Net, id: u64) -> TransportStats {
 }
 
 fn elsewhere(port: u16) -> Path {
-    Path { socket: 0, remote: SocketAddr::from(([192, 0, 2, 9], port)) }
+    Path { socket: SocketId::shared(0), remote: SocketAddr::from(([192, 0, 2, 9], port)) }
 }
 
 fn dtls_events(net: &mut Net) -> usize {
@@ -293,6 +293,7 @@ fn an_ssrc_is_never_sent_twice_under_the_same_keys() {
         mid: None,
         ssrc: viewer.receivers.remove(0).ssrc,
         rtx_ssrc: None,
+        rid: None,
         cname: "x".to_owned(),
         codecs: vec![scene::codec(Media::H264, 102, None)],
         extensions: Vec::new(),

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use live777_media::command::{Command, CommandError, SubscriptionId, TrackId, TransportId};
+use live777_media::event::SocketId;
 use live777_media::srtp::{MasterKey, Profile};
 use live777_media::worker::{Worker, WorkerConfig};
 use pyo3::prelude::*;
@@ -16,11 +17,12 @@ use crate::error::{Number, closed, invalid, system};
 use crate::events;
 use crate::params::{IceParameters, SubscriptionParameters, TrackParameters, check_payload_type};
 use crate::queue::{Output, lock};
+use crate::routes::Routes;
 use crate::socket::UdpSocket;
 use crate::switchboard::Switchboard;
 use crate::thread;
 
-/// Sockets that one worker can tell apart (`Path::socket` is a byte).
+/// Addresses of one worker (`SocketId::index` is a byte).
 const SOCKET_LIMIT: usize = 256;
 const WORKER_LIMIT: usize = 256;
 
@@ -67,6 +69,19 @@ impl Engine {
         lock(&self.running).as_ref().map(|running| Arc::clone(&running.board)).ok_or_else(closed)
     }
 
+    /// The sockets of a transport from which an address can be reached.
+    fn sockets_towards(
+        &self,
+        remote: SocketAddr,
+        transport: TransportId,
+        routes: &Routes,
+    ) -> Result<Vec<SocketId>, CommandError> {
+        let worker = routes.worker_of(transport).ok_or(CommandError::UnknownId)?;
+        let candidates = (0..=u8::MAX).zip(&self.addresses[worker]);
+        let suitable = candidates.filter(|(_, local)| can_reach(**local, remote));
+        Ok(suitable.filter_map(|(index, _)| routes.socket_of(transport, index)).collect())
+    }
+
     fn submit(&self, request: Number<u64>, command: Command) -> PyResult<()> {
         self.board()?.submit(Some(request.0), |routes| routes.plan(command));
         Ok(())
@@ -95,7 +110,7 @@ impl Engine {
 
     fn poll(&self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
         let notifications = self.output.drain();
-        notifications.into_iter().map(|notification| events::into_object(py, notification, &self.addresses)).collect()
+        notifications.into_iter().map(|notification| events::into_object(py, notification)).collect()
     }
 
     fn close(&self, py: Python<'_>) {
@@ -109,17 +124,24 @@ impl Engine {
         format!("<Engine {state} {:?}>", self.addresses)
     }
 
-    #[pyo3(signature = (request, transport, *, worker, ice))]
+    #[pyo3(signature = (request, transport, *, worker, ice, own_socket=false))]
     fn open_transport(
         &self,
         request: Number<u64>,
         transport: Number<u64>,
         worker: Number<usize>,
         ice: &Bound<'_, IceParameters>,
+        own_socket: bool,
     ) -> PyResult<()> {
-        let transport = TransportId(transport.0);
-        let command = Command::OpenTransport { transport, ice: ice.get().0.clone() };
-        self.board()?.submit(Some(request.0), |routes| routes.open(worker.0, transport, command));
+        let (transport, ice) = (TransportId(transport.0), ice.get().0.clone());
+        let board = self.board()?;
+        let addresses = self.addresses.get(worker.0).filter(|_| own_socket);
+        match UdpSocket::bind_beside(addresses.map_or(&[], Vec::as_slice)) {
+            Ok(sockets) => {
+                board.submit_with(Some(request.0), sockets, |routes| routes.open(worker.0, transport, ice, own_socket))
+            }
+            Err(_) => board.submit(Some(request.0), |_| Err(CommandError::NoSocket)),
+        }
         Ok(())
     }
 
@@ -138,10 +160,19 @@ impl Engine {
         let address = parse_address("address", address)?;
         let transport = TransportId(transport.0);
         self.board()?.submit(Some(request.0), |routes| {
-            let worker = routes.worker_of(transport).ok_or(CommandError::UnknownId)?;
-            let sockets = (0..=u8::MAX).zip(&self.addresses[worker]);
-            let sockets = sockets.filter(|(_, local)| can_reach(**local, address)).map(|(socket, _)| socket).collect();
+            let sockets = self.sockets_towards(address, transport, routes)?;
             routes.plan(Command::AddRemoteCandidate { transport, address, sockets, priority: priority.0 })
+        });
+        Ok(())
+    }
+
+    #[pyo3(signature = (request, transport, *, server))]
+    fn discover_reflexive(&self, request: Number<u64>, transport: Number<u64>, server: &str) -> PyResult<()> {
+        let server = parse_address("server", server)?;
+        let transport = TransportId(transport.0);
+        self.board()?.submit(Some(request.0), |routes| {
+            let sockets = self.sockets_towards(server, transport, routes)?;
+            routes.plan(Command::DiscoverReflexive { transport, server, sockets })
         });
         Ok(())
     }

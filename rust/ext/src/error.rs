@@ -17,6 +17,7 @@ pub fn describe(error: CommandError) -> (&'static str, &'static str) {
         CommandError::InvalidState => ("invalid_state", "not possible in the present state, or its worker has ended"),
         CommandError::InvalidArgument => ("invalid_argument", "the arguments contradict each other"),
         CommandError::LimitReached => ("limit_reached", "a limit of the engine is reached"),
+        CommandError::NoSocket => ("no_socket", "no UDP socket could be bound"),
     }
 }
 

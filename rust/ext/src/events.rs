@@ -13,7 +13,7 @@ use crate::queue::{Notification, Value};
 use crate::record::record;
 use crate::stats::Stats;
 
-/// The answer to the command that carried `request`. `value` is set by `stats` and `dump`.
+/// The answer to the command that carried `request`. `value` is set by `stats`, `dump` and `open_transport`.
 #[pyclass(frozen, get_all, module = "live777py._media")]
 pub struct Response {
     request: u64,
@@ -39,6 +39,10 @@ impl Response {
         let value = match result {
             Ok(Value::Stats(snapshots)) => Some(Stats::new(py, snapshots)?.into_py_any(py)?),
             Ok(Value::Dump(text)) => Some(text.into_py_any(py)?),
+            Ok(Value::Addresses(addresses)) => {
+                let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+                Some(addresses.into_py_any(py)?)
+            }
             Ok(Value::Nothing) | Err(_) => None,
         };
         Ok(Self { request, error, message, value })
@@ -48,6 +52,10 @@ impl Response {
 record! {
     /// The first nominated pair, or a later migration: `remote` is `ip:port`, `local` the socket's `ip:port`.
     IceConnected { transport: u64, local: String, remote: String }
+}
+record! {
+    /// A STUN server saw the socket `local` as `address`, both `ip:port`.
+    ReflexiveAddress { transport: u64, local: String, address: String }
 }
 record! {
     /// Consent expired: no authenticated packet for 30 s (RFC 7675). The transport still exists; close it.
@@ -84,15 +92,19 @@ impl Dtls {
     }
 }
 
-/// Builds the Python object of a notification. `sockets[worker]` are the bound addresses.
-pub fn into_object(py: Python<'_>, notification: Notification, sockets: &[Vec<SocketAddr>]) -> PyResult<Py<PyAny>> {
+/// Builds the Python object of a notification.
+pub fn into_object(py: Python<'_>, notification: Notification) -> PyResult<Py<PyAny>> {
     match notification {
         Notification::Response { request, result } => Response::new(py, request, result)?.into_py_any(py),
         Notification::Closed { worker, reason } => Closed { worker, reason }.into_py_any(py),
-        Notification::Event { worker, event } => match event {
+        Notification::Event { event, local } => match event {
             Event::IceConnected { transport, path } => {
-                let local = sockets[worker][usize::from(path.socket)].to_string();
-                IceConnected { transport: transport.0, local, remote: path.remote.to_string() }.into_py_any(py)
+                let remote = path.remote.to_string();
+                IceConnected { transport: transport.0, local: text(local), remote }.into_py_any(py)
+            }
+            Event::ReflexiveAddress { transport, address, .. } => {
+                let address = address.to_string();
+                ReflexiveAddress { transport: transport.0, local: text(local), address }.into_py_any(py)
             }
             Event::IceLost { transport } => IceLost { transport: transport.0 }.into_py_any(py),
             Event::Dtls { transport, data } => {
@@ -107,4 +119,8 @@ pub fn into_object(py: Python<'_>, notification: Notification, sockets: &[Vec<So
             }
         },
     }
+}
+
+fn text(address: Option<SocketAddr>) -> String {
+    address.map_or_else(String::new, |address| address.to_string())
 }

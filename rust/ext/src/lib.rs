@@ -30,7 +30,9 @@ mod _media {
     #[pymodule_export]
     use crate::error::EngineClosed;
     #[pymodule_export]
-    use crate::events::{Closed, Dtls, IceConnected, IceLost, LayerChanged, Response, TrackSilent, TrackStarted};
+    use crate::events::{
+        Closed, Dtls, IceConnected, IceLost, LayerChanged, ReflexiveAddress, Response, TrackSilent, TrackStarted,
+    };
     #[pymodule_export]
     use crate::params::{CodecParameters, EncodingParameters, IceParameters, SubscriptionParameters, TrackParameters};
     #[pymodule_export]

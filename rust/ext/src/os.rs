@@ -81,6 +81,60 @@ impl Poller {
     }
 }
 
+/// Descriptors that come and go, and are readable as one: those that wait for it pay nothing for their number.
+pub struct ReadySet {
+    epoll: OwnedFd,
+    found: Vec<libc::epoll_event>,
+}
+
+/// Descriptors that one look at a [`ReadySet`] finds; the kernel puts these behind the others for the next one.
+const READY_LIMIT: usize = 64;
+
+impl ReadySet {
+    /// Empty, closed on exec.
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: epoll_create1 takes no pointer.
+        let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel has just given us this descriptor and nobody else knows it.
+        Ok(Self { epoll: unsafe { OwnedFd::from_raw_fd(fd) }, found: Vec::new() })
+    }
+
+    /// Waits for input of this one too; `token` is what it is known by.
+    pub fn add(&self, descriptor: RawFd, token: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: token };
+        // SAFETY: `event` is a live epoll_event, which the kernel copies.
+        let result =
+            unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, descriptor, &raw mut event) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// To be called before it is closed: a process that is just being forked holds it open for a moment.
+    pub fn remove(&self, descriptor: RawFd) {
+        // SAFETY: EPOLL_CTL_DEL reads no event.
+        unsafe {
+            libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_DEL, descriptor, std::ptr::null_mut());
+        }
+    }
+
+    /// The tokens of some that are readable now, without waiting.
+    pub fn ready(&mut self) -> impl Iterator<Item = u64> + '_ {
+        self.found.resize(READY_LIMIT, libc::epoll_event { events: 0, u64: 0 });
+        let limit = READY_LIMIT as libc::c_int;
+        // SAFETY: the vector has READY_LIMIT elements, and the kernel writes no more.
+        let count = unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), self.found.as_mut_ptr(), limit, 0) };
+        self.found[..usize::try_from(count).unwrap_or(0)].iter().map(|event| event.u64)
+    }
+}
+
+impl AsRawFd for ReadySet {
+    fn as_raw_fd(&self) -> RawFd {
+        self.epoll.as_raw_fd()
+    }
+}
+
 /// Waits until a descriptor takes more data, or until `limit` has passed.
 pub fn wait_writable(descriptor: RawFd, limit: Duration) {
     let mut poll = libc::pollfd { fd: descriptor, events: libc::POLLOUT, revents: 0 };
@@ -126,6 +180,29 @@ mod tests {
         event.clear();
         event.clear();
         assert!(!readable(&mut poller));
+    }
+
+    #[test]
+    fn a_set_is_readable_while_one_of_it_is() {
+        let events = [1, 2].map(|_| EventFd::new().expect("a descriptor is free"));
+        let mut set = ReadySet::new().expect("a descriptor is free");
+        for (event, token) in events.iter().zip([7, 8]) {
+            set.add(event.as_raw_fd(), token).expect("room for two");
+        }
+        let mut poller = Poller::new([set.as_raw_fd()]);
+        let mut tokens = |set: &mut ReadySet| {
+            poller.wait(Some(Duration::ZERO)).expect("ppoll works");
+            let tokens: Vec<u64> = set.ready().collect();
+            assert_eq!(poller.is_ready(0), !tokens.is_empty());
+            tokens
+        };
+        assert!(tokens(&mut set).is_empty());
+        events[1].signal();
+        assert_eq!(tokens(&mut set), [8]);
+        events[0].signal();
+        set.remove(events[1].as_raw_fd());
+        assert_eq!(tokens(&mut set), [7]);
+        assert!(set.add(-1, 9).is_err());
     }
 
     #[test]

@@ -156,8 +156,9 @@ pub struct SubscriptionParameters(pub media::SubscriptionParameters);
 #[pymethods]
 impl SubscriptionParameters {
     #[new]
-    #[pyo3(signature = (*, kind, mid, ssrc, rtx_ssrc=None, cname, codecs, extensions=Vec::new()),
-           text_signature = "(*, kind, mid, ssrc, rtx_ssrc=None, cname, codecs, extensions=())")]
+    #[pyo3(signature = (*, kind, mid, ssrc, rtx_ssrc=None, cname, codecs, extensions=Vec::new(), rid=None),
+           text_signature = "(*, kind, mid, ssrc, rtx_ssrc=None, cname, codecs, extensions=(), rid=None)")]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         kind: &str,
         mid: Option<String>,
@@ -166,13 +167,16 @@ impl SubscriptionParameters {
         cname: String,
         codecs: Vec<Py<CodecParameters>>,
         extensions: Vec<(Number<u8>, String)>,
+        rid: Option<String>,
     ) -> PyResult<Self> {
         check_length("cname", Some(&cname), 1..=255)?;
+        check_length("rid", rid.as_ref(), 1..=255)?;
         Ok(Self(media::SubscriptionParameters {
             kind: parse_kind(kind)?,
             mid: check_mid(mid)?,
             ssrc: ssrc.0,
             rtx_ssrc: rtx_ssrc.map(|number| number.0),
+            rid,
             cname,
             codecs: take_codecs(&codecs)?,
             extensions: parse_extensions(extensions)?,

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,6 +14,7 @@ use live777_media::relay::RelayMessage;
 
 use crate::os::EventFd;
 use crate::snapshot::{Gathering, Snapshot};
+use crate::socket::UdpSocket;
 
 /// Packets that one worker may owe another before newer ones are dropped.
 const RELAY_LIMIT: usize = 4096;
@@ -34,14 +36,25 @@ pub enum Value {
     Nothing,
     Stats(Vec<Snapshot>),
     Dump(String),
+    Addresses(Vec<SocketAddr>),
 }
 
 /// What Python finds in the output queue.
 #[derive(Debug)]
 pub enum Notification {
-    Response { request: u64, result: Result<Value, CommandError> },
-    Event { worker: usize, event: Event },
-    Closed { worker: usize, reason: String },
+    Response {
+        request: u64,
+        result: Result<Value, CommandError>,
+    },
+    /// `local`: address of the socket that the event names.
+    Event {
+        event: Event,
+        local: Option<SocketAddr>,
+    },
+    Closed {
+        worker: usize,
+        reason: String,
+    },
 }
 
 /// Responses and events of all workers, in one order.
@@ -136,7 +149,12 @@ impl Drop for Ticket {
 
 /// What a worker is told to do, and who wants to know how it went.
 pub enum Order {
-    Command { command: Command, ticket: Option<Ticket> },
+    /// `sockets` are those that a transport gets to itself: they go where the command goes, and close with it.
+    Command {
+        command: Command,
+        sockets: Vec<UdpSocket>,
+        ticket: Option<Ticket>,
+    },
     Report(Arc<Gathering>),
 }
 
@@ -252,7 +270,7 @@ mod tests {
         mailbox.close();
         assert!(mailbox.take().closed && mailbox.take().closed);
         let ticket = Some(Ticket::new(5, Arc::clone(&output)));
-        mailbox.push(Order::Command { command: Command::Stats, ticket });
+        mailbox.push(Order::Command { command: Command::Stats, sockets: Vec::new(), ticket });
         let told = output.drain();
         assert!(matches!(told[0], Notification::Response { request: 5, result: Err(CommandError::InvalidState) }));
     }
@@ -262,10 +280,10 @@ mod tests {
         let output = Output::new().expect("a descriptor is free");
         let dtls = || {
             let event = Event::Dtls { transport: TransportId(1), data: vec![0; 1 << 20] };
-            Notification::Event { worker: 0, event }
+            Notification::Event { event, local: None }
         };
         output.push((0..6).map(|_| dtls()));
-        output.push([Notification::Event { worker: 0, event: Event::IceLost { transport: TransportId(1) } }]);
+        output.push([Notification::Event { event: Event::IceLost { transport: TransportId(1) }, local: None }]);
         assert_eq!(output.drain().len(), 5);
         output.push([dtls()]);
         assert_eq!(output.drain().len(), 1);

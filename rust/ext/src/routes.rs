@@ -6,7 +6,10 @@
 
 use std::collections::HashMap;
 
-use live777_media::command::{Command, CommandError, SubscriptionId, TrackId, TrackParameters, TransportId};
+use live777_media::command::{
+    Command, CommandError, IceParameters, SubscriptionId, TrackId, TrackParameters, TransportId,
+};
+use live777_media::event::SocketId;
 use live777_media::relay::RouteId;
 
 /// One command for one worker.
@@ -21,6 +24,7 @@ pub struct Step {
 #[derive(Debug)]
 struct Transport {
     worker: usize,
+    own_socket: bool,
     tracks: Vec<TrackId>,
     subscriptions: Vec<SubscriptionId>,
 }
@@ -79,11 +83,23 @@ impl Routes {
         self.transports.get(&transport).map(|found| found.worker)
     }
 
+    /// Name of the socket that a transport uses on its worker's address number `index`.
+    pub fn socket_of(&self, transport: TransportId, index: u8) -> Option<SocketId> {
+        let found = self.transports.get(&transport)?;
+        if found.own_socket { SocketId::own(transport, index) } else { Some(SocketId::shared(index)) }
+    }
+
     /// The steps of creating a transport on a worker.
     ///
     /// # Errors
     /// `InvalidArgument` for a worker that never was, `InvalidState` for one that has ended, `IdInUse`.
-    pub fn open(&mut self, worker: usize, transport: TransportId, command: Command) -> Result<Vec<Step>, CommandError> {
+    pub fn open(
+        &mut self,
+        worker: usize,
+        transport: TransportId,
+        ice: IceParameters,
+        own_socket: bool,
+    ) -> Result<Vec<Step>, CommandError> {
         match self.alive.get(worker) {
             None => return Err(CommandError::InvalidArgument),
             Some(false) => return Err(CommandError::InvalidState),
@@ -92,7 +108,12 @@ impl Routes {
         if self.transports.contains_key(&transport) {
             return Err(CommandError::IdInUse);
         }
-        self.transports.insert(transport, Transport { worker, tracks: Vec::new(), subscriptions: Vec::new() });
+        if own_socket && SocketId::own(transport, 0).is_none() {
+            return Err(CommandError::InvalidArgument);
+        }
+        let home = Transport { worker, own_socket, tracks: Vec::new(), subscriptions: Vec::new() };
+        self.transports.insert(transport, home);
+        let command = Command::OpenTransport { transport, ice, own_socket };
         Ok(vec![Step { worker, command, asked: true }])
     }
 
@@ -105,6 +126,7 @@ impl Routes {
         let asked = |worker, command| vec![Step { worker, command, asked: true }];
         match command {
             Command::AddRemoteCandidate { transport, .. }
+            | Command::DiscoverReflexive { transport, .. }
             | Command::RestartIce { transport, .. }
             | Command::SendDtls { transport, .. }
             | Command::InstallKeys { transport, .. } => Ok(asked(self.worker_of(transport).ok_or(unknown)?, command)),
@@ -252,7 +274,7 @@ impl Routes {
 
 #[cfg(test)]
 mod tests {
-    use live777_media::command::{IceParameters, IceRole, Kind, SubscriptionParameters};
+    use live777_media::command::{IceRole, Kind, SubscriptionParameters};
 
     use super::*;
 
@@ -267,7 +289,7 @@ mod tests {
             remote_ufrag: None,
             remote_pwd: None,
         };
-        routes.open(worker, transport, Command::OpenTransport { transport, ice })
+        routes.open(worker, transport, ice, false)
     }
 
     fn add_track(transport: TransportId, track: TrackId) -> Command {
@@ -288,6 +310,7 @@ mod tests {
             mid: None,
             ssrc: 1,
             rtx_ssrc: None,
+            rid: None,
             cname: String::from("cname"),
             codecs: Vec::new(),
             extensions: Vec::new(),

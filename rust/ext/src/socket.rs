@@ -91,6 +91,18 @@ impl UdpSocket {
         Ok(Self { socket, local, offload, congested: false })
     }
 
+    /// One more socket on the address of each of these, on a port that the system chooses.
+    ///
+    /// # Errors
+    /// See [`UdpSocket::bind`]; none is bound then.
+    pub fn bind_beside(addresses: &[SocketAddr]) -> io::Result<Vec<Self>> {
+        let any_port = |&(mut address): &SocketAddr| {
+            address.set_port(0);
+            Self::bind(address)
+        };
+        addresses.iter().map(any_port).collect()
+    }
+
     pub fn local(&self) -> SocketAddr {
         self.local
     }

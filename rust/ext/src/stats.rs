@@ -21,6 +21,7 @@ record! {
         srtp_rejected: u64,
         datagrams_ignored: u64,
         rtt_ms: Option<f64>,
+        silent_ms: Option<f64>,
     }
 }
 
@@ -42,6 +43,8 @@ record! {
         jitter_ms: f64,
         width: u16,
         height: u16,
+        bitrate: u64,
+        active: bool,
     }
 }
 
@@ -105,6 +108,7 @@ impl TransportStats {
             srtp_rejected: row.srtp_rejected,
             datagrams_ignored: row.datagrams_ignored,
             rtt_ms: row.rtt_ms,
+            silent_ms: row.silent_ms,
         }
     }
 }
@@ -127,6 +131,8 @@ impl From<media::TrackStats> for TrackStats {
             jitter_ms: row.jitter_ms,
             width: row.width,
             height: row.height,
+            bitrate: row.bitrate,
+            active: row.active,
         }
     }
 }

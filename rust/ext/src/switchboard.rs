@@ -8,6 +8,7 @@ use live777_media::command::{Command, CommandError};
 use crate::queue::{Mailbox, Notification, Order, Output, Ticket, lock};
 use crate::routes::{Routes, Step};
 use crate::snapshot::Gathering;
+use crate::socket::UdpSocket;
 
 pub struct Switchboard {
     pub output: Arc<Output>,
@@ -29,10 +30,20 @@ impl Switchboard {
 
     /// Queues what `plan` makes of a command. What the routes refuse is answered here and reaches no worker.
     pub fn submit(&self, request: Option<u64>, plan: impl FnOnce(&mut Routes) -> Result<Vec<Step>, CommandError>) {
+        self.submit_with(request, Vec::new(), plan);
+    }
+
+    /// As `submit`; the sockets go where the command goes, and are closed where it does not arrive.
+    pub fn submit_with(
+        &self,
+        request: Option<u64>,
+        sockets: Vec<UdpSocket>,
+        plan: impl FnOnce(&mut Routes) -> Result<Vec<Step>, CommandError>,
+    ) {
         let ticket = request.map(|request| Ticket::new(request, Arc::clone(&self.output)));
         let mut routes = lock(&self.routes);
         match plan(&mut routes) {
-            Ok(steps) => self.deliver(steps, ticket),
+            Ok(steps) => self.deliver(steps, sockets, ticket),
             Err(error) => {
                 if let Some(ticket) = ticket {
                     ticket.answer(Err(error));
@@ -59,16 +70,18 @@ impl Switchboard {
         self.mailboxes[worker].close();
         let mut routes = lock(&self.routes);
         let steps = routes.bury(worker);
-        self.deliver(steps, None);
+        self.deliver(steps, Vec::new(), None);
         drop(routes);
         drop(self.mailboxes[worker].take());
         self.output.push([Notification::Closed { worker, reason }]);
     }
 
-    fn deliver(&self, steps: Vec<Step>, mut ticket: Option<Ticket>) {
+    fn deliver(&self, steps: Vec<Step>, sockets: Vec<UdpSocket>, ticket: Option<Ticket>) {
+        let (mut sockets, mut ticket) = (Some(sockets), ticket);
         for Step { worker, command, asked } in steps {
             let ticket = if asked { ticket.take() } else { None };
-            self.mailboxes[worker].push(Order::Command { command, ticket });
+            let sockets = if asked { sockets.take() } else { None }.unwrap_or_default();
+            self.mailboxes[worker].push(Order::Command { command, sockets, ticket });
         }
     }
 }

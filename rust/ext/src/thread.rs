@@ -1,6 +1,7 @@
 //! One media thread: waits for its sockets and its mailbox, feeds the worker, sends what the worker gives.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,13 +9,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use live777_media::command::Command;
-use live777_media::event::Path;
+use live777_media::command::{Command, CommandError, TransportId};
+use live777_media::event::{Path, SocketId};
 use live777_media::relay::RelayMessage;
 use live777_media::worker::{Reply, Transmit, Worker};
 
-use crate::os::{Poller, block_signals, thread_cpu_time};
-use crate::queue::{Notification, Order, Value};
+use crate::os::{Poller, ReadySet, block_signals, thread_cpu_time};
+use crate::queue::{Notification, Order, Ticket, Value};
 use crate::routes::inverse;
 use crate::snapshot::{Gathering, Snapshot};
 use crate::socket::{RECEIVE_BUFFER, Sent, UdpSocket};
@@ -26,17 +27,18 @@ const BURST_LIMIT: usize = 256;
 /// Starts the thread of a worker. It ends when its mailbox is closed, or by a fault, which Python is told.
 ///
 /// # Errors
-/// What the system says when no thread can be made.
+/// What the system says when no thread can be made, or no descriptor is left.
 pub fn spawn(
     index: usize,
-    sockets: Vec<UdpSocket>,
+    shared: Vec<UdpSocket>,
     worker: Worker,
     board: Arc<Switchboard>,
 ) -> io::Result<JoinHandle<()>> {
+    let outlet = Outlet { shared, own: HashMap::new(), readable: ReadySet::new()?, sent: Sent::default() };
     std::thread::Builder::new().name(format!("media-{index}")).spawn(move || {
         block_signals();
         let outlives = Arc::clone(&board);
-        guard(index, &outlives, || MediaThread::new(index, sockets, worker, board).run());
+        guard(index, &outlives, || MediaThread::new(index, outlet, worker, board).run());
     })
 }
 
@@ -57,14 +59,47 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 
 /// The worker's way out: its sockets and what they have counted.
 struct Outlet {
-    sockets: Vec<UdpSocket>,
+    /// One on each of the worker's addresses.
+    shared: Vec<UdpSocket>,
+    /// Those that one transport has to itself, again one on each address.
+    own: HashMap<TransportId, Vec<UdpSocket>>,
+    /// The latter, to wait for.
+    readable: ReadySet,
     sent: Sent,
+}
+
+impl Outlet {
+    #[inline]
+    fn socket(&mut self, id: SocketId) -> Option<&mut UdpSocket> {
+        let sockets = match id.owner() {
+            None => &mut self.shared,
+            Some(transport) => self.own.get_mut(&transport)?,
+        };
+        sockets.get_mut(usize::from(id.index()))
+    }
+
+    /// Takes over the sockets of a transport.
+    fn open(&mut self, transport: TransportId, sockets: Vec<UdpSocket>) -> io::Result<()> {
+        for (index, socket) in (0..=u8::MAX).zip(&sockets) {
+            let id = SocketId::own(transport, index).ok_or(io::ErrorKind::InvalidInput)?;
+            self.readable.add(socket.as_raw_fd(), id.to_bits())?;
+        }
+        self.own.insert(transport, sockets);
+        Ok(())
+    }
+
+    fn close(&mut self, transport: TransportId) {
+        for socket in self.own.remove(&transport).unwrap_or_default() {
+            self.readable.remove(socket.as_raw_fd());
+        }
+    }
 }
 
 impl Transmit for Outlet {
     fn transmit(&mut self, path: Path, datagrams: &[u8], segment: usize) {
-        let Some(socket) = self.sockets.get_mut(usize::from(path.socket)) else { return };
-        self.sent += socket.send(path.remote, datagrams, segment);
+        let Some(socket) = self.socket(path.socket) else { return };
+        let sent = socket.send(path.remote, datagrams, segment);
+        self.sent += sent;
     }
 }
 
@@ -77,17 +112,20 @@ struct MediaThread {
     /// What this burst has for each other worker.
     relays: Vec<Vec<RelayMessage>>,
     relay_dropped: u64,
+    /// Transports whose own sockets close once their last datagrams have left, and who waits for that.
+    closing: Vec<(TransportId, Option<Ticket>)>,
 }
 
 impl MediaThread {
-    fn new(index: usize, sockets: Vec<UdpSocket>, worker: Worker, board: Arc<Switchboard>) -> Self {
+    fn new(index: usize, outlet: Outlet, worker: Worker, board: Arc<Switchboard>) -> Self {
         Self {
             index,
             worker,
-            outlet: Outlet { sockets, sent: Sent::default() },
+            outlet,
             buffer: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
             relays: board.mailboxes.iter().map(|_| Vec::new()).collect(),
             relay_dropped: 0,
+            closing: Vec::new(),
             board,
         }
     }
@@ -95,20 +133,27 @@ impl MediaThread {
     fn run(mut self) -> io::Result<()> {
         let board = Arc::clone(&self.board);
         let mailbox = &board.mailboxes[self.index];
-        let sockets = self.outlet.sockets.len();
-        let descriptors = self.outlet.sockets.iter().map(AsRawFd::as_raw_fd);
-        let mut poller = Poller::new(descriptors.chain([mailbox.as_raw_fd()]));
+        let sockets = self.outlet.shared.len();
+        let (mail, own) = (sockets, sockets + 1);
+        let descriptors = self.outlet.shared.iter().map(AsRawFd::as_raw_fd);
+        let mut poller = Poller::new(descriptors.chain([mailbox.as_raw_fd(), self.outlet.readable.as_raw_fd()]));
+        let mut ready = Vec::new();
         loop {
             let due = self.worker.poll_timeout();
             poller.wait(due.map(|due| due.saturating_duration_since(Instant::now())))?;
             let now = Instant::now();
             for socket in 0..sockets {
                 if poller.is_ready(socket) {
-                    self.receive(socket, now);
+                    let id = SocketId::shared(u8::try_from(socket).expect("Engine::new allows 256 addresses"));
+                    self.receive(id, now);
                 }
             }
+            if poller.is_ready(own) {
+                ready.extend(self.outlet.readable.ready().map(SocketId::from_bits));
+                ready.drain(..).for_each(|id| self.receive(id, now));
+            }
             let mut closed = false;
-            if poller.is_ready(sockets) {
+            if poller.is_ready(mail) {
                 let mail = mailbox.take();
                 closed = mail.closed;
                 for order in mail.orders {
@@ -124,6 +169,12 @@ impl MediaThread {
             }
             self.relay();
             self.notify();
+            for (transport, ticket) in self.closing.drain(..) {
+                self.outlet.close(transport);
+                if let Some(ticket) = ticket {
+                    ticket.answer(Ok(Value::Nothing));
+                }
+            }
             if closed {
                 return Ok(());
             }
@@ -131,14 +182,14 @@ impl MediaThread {
     }
 
     /// Takes what a socket has, up to one burst.
-    fn receive(&mut self, socket: usize, now: Instant) {
-        let index = u8::try_from(socket).expect("Engine::new allows 256 sockets");
+    fn receive(&mut self, id: SocketId, now: Instant) {
+        let Some(socket) = self.outlet.socket(id) else { return };
         let mut taken = 0;
         while taken < BURST_LIMIT {
             taken += 1;
-            match self.outlet.sockets[socket].receive(&mut self.buffer) {
+            match socket.receive(&mut self.buffer) {
                 Ok(Some(run)) if run.length > 0 => {
-                    let path = Path { socket: index, remote: run.remote };
+                    let path = Path { socket: id, remote: run.remote };
                     for datagram in self.buffer[..run.length].chunks_mut(run.segment) {
                         self.worker.handle_datagram(now, path, datagram);
                     }
@@ -155,17 +206,36 @@ impl MediaThread {
     fn execute(&mut self, order: Order, now: Instant) {
         match order {
             Order::Report(gathering) => self.report(&gathering, now),
-            Order::Command { command, ticket } => {
+            Order::Command { command, sockets, ticket } => {
                 let undo = inverse(&command);
-                let result = self.worker.command(now, command);
+                let closes = match command {
+                    Command::CloseTransport { transport } => Some(transport),
+                    _ => None,
+                };
+                let result = self.command(command, sockets, now);
                 if let (Err(_), Some(undo)) = (&result, undo) {
                     self.board.take_back(undo);
                 }
-                if let Some(ticket) = ticket {
-                    ticket.answer(result.map(|_| Value::Nothing));
+                match (closes.filter(|transport| self.outlet.own.contains_key(transport)), ticket) {
+                    (Some(transport), ticket) => self.closing.push((transport, ticket)),
+                    (None, Some(ticket)) => ticket.answer(result),
+                    (None, None) => {}
                 }
             }
         }
+    }
+
+    fn command(&mut self, command: Command, sockets: Vec<UdpSocket>, now: Instant) -> Result<Value, CommandError> {
+        let Command::OpenTransport { transport, .. } = command else {
+            return self.worker.command(now, command).map(|_| Value::Nothing);
+        };
+        self.worker.command(now, command)?;
+        let addresses = sockets.iter().map(UdpSocket::local).collect();
+        if !sockets.is_empty() && self.outlet.open(transport, sockets).is_err() {
+            self.worker.command(now, Command::CloseTransport { transport })?;
+            return Err(CommandError::NoSocket);
+        }
+        Ok(Value::Addresses(addresses))
     }
 
     fn report(&mut self, gathering: &Gathering, now: Instant) {
@@ -176,10 +246,10 @@ impl MediaThread {
         };
         gathering.add(Snapshot {
             worker: self.index,
-            sockets: self.outlet.sockets.iter().map(UdpSocket::local).collect(),
+            sockets: self.outlet.shared.iter().map(UdpSocket::local).collect(),
             thread_cpu: thread_cpu_time(),
             sent: self.outlet.sent,
-            gso: self.outlet.sockets.iter().all(UdpSocket::uses_gso),
+            gso: self.outlet.shared.iter().all(UdpSocket::uses_gso),
             relay_dropped: self.relay_dropped,
             stats,
             dump,
@@ -199,26 +269,25 @@ impl MediaThread {
 
     fn notify(&mut self) {
         let Some(first) = self.worker.poll_event() else { return };
-        let worker = self.index;
         let rest = std::iter::from_fn(|| self.worker.poll_event());
-        let events = std::iter::once(first).chain(rest).map(|event| Notification::Event { worker, event });
+        let events = std::iter::once(first).chain(rest).map(|event| {
+            let local = event.socket().and_then(|id| self.outlet.socket(id)).map(|socket| socket.local());
+            Notification::Event { event, local }
+        });
         self.board.output.push(events);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use live777_media::command::{CommandError, TransportId};
-
     use super::*;
-    use crate::queue::Ticket;
 
     #[test]
     fn a_panic_loses_one_worker_and_answers_what_waited_for_it() {
         let board = Switchboard::new(1).expect("descriptors are free");
         let ticket = Some(Ticket::new(7, Arc::clone(&board.output)));
         let command = Command::CloseTransport { transport: TransportId(1) };
-        board.mailboxes[0].push(Order::Command { command, ticket });
+        board.mailboxes[0].push(Order::Command { command, sockets: Vec::new(), ticket });
 
         guard(0, &board, || panic!("a broken invariant"));
 

@@ -162,7 +162,8 @@ impl Egress {
     #[inline]
     fn append(&mut self, subscription: &Subscription, burst: &PacketBuffer, item: Item) {
         let packet = &burst.packets()[item.packet];
-        let size = write::size(&subscription.template, packet, item.rtx_payload_type.is_some()) as u16;
+        let rtx = item.rtx_payload_type.is_some();
+        let size = write::size(subscription.template(rtx), packet, rtx) as u16;
         self.segments.push(plan::Segment { size, padding: 0, paddable: subscription.volatile });
         self.items.push(item);
     }
@@ -186,8 +187,7 @@ impl Egress {
                 let item = &self.items[index];
                 let subscription = &mut objects.subscriptions[item.subscription];
                 let packet = &flush.burst.packets()[item.packet];
-                let stamped = subscription.template.takes_transport_sequence();
-                if stamped {
+                if subscription.template.takes_transport_sequence() {
                     transport.egress.transport_sequence = transport.egress.transport_sequence.wrapping_add(1);
                 }
                 let (ssrc, payload_type, sequence) = match (item.rtx_payload_type, subscription.rtx_ssrc) {
@@ -210,8 +210,8 @@ impl Egress {
                 };
                 let padding = self.segments[index].padding;
                 let out = &mut self.arena[self.used..];
-                let (header_len, len) =
-                    write::write(&subscription.template, fields, item, packet, flush.burst, padding, out);
+                let template = subscription.template(item.rtx_payload_type.is_some());
+                let (header_len, len) = write::write(template, fields, item, packet, flush.burst, padding, out);
                 let (wire_len, pending) = outbound.seal_rtp_deferred(out, header_len, len, sequence);
                 if let Some(pending) = pending {
                     if self.batch.is_full() {

@@ -1,4 +1,5 @@
-//! The RTP header that a viewer gets: fixed fields, MID and stamps from a template, the rest copied element by element.
+//! The RTP header that a viewer gets: fixed fields, MID, RID and stamps from a template, the rest copied element by
+//! element.
 
 use crate::egress::burst::{COPIED, Element, Packet, PacketBuffer};
 use crate::rtp::{ExtensionKind, ExtensionMap};
@@ -9,10 +10,11 @@ const FIXED_LEN: usize = 12;
 const ONE_BYTE_PROFILE: u16 = 0xbede;
 /// RFC 8285 section 4.3.
 const TWO_BYTE_PROFILE: u16 = 0x1000;
-/// Longest MID that is taken (RFC 8843 leaves it open; browsers write one to three bytes).
-pub const MAX_MID_LEN: usize = 32;
-/// Longest constant part of an extension: MID, abs-send-time and transport-cc, each with two bytes of its own header.
-const MAX_CONSTANT_LEN: usize = 2 + MAX_MID_LEN + 2 + 3 + 2 + 2;
+/// Most bytes of MID, or of MID and RID together, that are taken (RFC 8843 and RFC 8852 leave it open; browsers write one to
+/// three each). Every viewer has room for it in what is read for each packet.
+pub const MAX_NAME_LEN: usize = 30;
+/// Longest constant part of an extension: names, abs-send-time and transport-cc, each with two bytes of its own header.
+const MAX_CONSTANT_LEN: usize = 2 + 2 + MAX_NAME_LEN + 2 + 3 + 2 + 2;
 
 /// What differs from packet to packet.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +47,18 @@ struct Constant {
     transport_cc_at: u8,
 }
 
-/// How to write the headers of one subscription.
+/// The names that every packet of a stream carries, where their extension was negotiated.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    /// Of the m-section (RFC 9143).
+    pub mid: Option<&'a str>,
+    /// Of the encoding (RFC 8852).
+    pub rid: Option<&'a str>,
+    /// As what the RID is written: the stream's own, or the one that it repairs.
+    pub rid_kind: ExtensionKind,
+}
+
+/// How to write the headers of one stream of a subscription.
 #[derive(Clone, Debug)]
 pub struct HeaderTemplate {
     one_byte: Option<Constant>,
@@ -56,18 +69,22 @@ pub struct HeaderTemplate {
 }
 
 impl HeaderTemplate {
-    /// `mid` longer than [`MAX_MID_LEN`] is left out. `stamps` allows abs-send-time and transport-cc, which make every
-    /// transmission of a packet unlike the last.
-    pub fn new(mid: Option<&str>, extensions: &ExtensionMap, stamps: bool) -> HeaderTemplate {
+    /// Names longer than [`MAX_NAME_LEN`] are left out, the RID first. `stamps` allows abs-send-time and transport-cc, which
+    /// make every transmission of a packet unlike the last.
+    pub fn new(names: Names<'_>, extensions: &ExtensionMap, stamps: bool) -> HeaderTemplate {
         let id = |kind| extensions.id(kind).unwrap_or(0);
-        let mid_id = id(ExtensionKind::Mid);
-        let mid = mid.filter(|mid| !mid.is_empty() && mid.len() <= MAX_MID_LEN && mid_id != 0).unwrap_or("").as_bytes();
+        let mut room = MAX_NAME_LEN;
+        let [mid, rid] = [(ExtensionKind::Mid, names.mid), (names.rid_kind, names.rid)].map(|(kind, name)| {
+            let name = name.filter(|name| name.len() <= room && id(kind) != 0).unwrap_or("").as_bytes();
+            room -= name.len();
+            (id(kind), name)
+        });
         let stamp = |kind| if stamps { id(kind) } else { 0 };
         let (abs_send_time, transport_cc) = (stamp(ExtensionKind::AbsSendTime), stamp(ExtensionKind::TransportCc));
         let ids = COPIED.map(id);
-        let all = [mid_id, abs_send_time, transport_cc].into_iter().chain(ids);
-        let short = all.max().unwrap_or(0) <= 14 && mid.len() <= 16;
-        let constant = |two_byte| Constant::new(two_byte, (mid_id, mid), abs_send_time, transport_cc);
+        let all = [mid.0, rid.0, abs_send_time, transport_cc].into_iter().chain(ids);
+        let short = all.max().unwrap_or(0) <= 14 && mid.1.len().max(rid.1.len()) <= 16;
+        let constant = |two_byte| Constant::new(two_byte, [mid, rid], abs_send_time, transport_cc);
         HeaderTemplate {
             one_byte: short.then(|| constant(false)),
             two_byte: constant(true),
@@ -154,10 +171,10 @@ impl HeaderTemplate {
 }
 
 impl Constant {
-    fn new(two_byte: bool, (mid_id, mid): (u8, &[u8]), abs_send_time: u8, transport_cc: u8) -> Constant {
+    fn new(two_byte: bool, names: [(u8, &[u8]); 2], abs_send_time: u8, transport_cc: u8) -> Constant {
         let mut constant = Constant { bytes: [0; MAX_CONSTANT_LEN], len: 0, abs_send_time_at: 0, transport_cc_at: 0 };
-        if !mid.is_empty() {
-            constant.push(two_byte, mid_id, mid);
+        for (id, name) in names.into_iter().filter(|(_, name)| !name.is_empty()) {
+            constant.push(two_byte, id, name);
         }
         if abs_send_time != 0 {
             constant.abs_send_time_at = constant.push(two_byte, abs_send_time, &[0; 3]);
@@ -229,6 +246,10 @@ mod tests {
         ExtensionMap::new(&pairs)
     }
 
+    fn named(mid: &str) -> Names<'_> {
+        Names { mid: Some(mid), rid: None, rid_kind: ExtensionKind::Rid }
+    }
+
     fn fields() -> HeaderFields {
         HeaderFields {
             payload_type: 111,
@@ -251,14 +272,14 @@ mod tests {
 
     #[test]
     fn nothing_negotiated_is_a_bare_header() {
-        let template = HeaderTemplate::new(Some("0"), &ExtensionMap::default(), true);
+        let template = HeaderTemplate::new(named("0"), &ExtensionMap::default(), true);
         let header = written(&template, &[(ExtensionKind::AudioLevel, &[5])]);
         assert_eq!(header, [0x80, 0x80 | 111, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     }
 
     #[test]
     fn one_byte_form_with_stamps_and_a_copied_element() {
-        let template = HeaderTemplate::new(Some("0"), &map(&[4, 2, 3, 1]), true);
+        let template = HeaderTemplate::new(named("0"), &map(&[4, 2, 3, 1]), true);
         assert!(template.takes_transport_sequence());
         let header = written(&template, &[(ExtensionKind::AudioLevel, &[5])]);
         assert_eq!(header[0], 0x90);
@@ -268,19 +289,35 @@ mod tests {
 
     #[test]
     fn without_stamps_repeated_packets_are_identical() {
-        let template = HeaderTemplate::new(Some("0"), &map(&[4, 2, 3]), false);
+        let template = HeaderTemplate::new(named("0"), &map(&[4, 2, 3]), false);
         assert!(!template.takes_transport_sequence());
         assert_eq!(written(&template, &[])[12..], [0xbe, 0xde, 0, 1, 0x40, b'0', 0, 0]);
     }
 
     #[test]
+    fn a_layer_is_named_by_its_rid_and_its_repair_by_the_other_element() {
+        let pairs = [(4, ExtensionKind::Mid), (5, ExtensionKind::Rid), (6, ExtensionKind::RepairedRid)];
+        let extensions = ExtensionMap::new(&pairs);
+        for (rid_kind, id) in [(ExtensionKind::Rid, 5), (ExtensionKind::RepairedRid, 6)] {
+            let names = Names { mid: Some("0"), rid: Some("hi"), rid_kind };
+            let header = written(&HeaderTemplate::new(names, &extensions, false), &[]);
+            assert_eq!(header[12..], [0xbe, 0xde, 0, 2, 0x40, b'0', id << 4 | 1, b'h', b'i', 0, 0, 0]);
+        }
+        let long = "x".repeat(MAX_NAME_LEN);
+        let names = Names { mid: Some("0"), rid: Some(&long), rid_kind: ExtensionKind::Rid };
+        assert_eq!(written(&HeaderTemplate::new(names, &extensions, false), &[])[12..16], [0xbe, 0xde, 0, 1]);
+        let names = Names { rid: Some(&long[1..]), ..names };
+        assert_eq!(written(&HeaderTemplate::new(names, &extensions, false), &[])[12..16], [0x10, 0, 0, 9]);
+    }
+
+    #[test]
     fn long_elements_and_high_ids_take_the_two_byte_form() {
-        let template = HeaderTemplate::new(Some("v"), &map(&[4, 0, 0, 0, 9]), true);
+        let template = HeaderTemplate::new(named("v"), &map(&[4, 0, 0, 0, 9]), true);
         let long = [7u8; 20];
         let header = written(&template, &[(ExtensionKind::DependencyDescriptor, &long)]);
         assert_eq!(header[12..21], [0x10, 0, 0, 7, 4, 1, b'v', 9, 20]);
         assert_eq!(written(&template, &[(ExtensionKind::DependencyDescriptor, &[1, 2, 3])])[12..14], [0xbe, 0xde]);
-        let high = HeaderTemplate::new(Some("v"), &map(&[15]), true);
+        let high = HeaderTemplate::new(named("v"), &map(&[15]), true);
         assert_eq!(written(&high, &[])[12..], [0x10, 0, 0, 1, 15, 1, b'v', 0]);
     }
 }

@@ -1,6 +1,7 @@
 //! The agent of one transport.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::checklist::{Checklist, Probe, reflexive_priority};
@@ -8,8 +9,9 @@ use super::consent::{CONSENT_TIMEOUT, Consent};
 use super::credentials::Credentials;
 use super::paths::{Paths, Touched};
 use super::random::Random;
+use super::reflexive::Discovery;
 use crate::command::{IceParameters, IceRole};
-use crate::event::Path;
+use crate::event::{Path, SocketId};
 use crate::stun::{Builder, Class, ErrorCode, IntegrityKey, Message, TransactionId};
 
 /// A selected path that was silent for this long gives way to any other over which the peer proves itself: a peer behind
@@ -36,6 +38,8 @@ pub struct Outcome {
     pub selected: Option<Path>,
     /// Consent has just expired.
     pub lost: bool,
+    /// A STUN server has told the address of one of our sockets.
+    pub reflexive: Option<(SocketId, SocketAddr)>,
 }
 
 /// ICE of one transport.
@@ -60,6 +64,7 @@ pub struct Agent {
     /// Full roles only.
     checklist: Checklist,
     consent: Option<Consent>,
+    discovery: Discovery,
     transmits: VecDeque<(Path, Vec<u8>)>,
     round_trip: Option<Duration>,
     lost: bool,
@@ -84,6 +89,7 @@ impl Agent {
             heard: None,
             checklist: Checklist::new(now),
             consent: None,
+            discovery: Discovery::default(),
             transmits: VecDeque::new(),
             round_trip: None,
             lost: false,
@@ -118,6 +124,14 @@ impl Agent {
         self.role != IceRole::Lite && !self.lost && self.checklist.add(path, priority)
     }
 
+    /// Asks a STUN server over `path` for the address of our socket out there; the answer is an [`Outcome::reflexive`].
+    /// False where nothing is asked: see [`super::MAX_QUERIES`].
+    pub fn discover_reflexive(&mut self, now: Instant, path: Path) -> bool {
+        let asks = !self.lost && self.discovery.ask(now, path, &mut self.random);
+        self.ask_servers(now);
+        asks
+    }
+
     /// The role now; a conflict can have changed it.
     pub fn role(&self) -> IceRole {
         self.role
@@ -128,9 +142,11 @@ impl Agent {
         [Some(&self.current), self.previous.as_ref()].into_iter().flatten().map(|generation| &*generation.local_ufrag)
     }
 
-    /// Whether a response is to one of our checks.
+    /// Whether a response is to one of our requests.
     pub fn expects(&self, transaction: TransactionId) -> bool {
-        self.checklist.expects(transaction) || self.consent.as_ref().is_some_and(|consent| consent.expects(transaction))
+        self.checklist.expects(transaction)
+            || self.consent.as_ref().is_some_and(|consent| consent.expects(transaction))
+            || self.discovery.expects(transaction)
     }
 
     /// Reads one message that came over `path`. If `reply` is not empty afterwards, it is to be sent back over `path`;
@@ -226,6 +242,10 @@ impl Agent {
 
     fn handle_response(&mut self, now: Instant, path: Path, response: &Message<'_>) -> Outcome {
         let transaction = response.transaction();
+        if self.discovery.expects(transaction) {
+            let reflexive = self.discovery.answer(path, response).map(|address| (path.socket, address));
+            return Outcome { reflexive, ..Outcome::default() };
+        }
         if self.consent.as_ref().is_some_and(|consent| consent.expects(transaction)) {
             return self.handle_consent(now, path, response);
         }
@@ -306,6 +326,11 @@ impl Agent {
         if self.lost { None } else { self.selected.or_else(|| self.paths.first()) }
     }
 
+    /// When the peer last proved its presence. None before it first did.
+    pub fn heard(&self) -> Option<Instant> {
+        self.heard
+    }
+
     /// Whether consent has expired. Nothing but a restart ends that.
     pub fn is_lost(&self) -> bool {
         self.lost
@@ -326,8 +351,9 @@ impl Agent {
         if self.lost {
             return None;
         }
+        let questions = self.discovery.next_deadline();
         if self.role == IceRole::Lite {
-            return self.heard.map(|heard| heard + CONSENT_TIMEOUT);
+            return self.heard.map(|heard| heard + CONSENT_TIMEOUT).into_iter().chain(questions).min();
         }
         let checks = self
             .checklist
@@ -337,7 +363,7 @@ impl Agent {
             Some(consent) => Some(consent.next_deadline()),
             None => self.heard.map(|heard| heard + CONSENT_TIMEOUT),
         };
-        [checks, consent].into_iter().flatten().min()
+        [checks, consent, questions].into_iter().flatten().min()
     }
 
     /// Does what is due. Calling it early or late is harmless.
@@ -352,10 +378,22 @@ impl Agent {
         if expires.is_some_and(|expires| now >= expires) {
             self.lost = true;
             self.transmits.clear();
+            self.discovery.clear();
             return Outcome { lost: true, ..Outcome::default() };
         }
         self.run_checks(now);
+        self.ask_servers(now);
         Outcome::default()
+    }
+
+    fn ask_servers(&mut self, now: Instant) {
+        while self.transmits.len() < MAX_TRANSMITS
+            && let Some((path, transaction)) = self.discovery.poll(now)
+        {
+            let mut datagram = Vec::with_capacity(32);
+            Builder::new(&mut datagram, Class::Request, transaction).finish_unsigned();
+            self.transmits.push_back((path, datagram));
+        }
     }
 
     fn run_checks(&mut self, now: Instant) {

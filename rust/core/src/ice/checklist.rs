@@ -13,7 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::random::Random;
-use crate::event::Path;
+use crate::event::{Path, SocketId};
 use crate::stun::TransactionId;
 
 /// Candidate pairs of one transport, learned ones included.
@@ -305,17 +305,17 @@ impl Pair {
 }
 
 /// Priority of one of our host candidates (RFC 8445 section 5.1.2.1); component 1.
-fn host_priority(socket: u8) -> u32 {
-    126 << 24 | (0xffff - u32::from(socket)) << 8 | 0xff
+fn host_priority(socket: SocketId) -> u32 {
+    126 << 24 | (0xffff - u32::from(socket.index())) << 8 | 0xff
 }
 
 /// Priority that a candidate learned from our check gets: peer-reflexive (RFC 8445 section 7.1.1).
-pub(super) fn reflexive_priority(socket: u8) -> u32 {
-    110 << 24 | (0xffff - u32::from(socket)) << 8 | 0xff
+pub(super) fn reflexive_priority(socket: SocketId) -> u32 {
+    110 << 24 | (0xffff - u32::from(socket.index())) << 8 | 0xff
 }
 
 /// No check is sent to many hosts at once, or to none.
-fn is_usable(address: SocketAddr) -> bool {
+pub(super) fn is_usable(address: SocketAddr) -> bool {
     let ip = address.ip().to_canonical();
     let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
     address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast

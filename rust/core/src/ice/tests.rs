@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::random::Random;
 use super::*;
 use crate::command::{IceParameters, IceRole};
-use crate::event::Path;
+use crate::event::{Path, SocketId};
 use crate::stun::{Builder, Class, ErrorCode, IntegrityKey, Message, TransactionId};
 
 const SERVER: &str = "198.51.100.1:7777";
@@ -19,7 +19,7 @@ fn address(text: &str) -> SocketAddr {
 }
 
 fn path(text: &str) -> Path {
-    Path { socket: 0, remote: address(text) }
+    Path { socket: SocketId::shared(0), remote: address(text) }
 }
 
 /// Parameters of the side named `ours`, which knows or does not know the other.
@@ -198,7 +198,7 @@ fn a_nomination_selects_and_the_newest_counts() {
 fn of_many_nominations_at_the_start_the_best_counts() {
     let (mut agent, now) = lite();
     let nominate = |agent: &mut Agent, after: u64, port: u16, priority: u32| {
-        let from = Path { socket: 0, remote: SocketAddr::new([192, 0, 2, 1].into(), port) };
+        let from = Path { socket: SocketId::shared(0), remote: SocketAddr::new([192, 0, 2, 1].into(), port) };
         Check { priority, ..Check::nominating() }.send(agent, now + Duration::from_millis(after), from);
         agent.selected().unwrap().remote.port()
     };
@@ -226,7 +226,7 @@ fn paths_are_bounded_and_the_selected_one_stays() {
     Check::nominating().send(&mut agent, now, path(CLIENT));
     let mut forgotten = Vec::new();
     for port in 1..=MAX_PATHS as u16 + 3 {
-        let from = Path { socket: 0, remote: SocketAddr::new([192, 0, 2, 1].into(), port) };
+        let from = Path { socket: SocketId::shared(0), remote: SocketAddr::new([192, 0, 2, 1].into(), port) };
         let (outcome, _) = Check::default().send(&mut agent, now + Duration::from_millis(port.into()), from);
         forgotten.extend(outcome.forgotten.map(|path| path.remote.port()));
     }
@@ -296,7 +296,7 @@ fn candidates_are_bounded_and_must_be_one_host() {
     ] {
         assert!(!agent.add_remote_candidate(path(unusable), 1), "{unusable}");
     }
-    let candidate = |port| Path { socket: 0, remote: SocketAddr::new([192, 0, 2, 1].into(), port) };
+    let candidate = |port| Path { socket: SocketId::shared(0), remote: SocketAddr::new([192, 0, 2, 1].into(), port) };
     for port in 1..=MAX_CANDIDATES as u16 {
         assert!(agent.add_remote_candidate(candidate(port), 1));
         assert!(!agent.add_remote_candidate(candidate(port), 1));
@@ -312,7 +312,7 @@ fn checks_are_paced_and_given_up() {
     let mut agent = Agent::new(&parameters(IceRole::Controlling, "c", Some("s")), 1, start);
     for port in 1..=10 {
         agent.add_remote_candidate(
-            Path { socket: 0, remote: SocketAddr::new([192, 0, 2, 1].into(), port) },
+            Path { socket: SocketId::shared(0), remote: SocketAddr::new([192, 0, 2, 1].into(), port) },
             port.into(),
         );
     }
@@ -404,10 +404,10 @@ impl Network {
 
     /// Tells one side the candidates of the other, some of which lead nowhere.
     fn signal(&mut self, side: usize, dead: u16) {
-        let other = Path { socket: 0, remote: self.addresses[1 - side] };
+        let other = Path { socket: SocketId::shared(0), remote: self.addresses[1 - side] };
         self.agents[side].add_remote_candidate(other, 1_000_000);
         for port in 1..=dead {
-            let nowhere = Path { socket: 0, remote: SocketAddr::new([192, 0, 2, 77].into(), port) };
+            let nowhere = Path { socket: SocketId::shared(0), remote: SocketAddr::new([192, 0, 2, 77].into(), port) };
             self.agents[side].add_remote_candidate(nowhere, 2_000_000 + u32::from(port));
         }
     }
@@ -447,7 +447,7 @@ impl Network {
                 let (_, side, from, to, bytes) = self.flying.pop_front().unwrap();
                 // Who has moved in the meantime is not reached.
                 if to == self.addresses[side] {
-                    let path = Path { socket: 0, remote: from };
+                    let path = Path { socket: SocketId::shared(0), remote: from };
                     let mut reply = Vec::new();
                     let message = Message::parse(&bytes).unwrap();
                     let outcome = self.agents[side].handle_stun(self.now, path, &message, &mut reply);
@@ -473,7 +473,9 @@ impl Network {
     }
 
     fn connected(&self) -> bool {
-        (0..2).all(|side| self.agents[side].selected() == Some(Path { socket: 0, remote: self.addresses[1 - side] }))
+        (0..2).all(|side| {
+            self.agents[side].selected() == Some(Path { socket: SocketId::shared(0), remote: self.addresses[1 - side] })
+        })
     }
 }
 
@@ -577,7 +579,7 @@ fn media_is_consent_for_a_controlled_agent_and_not_for_a_controlling_one() {
     network.signal(0, 0);
     network.run_for(10 * SECOND);
     network.loss = 256;
-    let paths = [1, 0].map(|other| Path { socket: 0, remote: network.addresses[other] });
+    let paths = [1, 0].map(|other| Path { socket: SocketId::shared(0), remote: network.addresses[other] });
     for _ in 0..60 {
         network.run_for(SECOND);
         for (side, path) in paths.into_iter().enumerate() {

@@ -5,8 +5,8 @@ pub mod retransmit;
 
 use crate::command::{CodecParameters, Kind, SubscriptionId, SubscriptionParameters};
 use crate::egress::burst::{Packet, Source};
-use crate::egress::header::HeaderTemplate;
-use crate::rtp::ExtensionMap;
+use crate::egress::header::{HeaderTemplate, MAX_NAME_LEN, Names};
+use crate::rtp::{ExtensionKind, ExtensionMap};
 use crate::track::Track;
 use continuity::{Continuity, Segment};
 use retransmit::Retransmissions;
@@ -87,6 +87,8 @@ pub struct Subscription {
     pub rtx_ssrc: Option<u32>,
     /// Header of each packet.
     pub template: HeaderTemplate,
+    /// Header of retransmissions by RFC 4588, where it differs.
+    repair_template: Option<Box<HeaderTemplate>>,
     /// Numbering.
     pub continuity: Continuity,
     /// Whether two transmissions of a packet may differ: padding and stamps are allowed.
@@ -95,6 +97,8 @@ pub struct Subscription {
     pub paused: bool,
     /// Encoding chosen by rid; `None` is the best.
     pub pinned: Option<Pinned>,
+    /// It carries a layer under its own name: the chosen one or nothing.
+    pub strict: bool,
     /// Encoding that control knows of.
     pub announced: Option<u8>,
     /// Answered NACKs.
@@ -109,13 +113,14 @@ pub struct Subscription {
     codecs: Vec<CodecParameters>,
     extensions: ExtensionMap,
     mid: Option<String>,
+    rid: Option<String>,
     /// Audio or video.
     pub kind: Kind,
     /// CNAME of its SDES.
     pub cname: String,
 }
 
-/// A choice of [`Subscription::pin`].
+/// A choice of layer.
 #[derive(Clone, Debug)]
 pub struct Pinned {
     /// What was asked for.
@@ -134,17 +139,21 @@ impl Subscription {
         first_rtx_sequence: u16,
     ) -> Subscription {
         let extensions = ExtensionMap::new(&parameters.extensions);
+        let (mid, rid) = (parameters.mid, parameters.rid);
+        let (template, repair_template) = templates(mid.as_deref(), rid.as_deref(), &extensions, false);
         Subscription {
             id,
             transport,
             track: None,
             ssrc: parameters.ssrc,
             rtx_ssrc: parameters.rtx_ssrc,
-            template: HeaderTemplate::new(parameters.mid.as_deref(), &extensions, false),
+            template,
+            repair_template,
             continuity: Continuity::new(first_sequence),
             volatile: false,
             paused: false,
             pinned: None,
+            strict: rid.is_some(),
             announced: None,
             retransmissions: Retransmissions::default(),
             rtx_sequence: u64::from(first_rtx_sequence),
@@ -153,9 +162,25 @@ impl Subscription {
             payload_types: [UNMAPPED; 128],
             codecs: parameters.codecs,
             extensions,
-            mid: parameters.mid,
+            mid,
+            rid,
             kind: parameters.kind,
             cname: parameters.cname,
+        }
+    }
+
+    /// Whether all names that packets are to carry fit into a header.
+    pub fn names_fit(parameters: &SubscriptionParameters) -> bool {
+        let len = |name: &Option<String>| name.as_ref().map_or(0, String::len);
+        parameters.rid.is_none() || len(&parameters.mid) + len(&parameters.rid) <= MAX_NAME_LEN
+    }
+
+    /// Headers of the stream itself, or of its retransmissions by RFC 4588.
+    #[inline]
+    pub fn template(&self, rtx: bool) -> &HeaderTemplate {
+        match &self.repair_template {
+            Some(repair) if rtx => repair,
+            _ => &self.template,
         }
     }
 
@@ -180,7 +205,8 @@ impl Subscription {
             pinned.encoding = track.encoding_of(&pinned.rid);
         }
         self.volatile = payload_types.iter().all(|&(_, to)| self.retransmits_as(to).is_some() || !self.answers(to));
-        self.template = HeaderTemplate::new(self.mid.as_deref(), &self.extensions, self.volatile);
+        (self.template, self.repair_template) =
+            templates(self.mid.as_deref(), self.rid.as_deref(), &self.extensions, self.volatile);
     }
 
     /// Unbinds the track. Numbers go on with the next one.
@@ -271,4 +297,15 @@ impl Subscription {
     pub fn source(&self) -> Option<Source> {
         self.continuity.source()
     }
+}
+
+/// Headers of the stream, and of its retransmissions where these are others. `volatile` allows stamps.
+fn templates(
+    mid: Option<&str>,
+    rid: Option<&str>,
+    extensions: &ExtensionMap,
+    volatile: bool,
+) -> (HeaderTemplate, Option<Box<HeaderTemplate>>) {
+    let template = |rid_kind| HeaderTemplate::new(Names { mid, rid, rid_kind }, extensions, volatile);
+    (template(ExtensionKind::Rid), rid.map(|_| Box::new(template(ExtensionKind::RepairedRid))))
 }

@@ -189,6 +189,7 @@ impl Encoding {
     /// Nothing before can be continued: viewers begin again at a key frame.
     pub fn begin_generation(&mut self, generation: u16) {
         self.generation = generation;
+        self.alive = false;
         self.clock = None;
         self.newest = None;
         self.key_frame_timestamp = None;

@@ -134,15 +134,24 @@ impl Track {
         !self.subscriptions.is_empty() || !self.routes.is_empty()
     }
 
-    /// The encoding to forward: the pinned one while it is alive, else the best.
+    /// The encoding to forward: the best, or the pinned one. While the pinned one is not sent, what flows goes on, and the
+    /// best takes its place when it ends too; but a strict subscription waits.
     #[inline]
     pub fn target(&self, subscription: &Subscription) -> Option<u8> {
-        match subscription.pinned.as_ref().and_then(|pinned| pinned.encoding) {
-            Some(pinned) if self.encodings.get(usize::from(pinned)).is_some_and(|encoding| encoding.alive) => {
-                Some(pinned)
-            }
-            _ => self.best,
+        if subscription.pinned.is_none() && !subscription.strict {
+            return self.best;
         }
+        let pinned = subscription.pinned.as_ref().and_then(|pinned| pinned.encoding);
+        if subscription.strict {
+            return pinned;
+        }
+        let Some(pinned) = pinned else { return self.best };
+        let flows = || subscription.source().map(|source| source.encoding).filter(|&flows| self.is_alive(flows));
+        if self.is_alive(pinned) { Some(pinned) } else { flows().or(self.best) }
+    }
+
+    fn is_alive(&self, encoding: u8) -> bool {
+        self.encodings.get(usize::from(encoding)).is_some_and(|encoding| encoding.alive)
     }
 
     /// Chooses the best of the living encodings: the largest picture, then the highest rate. A higher rate alone must be

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::command::{IceParameters, TransportId};
 use crate::egress::flush::Retransmission;
-use crate::event::Path;
+use crate::event::{Path, SocketId};
 use crate::ice::Agent;
 use crate::rtp::{ExtensionKind, ExtensionMap};
 use crate::srtp::{Inbound, Outbound};
@@ -71,6 +71,8 @@ pub struct Transport {
     pub agent: Agent,
     /// Its id.
     pub id: TransportId,
+    /// It has sockets to itself, and uses no other.
+    own_socket: bool,
     /// SSRCs of what the peer publishes.
     pub bindings: Bindings,
     /// Header extension ids of what the peer publishes.
@@ -95,7 +97,7 @@ pub struct Transport {
 
 impl Transport {
     /// A transport that waits for its first check. `seed` makes ICE's transaction ids.
-    pub fn new(id: TransportId, ice: &IceParameters, seed: u64, now: Instant) -> Transport {
+    pub fn new(id: TransportId, ice: &IceParameters, own_socket: bool, seed: u64, now: Instant) -> Transport {
         Transport {
             path: None,
             outbound: None,
@@ -105,6 +107,7 @@ impl Transport {
             inbound: None,
             agent: Agent::new(ice, seed, now),
             id,
+            own_socket,
             bindings: Bindings::default(),
             extensions: ExtensionMap::default(),
             tracks: Vec::new(),
@@ -117,6 +120,11 @@ impl Transport {
             extension_pairs: Vec::new(),
             held: VecDeque::new(),
         }
+    }
+
+    /// Whether its peer was told to send to this socket.
+    pub fn listens_on(&self, socket: SocketId) -> bool {
+        socket.owner() == self.own_socket.then_some(self.id)
     }
 
     /// Keeps a datagram until the keys come.

@@ -6,6 +6,7 @@ use crate::command::{
     Command, CommandError, IceParameters, IceRole, SubscriptionId, SubscriptionParameters, TrackId, TrackParameters,
     TransportId,
 };
+use crate::event::{Path, SocketId};
 use crate::ice::Outcome;
 use crate::relay::RouteId;
 use crate::srtp::{Inbound, MasterKey, Outbound, Profile};
@@ -26,10 +27,15 @@ const MAX_ENCODINGS: usize = 16;
 impl Worker {
     pub(super) fn execute(&mut self, now: Instant, command: Command) -> Result<Reply, CommandError> {
         match command {
-            Command::OpenTransport { transport, ice } => self.open_transport(now, transport, &ice)?,
+            Command::OpenTransport { transport, ice, own_socket } => {
+                self.open_transport(now, transport, &ice, own_socket)?;
+            }
             Command::CloseTransport { transport } => self.close_transport(transport)?,
             Command::AddRemoteCandidate { transport, address, sockets, priority } => {
                 self.add_remote_candidate(now, transport, address, &sockets, priority)?;
+            }
+            Command::DiscoverReflexive { transport, server, sockets } => {
+                self.discover_reflexive(now, transport, server, &sockets)?;
             }
             Command::RestartIce { transport, ice } => self.restart_ice(now, transport, &ice)?,
             Command::SendDtls { transport, data } => self.send_dtls(transport, &data)?,
@@ -79,13 +85,19 @@ impl Worker {
             Command::Import { track, route, parameters } => {
                 self.add_track(track, Origin::Route(route), parameters)?;
             }
-            Command::Stats => return Ok(Reply::Stats(Box::new(self.stats()))),
+            Command::Stats => return Ok(Reply::Stats(Box::new(self.stats(now)))),
             Command::Dump => return Ok(Reply::Dump(self.dump(now))),
         }
         Ok(Reply::Done)
     }
 
-    fn open_transport(&mut self, now: Instant, id: TransportId, ice: &IceParameters) -> Result<(), CommandError> {
+    fn open_transport(
+        &mut self,
+        now: Instant,
+        id: TransportId,
+        ice: &IceParameters,
+        own_socket: bool,
+    ) -> Result<(), CommandError> {
         self.objects.transport_is_new(id)?;
         if ice.local_ufrag.is_empty() || ice.local_pwd.is_empty() || self.by_ufrag.contains_key(&*ice.local_ufrag) {
             return Err(CommandError::InvalidArgument);
@@ -93,7 +105,7 @@ impl Worker {
         if self.objects.transports.len() >= MAX_OBJECTS {
             return Err(CommandError::LimitReached);
         }
-        let transport = Transport::new(id, ice, self.random.next(), now);
+        let transport = Transport::new(id, ice, own_socket, self.random.next(), now);
         let slot = self.objects.insert_transport(transport);
         self.by_ufrag.insert(ice.local_ufrag.as_str().into(), slot);
         if ice.role != IceRole::Lite {
@@ -125,16 +137,34 @@ impl Worker {
         now: Instant,
         id: TransportId,
         address: std::net::SocketAddr,
-        sockets: &[u8],
+        sockets: &[SocketId],
         priority: u32,
     ) -> Result<(), CommandError> {
         let slot = self.objects.transport(id)?;
         let agent = &mut self.objects.transports[slot].agent;
         for &socket in sockets {
-            agent.add_remote_candidate(crate::event::Path { socket, remote: address }, priority);
+            agent.add_remote_candidate(Path { socket, remote: address }, priority);
         }
         let outcome = agent.handle_timeout(now);
         self.apply(now, slot, &outcome);
+        Ok(())
+    }
+
+    fn discover_reflexive(
+        &mut self,
+        now: Instant,
+        id: TransportId,
+        server: std::net::SocketAddr,
+        sockets: &[SocketId],
+    ) -> Result<(), CommandError> {
+        let slot = self.objects.transport(id)?;
+        for &socket in sockets {
+            self.objects.transports[slot].agent.discover_reflexive(now, Path { socket, remote: server });
+        }
+        if !self.askers.contains(&slot) {
+            self.askers.push(slot);
+        }
+        self.apply(now, slot, &Outcome::default());
         Ok(())
     }
 
@@ -222,6 +252,7 @@ impl Worker {
         let ssrcs = [Some(parameters.ssrc), parameters.rtx_ssrc];
         let used = &self.objects.transports[transport].used_ssrcs;
         if parameters.rtx_ssrc == Some(parameters.ssrc)
+            || !Subscription::names_fit(&parameters)
             || ssrcs.iter().flatten().any(|ssrc| used.contains(ssrc))
             || parameters.codecs.iter().any(|codec| codec.payload_type >= 128 || codec.clock_rate == 0)
         {

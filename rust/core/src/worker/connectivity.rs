@@ -22,7 +22,7 @@ impl Worker {
                     if !self.stun_reply.is_empty() {
                         self.outbox.push(path, &self.stun_reply);
                     }
-                    if !outcome.authenticated {
+                    if !outcome.authenticated && outcome.reflexive.is_none() {
                         self.objects.transports[slot].ignored.count(Reason::BadStun);
                     }
                     // Whoever proved itself last owns the path: a NAT hands ports on, and a forged sender does not get it
@@ -42,10 +42,13 @@ impl Worker {
         }
     }
 
-    /// Requests name the transport by its ufrag; answers belong to whoever asked.
+    /// Requests name the transport by its ufrag, and come to the socket that it offered; answers belong to whoever asked.
     fn owner_of(&self, path: Path, message: &Message<'_>) -> Option<usize> {
         match message.class() {
-            Class::Request => message.ufrags().and_then(|(local, _)| self.by_ufrag.get(local).copied()),
+            Class::Request => {
+                let slot = message.ufrags().and_then(|(local, _)| self.by_ufrag.get(local).copied());
+                slot.filter(|slot| self.objects.transports[*slot].listens_on(path.socket))
+            }
             Class::Indication => self.by_path.get(&path).copied(),
             Class::Success | Class::Error => {
                 let expects = |slot: &usize| self.objects.transports[*slot].agent.expects(message.transaction());
@@ -73,6 +76,9 @@ impl Worker {
         transport.path = transport.agent.send_path();
         if let Some(path) = outcome.selected {
             self.notices.event(Event::IceConnected { transport: transport.id, path });
+        }
+        if let Some((socket, address)) = outcome.reflexive {
+            self.notices.event(Event::ReflexiveAddress { transport: transport.id, socket, address });
         }
         if outcome.lost {
             self.notices.event(Event::IceLost { transport: transport.id });

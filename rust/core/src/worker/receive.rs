@@ -195,9 +195,6 @@ impl Worker {
             Arrival::Late { .. } | Arrival::Duplicate => false,
         };
         self.forward(now, binding.track, packet, whole, received.plaintext);
-        if arrival == Arrival::Jump {
-            self.want_key_frames_for_all(now, binding.track);
-        }
         Ok(arrival == Arrival::Gap || asks_now)
     }
 
@@ -207,6 +204,7 @@ impl Worker {
         let track = &mut self.objects.tracks[slot];
         let codec = track.codec(packet.payload_type).map_or(Codec::Other, |codec| codec.codec);
         let encoding = &mut track.encodings[usize::from(packet.source.encoding)];
+        let begins = !encoding.alive || encoding.generation != packet.source.generation;
         let changed = encoding.note(now, &mut packet, codec, whole, plaintext);
         encoding.history.insert(now, packet.sequence, packet, plaintext);
         let started = (track.silent || changed).then(|| track.started(packet.source.encoding));
@@ -222,7 +220,10 @@ impl Worker {
             if track.transport().is_some() {
                 self.notices.event(started);
             }
-            self.choose(now, slot);
+            if self.objects.tracks[slot].choose(now) || begins {
+                let coming = packet.key_frame.then_some(packet.source.encoding);
+                self.want_key_frames_for_all(now, slot, coming);
+            }
             self.schedule_track(now, slot);
         }
     }

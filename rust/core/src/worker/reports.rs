@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::command::Kind;
+use crate::egress::burst::Source;
 use crate::rtcp::{CompoundWriter, SenderInfo};
 use crate::srtp::MAX_RTCP_OVERHEAD;
 use crate::track::Origin;
@@ -106,21 +107,21 @@ impl Worker {
 
     /// Asks for what a subscription needs to begin or to change over.
     pub(super) fn want_key_frame_for(&mut self, now: Instant, key: usize) {
-        if let Some(track) = self.note_need(key) {
+        if let Some(track) = self.note_need(key, None) {
             self.send_key_frame_requests(now, track);
         }
     }
 
-    /// Asks for what the subscriptions of a track need.
-    pub(super) fn want_key_frames_for_all(&mut self, now: Instant, slot: usize) {
+    /// Asks for what the subscriptions of a track need, but for the encoding whose key frame is on its way.
+    pub(super) fn want_key_frames_for_all(&mut self, now: Instant, slot: usize, coming: Option<u8>) {
         for index in 0..self.objects.tracks[slot].subscriptions.len() {
-            self.note_need(self.objects.tracks[slot].subscriptions[index]);
+            self.note_need(self.objects.tracks[slot].subscriptions[index], coming);
         }
         self.send_key_frame_requests(now, slot);
     }
 
     /// Notes which encoding a subscription waits for, if it does. Returns the slot of its track.
-    fn note_need(&mut self, key: usize) -> Option<usize> {
+    fn note_need(&mut self, key: usize, coming: Option<u8>) -> Option<usize> {
         let subscription = &self.objects.subscriptions[key];
         let slot = subscription.track?;
         let ready = self.objects.transports[subscription.transport].outbound.is_some();
@@ -129,10 +130,12 @@ impl Worker {
             return None;
         }
         let target = track.target(subscription)?;
-        if subscription.source().is_some_and(|source| source.encoding == target) {
+        let encoding = &mut track.encodings[usize::from(target)];
+        let flowing = Source { encoding: target, generation: encoding.generation };
+        if subscription.source() == Some(flowing) || coming == Some(target) {
             return None;
         }
-        track.encodings[usize::from(target)].key_frame_requests.want();
+        encoding.key_frame_requests.want();
         Some(slot)
     }
 

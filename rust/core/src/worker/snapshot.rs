@@ -1,22 +1,23 @@
 //! `stats`: the counters of everything, copied.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::command::TransportId;
 use crate::stats::{Stats, SubscriptionStats, TrackStats, TransportStats, WorkerStats};
 use crate::subscription::Subscription;
-use crate::track::Track;
 use crate::track::encoding::Encoding;
+use crate::track::{SILENCE, Track};
 use crate::transport::Transport;
 use crate::worker::Worker;
 
 impl Worker {
-    pub(super) fn stats(&self) -> Stats {
+    pub(super) fn stats(&self, now: Instant) -> Stats {
         let objects = &self.objects;
         let mut tracks = Vec::new();
         for (_, track) in &objects.tracks {
             let Some(transport) = track.transport() else { continue };
             let transport = objects.transports[transport].id;
-            tracks.extend(track.encodings.iter().map(|encoding| encoding_stats(transport, track, encoding)));
+            tracks.extend(track.encodings.iter().map(|encoding| encoding_stats(now, transport, track, encoding)));
         }
         Stats {
             worker: WorkerStats {
@@ -26,7 +27,7 @@ impl Worker {
                 totals: objects.totals(),
                 ..self.counters
             },
-            transports: objects.transports.iter().map(|(_, transport)| transport_stats(transport)).collect(),
+            transports: objects.transports.iter().map(|(_, transport)| transport_stats(now, transport)).collect(),
             tracks,
             subscriptions: objects.subscriptions.iter().map(|(_, other)| self.subscription_stats(other)).collect(),
         }
@@ -54,8 +55,8 @@ impl Worker {
     }
 }
 
-fn transport_stats(transport: &Transport) -> TransportStats {
-    let millis = |rtt: Duration| rtt.as_secs_f64() * 1000.0;
+fn transport_stats(now: Instant, transport: &Transport) -> TransportStats {
+    let millis = |span: Duration| span.as_secs_f64() * 1000.0;
     TransportStats {
         transport: transport.id,
         connected: transport.agent.selected().is_some() && !transport.agent.is_lost(),
@@ -67,10 +68,12 @@ fn transport_stats(transport: &Transport) -> TransportStats {
         srtp_rejected: transport.counters.srtp_rejected,
         datagrams_ignored: transport.ignored.total(),
         rtt_ms: transport.rtt.or(transport.agent.rtt()).map(millis),
+        silent_ms: transport.agent.heard().map(|heard| millis(now.saturating_duration_since(heard))),
     }
 }
 
-fn encoding_stats(transport: crate::command::TransportId, track: &Track, encoding: &Encoding) -> TrackStats {
+fn encoding_stats(now: Instant, transport: TransportId, track: &Track, encoding: &Encoding) -> TrackStats {
+    let mut rate = encoding.rate;
     TrackStats {
         track: track.id,
         transport,
@@ -87,5 +90,7 @@ fn encoding_stats(transport: crate::command::TransportId, track: &Track, encodin
         jitter_ms: f64::from(encoding.reception.jitter()) * 1000.0 / f64::from(encoding.clock_rate.max(1)),
         width: encoding.size.0,
         height: encoding.size.1,
+        bitrate: rate.bytes_per_second(now) * 8,
+        active: encoding.heard_within(now, SILENCE),
     }
 }

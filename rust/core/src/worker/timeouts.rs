@@ -77,7 +77,7 @@ impl Worker {
     pub(super) fn choose(&mut self, now: Instant, slot: usize) {
         let track = &mut self.objects.tracks[slot];
         if track.choose(now) {
-            self.want_key_frames_for_all(now, slot);
+            self.want_key_frames_for_all(now, slot, None);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use live777_media::command::{Command, CommandError, IceParameters, IceRole, TransportId};
-use live777_media::event::Path;
+use live777_media::event::{Path, SocketId};
 use live777_media::srtp::{Inbound, MasterKey, Outbound, Profile};
 use live777_media::stun::{Builder, Class, IntegrityKey, TransactionId};
 use live777_media::worker::{Reply, Worker};
@@ -48,11 +48,11 @@ impl Session {
             remote_ufrag: Some("peer".to_owned()),
             remote_pwd: Some("password-of-the-peer-0000".to_owned()),
         };
-        worker.command(now, Command::OpenTransport { transport: id, ice }).expect("open");
+        worker.command(now, Command::OpenTransport { transport: id, ice, own_socket: false }).expect("open");
         let remote = SocketAddr::from(([10, (id.0 >> 16) as u8, (id.0 >> 8) as u8, id.0 as u8], 5000));
         Session {
             id,
-            path: Path { socket: 0, remote },
+            path: Path { socket: SocketId::shared(0), remote },
             profile,
             outbound: Outbound::new(profile, &key(profile, 1 + (id.0 as u8 & 0x3f))).unwrap(),
             inbound: Inbound::new(profile, &key(profile, 0x80 | (id.0 as u8 & 0x3f))).unwrap(),
