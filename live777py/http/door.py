@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from live777py.http import cascade, cors, info, layers, reload, session, snapshots, streams, whep, whip
+from live777py.http import (
+    cascade,
+    cors,
+    info,
+    layers,
+    reload,
+    session,
+    snapshots,
+    streams,
+    viewer_event_streams,
+    whep,
+    whip,
+)
 from live777py.http import web as pages
 from live777py.http.auth import Authenticator, SessionOwners
 from live777py.http.client import ClientResolver
@@ -24,6 +36,7 @@ from live777py.http.keys import (
 )
 from live777py.http.limits import MAX_BODY, RateLimiter
 from live777py.http.problems import problems
+from live777py.http.viewer_events import ViewerEvents
 from live777py.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -36,6 +49,7 @@ RESOURCES: Final = (
     whep.RESOURCE,
     session.RESOURCE,
     layers.RESOURCE,
+    *viewer_event_streams.RESOURCES,
     *streams.RESOURCES,
     snapshots.RESOURCE,
     *cascade.RESOURCES,
@@ -55,10 +69,11 @@ def build_door(config: Config, *, web_pages: Path = pages.BUILT_PAGES) -> web.Ap
     app[CLIENTS] = ClientResolver(config.http.trusted_proxies)
     app[PAGES] = web_pages
     feed = app[snapshots.FEED] = snapshots.SnapshotFeed(lambda: app[STREAMS])
+    viewer_events = app[viewer_event_streams.VIEWER_EVENTS] = ViewerEvents(lambda: app[STREAMS])
     for resource in RESOURCES:
         resource.register(app.router)
     pages.register(app.router)
-    app.on_shutdown.append(partial(_end_event_streams, feed))
+    app.on_shutdown.append(partial(_end_event_streams, feed, viewer_events))
     app.on_cleanup.append(lambda _app: authenticator.close())
     app.on_response_prepare.extend((_sign, cors.add_cors_headers))
     return app
@@ -72,8 +87,9 @@ async def reconfigure(app: web.Application, config: Config) -> None:
     await app[AUTHENTICATOR].reconfigure(config.auth)
 
 
-async def _end_event_streams(feed: snapshots.SnapshotFeed, _app: web.Application) -> None:
+async def _end_event_streams(feed: snapshots.SnapshotFeed, viewer_events: ViewerEvents, _app: web.Application) -> None:
     feed.close()
+    viewer_events.close()
 
 
 async def _sign(request: web.Request, response: web.StreamResponse) -> None:

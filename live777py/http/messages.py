@@ -13,7 +13,7 @@ from live777py.errors import BadRequest, Unprocessable, UnsupportedMediaType
 from live777py.http.limits import BODY_TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from live777py.config import IceServerConfig
     from live777py.streams.manager import Answer
@@ -62,12 +62,16 @@ def json_answer(value: object) -> web.Response:
     return web.Response(body=msgspec.json.encode(value), content_type=JSON, charset="utf-8")
 
 
-def session_created(stream: str, answer: Answer, ice_servers: Sequence[IceServerConfig]) -> web.Response:
+def path_to(*segments: str) -> str:
+    return "".join(f"/{quote(segment, safe='')}" for segment in segments)
+
+
+def session_created(stream: str, answer: Answer, links: Iterable[str]) -> web.Response:
     """201 (RFC 9725 section 4.2), with Content-Length: FFmpeg does not read a chunked answer."""
     response = web.Response(status=201, body=answer.sdp.encode(), content_type=SDP)
-    response.headers["Location"] = f"/session/{quote(stream, safe='')}/{quote(answer.session, safe='')}"
+    response.headers["Location"] = path_to("session", stream, answer.session)
     response.headers["Accept-Patch"] = SDP_FRAGMENT
-    for link in ice_links(ice_servers):
+    for link in links:
         response.headers.add("Link", link)
     return response
 

@@ -12,11 +12,11 @@ from live777py import log
 from live777py.errors import NotFound
 from live777py.http.auth import Access
 from live777py.http.keys import CLIENT, CONFIG, OWNERS, PRINCIPAL, STREAM, STREAMS
-from live777py.http.messages import SDP_FRAGMENT, json_answer, read_json, read_text, session_created
+from live777py.http.messages import SDP_FRAGMENT, ice_links, json_answer, read_json, read_text, session_created
 from live777py.http.resource import Content, Operation, Resource, json_content
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from live777py.streams.manager import Answer
     from live777py.streams.views import StreamView
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 
-def opened(request: web.Request, answer: Answer, *, publisher: bool) -> web.Response:
-    """The 201 of a session that was just made; its maker is remembered."""
+def opened(request: web.Request, answer: Answer, *, publisher: bool, links: Iterable[str] = ()) -> web.Response:
+    """The 201 of a session that was just made; its maker is remembered. `links` follow those of the ICE servers."""
     app, stream = request.app, request[STREAM]
     owners = app[OWNERS]
     if owners.full:
@@ -33,7 +33,7 @@ def opened(request: web.Request, answer: Answer, *, publisher: bool) -> web.Resp
     owners.record(answer.session, request[PRINCIPAL], publisher=publisher)
     logger = log.bind(_logger, stream=stream, session=answer.session)
     logger.info("%s from %s", "publishes" if publisher else "plays", request[CLIENT])
-    return session_created(stream, answer, app[CONFIG].current.ice_servers)
+    return session_created(stream, answer, (*ice_links(app[CONFIG].current.ice_servers), *links))
 
 
 async def look(request: web.Request) -> web.Response:

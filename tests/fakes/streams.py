@@ -54,6 +54,7 @@ class FakeStreams:
         self.clients: list[Client] = []
         self.fragments: list[tuple[str, str, str]] = []
         self.failure: Exception | None = None
+        self.answer = "v=0\r\na=sendonly\r\n"
         self.muted: list[tuple[str, str, bool]] = []
         self.encodings: list[LayerView] = []
         self.selected: dict[str, str | None] = {}
@@ -76,7 +77,7 @@ class FakeStreams:
         self._accept(offer, client)
         session = str(uuid.uuid4())
         self._get_or_create(stream).viewers[session] = "connected"
-        return Answer(session=session, sdp="v=0\r\na=sendonly\r\n")
+        return Answer(session=session, sdp=self.answer)
 
     async def trickle(self, stream: str, session: str, fragment: str) -> None:
         self._session(stream, session)
@@ -147,6 +148,11 @@ class FakeStreams:
     def end(self, stream: str, session: str) -> None:
         """The viewer vanished."""
         self._streams[stream].viewers[session] = "closed"
+
+    def lose_publisher(self, stream: str, session: str) -> None:
+        """It vanished, and the viewers stay."""
+        assert self._streams[stream].publisher == session
+        self._streams[stream].publisher = None
 
     def _accept(self, offer: str, client: Client) -> None:
         if self.failure is not None:

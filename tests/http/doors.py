@@ -32,6 +32,8 @@ FRAGMENT = {"Content-Type": "application/trickle-ice-sdpfrag"}
 OFFER = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\n"
 SECRET = "secret"
 STATIC_TOKEN = "static-token"
+READ_ONLY = 4
+"""The mode of a viewer's token."""
 AUTH = f'[auth]\nsecret = "{SECRET}"\ntokens = ["{STATIC_TOKEN}", "second"]\n'
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,47 +11,19 @@ from live777py.http import event_stream
 from live777py.http.event_stream import Mailbox
 from tests.fakes.streams import FakeStreams
 from tests.http.doors import AUTH, STATIC_TOKEN, bearer
+from tests.http.events import Listener
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from aiohttp import ClientResponse
+    from tests.http.doors import OpenDoor
 
-    from tests.http.doors import Door, OpenDoor
-
-WITHIN = 10.0
-
-
-class Listener:
-    """One connection, read line by line."""
-
-    def __init__(self, response: ClientResponse) -> None:
-        self.response = response
-
-    @classmethod
-    async def open(cls, door: Door, query: str = "", **headers: str) -> Listener:
-        response = await door.client.get(f"/api/sse/streams{query}", headers=headers)
-        assert response.status == 200
-        return cls(response)
-
-    async def line(self) -> str:
-        return (await asyncio.wait_for(self.response.content.readline(), WITHIN)).decode()
-
-    async def snapshot(self) -> list[dict[str, Any]]:
-        line = await self.line()
-        assert line.startswith("data: ")
-        assert await self.line() == "\n"
-        snapshot: list[dict[str, Any]] = json.loads(line.removeprefix("data: "))
-        return snapshot
-
-    async def names(self) -> list[str]:
-        return [stream["id"] for stream in await self.snapshot()]
+PATH = "/api/sse/streams"
 
 
 async def test_a_snapshot_at_once_and_after_each_change(open_door: OpenDoor) -> None:
     door = await open_door(streams=FakeStreams(["b", "a"]))
-    listener = await Listener.open(door)
+    listener = await Listener.open(door, PATH)
     headers = listener.response.headers
-    assert headers["Content-Type"] == "text/event-stream"
     assert headers["Cache-Control"] == "no-store"
     first = await listener.snapshot()
     assert first == sorted(await (await door.ask("GET", "/api/streams/")).json(), key=lambda view: str(view["id"]))
@@ -63,7 +34,7 @@ async def test_a_snapshot_at_once_and_after_each_change(open_door: OpenDoor) -> 
 
 async def test_equal_snapshots_are_sent_once(open_door: OpenDoor) -> None:
     door = await open_door(streams=FakeStreams(["a"]))
-    listener = await Listener.open(door)
+    listener = await Listener.open(door, PATH)
     await listener.snapshot()
     read = door.streams.listed
     door.streams.changed()
@@ -79,7 +50,7 @@ async def test_equal_snapshots_are_sent_once(open_door: OpenDoor) -> None:
 
 async def test_a_tick_without_a_change_reads_nothing(open_door: OpenDoor) -> None:
     door = await open_door(streams=FakeStreams(["a"]))
-    listener = await Listener.open(door)
+    listener = await Listener.open(door, PATH)
     await listener.snapshot()
     door.streams.changed()
     door.streams.create("b")
@@ -88,14 +59,14 @@ async def test_a_tick_without_a_change_reads_nothing(open_door: OpenDoor) -> Non
     door.streams.version -= 1
     door.streams.changed()
     door.streams.create("c")
-    other = await Listener.open(door, "?streams=c")
+    other = await Listener.open(door, f"{PATH}?streams=c")
     assert await other.names() == ["c"]
     assert door.streams.listed == read + 1
 
 
 async def test_a_filter(open_door: OpenDoor) -> None:
     door = await open_door(streams=FakeStreams(["a", "b", "c"]))
-    listener = await Listener.open(door, "?streams=c&streams=a&streams=d")
+    listener = await Listener.open(door, f"{PATH}?streams=c&streams=a&streams=d")
     assert await listener.names() == ["a", "c"]
     door.streams.create("e")
     door.streams.changed()
@@ -106,7 +77,7 @@ async def test_a_filter(open_door: OpenDoor) -> None:
 
 async def test_listeners_share_one_encoding_and_a_burst_is_one_snapshot(open_door: OpenDoor) -> None:
     door = await open_door(streams=FakeStreams(["a"]))
-    listeners = [await Listener.open(door) for _ in range(10)]
+    listeners = [await Listener.open(door, PATH) for _ in range(10)]
     assert door.streams.listed == 1
     for number in range(500):
         door.streams.create(f"stream-{number}")
@@ -127,13 +98,13 @@ async def test_head_and_both_slashes(open_door: OpenDoor) -> None:
 async def test_listening_needs_what_listing_needs(open_door: OpenDoor) -> None:
     door = await open_door(AUTH)
     assert (await door.ask("GET", "/api/sse/streams")).status == 401
-    assert await (await Listener.open(door, **bearer(STATIC_TOKEN))).snapshot() == []
+    assert await (await Listener.open(door, PATH, **bearer(STATIC_TOKEN))).snapshot() == []
 
 
 async def test_a_comment_keeps_the_connection(open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_stream, "KEEP_ALIVE", 0.01)
     door = await open_door()
-    listener = await Listener.open(door)
+    listener = await Listener.open(door, PATH)
     await listener.snapshot()
     assert await listener.line() == ":\n"
 
@@ -153,7 +124,7 @@ async def test_a_listener_that_takes_nothing_is_dropped(open_door: OpenDoor, mon
 
 async def test_nothing_is_followed_without_listeners(open_door: OpenDoor) -> None:
     door = await open_door()
-    listener = await Listener.open(door)
+    listener = await Listener.open(door, PATH)
     await listener.snapshot()
     listener.response.close()
 
@@ -168,7 +139,7 @@ async def test_nothing_is_followed_without_listeners(open_door: OpenDoor) -> Non
 @pytest.mark.parametrize("ending", ["shutdown", "bus"])
 async def test_the_end(open_door: OpenDoor, ending: str) -> None:
     door = await open_door()
-    listener = await Listener.open(door)
+    listener = await Listener.open(door, PATH)
     await listener.snapshot()
     if ending == "bus":
         door.streams.bus.close()

@@ -1,0 +1,95 @@
+"""/session/{stream}/{session}/events: the server-sent events extension of WHEP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from live777py.errors import BadRequest
+from live777py.http.auth import Access
+from live777py.http.event_stream import EVENT_STREAM, send_events
+from live777py.http.keys import STREAM
+from live777py.http.messages import path_to, read_json
+from live777py.http.resource import Content, Operation, Resource, json_content
+from live777py.http.viewer_events import EVENTS, ViewerEvents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VIEWER_EVENTS: Final = web.AppKey("viewer_events", ViewerEvents)
+
+
+def links(stream: str, session: str, answer: str) -> Iterator[str]:
+    """The Link values of a simulcast publisher's viewer; a server with layers must have events too."""
+    path = path_to("session", stream, session)
+    yield f'<{path}/layer>; rel="urn:ietf:params:whep:ext:core:layer"'
+    sections = [line for line in answer.splitlines() if line.startswith("m=")]
+    video = next((index for index, line in enumerate(sections) if line.startswith("m=video ")), 0)
+    yield (
+        f'<{path}/events?video={video}>; rel="urn:ietf:params:whep:ext:core:server-sent-events"; '
+        f'events="{",".join(EVENTS)}"'
+    )
+
+
+async def open_stream(request: web.Request) -> web.Response:
+    """Without a body, of every type."""
+    wanted: list[str] = await read_json(request, list[str]) if request.can_read_body else list(EVENTS)
+    if unknown := set(wanted) - set(EVENTS):
+        raise BadRequest(f"unknown types of events: {', '.join(sorted(unknown))}; there are {', '.join(EVENTS)}")
+    video = request.query.get("video", "0")
+    if not (video.isascii() and video.isdigit() and len(video) < 4):
+        raise BadRequest("video must be the index of an m-section")
+    stream, session = request[STREAM], request.match_info["session"]
+    key = request.app[VIEWER_EVENTS].open(stream, session, frozenset(wanted), int(video))
+    return web.Response(status=201, headers={"Location": path_to("session", stream, session, "events", key)})
+
+
+async def read_stream(request: web.Request) -> web.StreamResponse:
+    """EventSource sends no Authorization: who knows the address may read."""
+    mailbox = request.app[VIEWER_EVENTS].listen(
+        request[STREAM], request.match_info["session"], request.match_info["events"]
+    )
+    return await send_events(request, mailbox)
+
+
+async def remove_stream(request: web.Request) -> web.Response:
+    request.app[VIEWER_EVENTS].remove(request[STREAM], request.match_info["session"], request.match_info["events"])
+    return web.Response(status=204)
+
+
+RESOURCES = (
+    Resource(
+        path="/session/{stream}/{session}/events",
+        operations={
+            "POST": Operation(
+                summary="Make an event stream of some types: active, inactive, layers, viewercount",
+                handler=open_stream,
+                access=Access.SESSION,
+                request=json_content(list[str]),
+                answers={201: None},
+                problems=(404,),
+                query={"video": "Index of the viewer's video section, the key in `layers` events"},
+            )
+        },
+    ),
+    Resource(
+        path="/session/{stream}/{session}/events/{events}",
+        operations={
+            "GET": Operation(
+                summary="Follow the events; the address is the credential",
+                handler=read_stream,
+                access=Access.PUBLIC,
+                answers={200: Content(media_type=EVENT_STREAM)},
+                problems=(404,),
+            ),
+            "DELETE": Operation(
+                summary="End the event stream",
+                handler=remove_stream,
+                access=Access.PUBLIC,
+                answers={204: None},
+                problems=(404,),
+            ),
+        },
+    ),
+)
