@@ -8,20 +8,25 @@ import logging
 import os
 import signal
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from live777py import __version__
+from live777py.cascade.service import CascadeService
+from live777py.cascade.settings import CascadeSettings, StreamCascade
 from live777py.config import warnings
-from live777py.errors import StartError
+from live777py.errors import BadRequest, ConfigError, StartError
 from live777py.hooks.commands import HookRunner
 from live777py.http.access_log import LOGGER as ACCESS_LOGGER
 from live777py.http.access_log import SERVER_LOGGER, AccessLogger
 from live777py.http.door import build_door
-from live777py.http.keys import CONFIG, ENGINE_STATS, METRICS, PAGES, STREAMS
+from live777py.http.keys import CASCADE, CONFIG, ENGINE_STATS, METRICS, PAGES, STREAMS
 from live777py.media.addresses import worker_sockets
 from live777py.media.engine import MediaEngine
+from live777py.outbound import AddressPolicy, Endpoint, Outbound
+from live777py.rtc.client import ClientPeer
 from live777py.rtc.memory import keep_little_free
 from live777py.streams.manager import StreamManager
 from live777py.streams.settings import ProvisionedStream, StreamSettings, UdpChannel
@@ -111,18 +116,23 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
     config = app[CONFIG].current
     engine = MediaEngine(worker_sockets(config.webrtc.ice_udp_addrs, config.webrtc.workers))
     try:
-        manager = StreamManager(engine, _settings(config))
+        outbound = Outbound(AddressPolicy(allow_private=config.cascade.allow_private))
+        manager = StreamManager(engine, _settings(config), make_client_peer=partial(ClientPeer, outbound=outbound))
+        cascade = CascadeService(manager, cascade_settings(config))
         app[STREAMS] = manager
+        app[CASCADE] = cascade
         app[ENGINE_STATS] = engine.stats
         hooks = HookRunner(manager.bus, config)
         hooks.start()
         await manager.start()
+        await cascade.start()
         yield
         try:
             async with asyncio.timeout(STREAMS_GRACE):
-                await asyncio.gather(manager.stop(), hooks.stop())
+                await asyncio.gather(cascade.stop(), manager.stop(), hooks.stop())
         except TimeoutError:
             _logger.error("sessions did not end within %.0f s", STREAMS_GRACE)  # noqa: TRY400 (nothing to trace)
+        await outbound.close()
     finally:
         engine.close()
 
@@ -149,10 +159,31 @@ def _provisioned(config: StreamConfig) -> ProvisionedStream:
         on_demand=config.on_demand,
         on_demand_close_after_ms=config.on_demand_close_after_ms,
         on_demand_start_timeout_ms=config.on_demand_start_timeout_ms,
-        has_source=any(source.url is not None for source in config.sources),
+        has_source=any(source.pulled for source in config.sources),
         channel=None if channel is None else UdpChannel(listen=channel.listen, target=channel.target),
     )
 
 
 def _strategy(config: StrategyConfig) -> Strategy:
     return Strategy(**dataclasses.asdict(config))
+
+
+def cascade_settings(config: Config) -> CascadeSettings:
+    """Raises ConfigError."""
+    return CascadeSettings(
+        streams={
+            name: StreamCascade(
+                sources=tuple(_endpoint(name, source.url) for source in stream.sources if source.pulled and source.url),
+                on_demand=stream.on_demand,
+                targets=tuple(_endpoint(name, target.url) for target in stream.targets),
+            )
+            for name, stream in config.stream.items()
+        }
+    )
+
+
+def _endpoint(stream: str, url: str) -> Endpoint:
+    try:
+        return Endpoint.parse(url)
+    except BadRequest as error:
+        raise ConfigError(f"stream.{stream}: {error.detail}") from None

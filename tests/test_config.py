@@ -136,6 +136,7 @@ def test_every_key_of_live777_is_read() -> None:
     ours = {"http.rate_limit", "http.trusted_proxies", "webrtc.workers", "webrtc.ice_lite"}
     ours.add("strategy.on_publish_conflict")
     ours |= {f"auth.{key}" for key in ("jwks", "audience", "issuer", "http_url", "http_timeout_ms")}
+    ours |= {"cascade.allow_private"}
     assert set(_unchanged(config, Config())) == ours
     (camera,) = config.stream.values()
     assert camera.channel is not None
@@ -218,7 +219,18 @@ def test_a_stream_inherits_what_it_does_not_say() -> None:
         ("[stream.cam]\nsource = []", 'stream.cam.source: unknown key; did you mean "sources"?'),
         ("[stream.cam.channel]\nlisten = '127.0.0.1:1'", "stream.cam.channel.target: missing"),
         ("[stream.cam.strategy]\nauto_delete = 1", "stream.cam.strategy.auto_delete: unknown key"),
-        ("[[stream.c.targets]]\nurl='a'\n[[stream.c.targets]]\nurl='a'", "stream.c.targets: expected each url once"),
+        (
+            "[[stream.c.targets]]\nurl='whip://a'\n[[stream.c.targets]]\nurl='whip://a'",
+            "stream.c.targets: expected each url once",
+        ),
+        *(
+            (f"[[stream.c.targets]]\nurl = '{url}'", "stream.c.targets.0.url: expected a")
+            for url in ("whep://a/x", "rtsp://a/x", "whip:///x", "whip://a:99999/x", "whip://[::1/x", "", "/whip/x")
+        ),
+        *(
+            (f"[[stream.c.sources]]\nurl = '{url}'", "stream.c.sources.0.url: expected a whep")
+            for url in ("whip://a/x", "whep:///x", "https://", "")
+        ),
         ('[stream.".."]', "stream: expected a stream name"),
         ('[stream."a/b"]', "stream: expected a stream name"),
         ("a = ", "not TOML: "),
@@ -361,14 +373,23 @@ def test_udp_addresses_that_are_none(text: str) -> None:
 
 
 def test_what_is_not_built_is_named_once() -> None:
-    config = parse(
-        "[recorder]\nauto_streams = ['*']\n[rtsp]\nlisten = '0.0.0.0:8554'\n[stream.cam]\non_demand = true\n", {}
-    )
-    assert not_built(config) == ("stream.cam.on_demand", "recorder.auto_streams")
+    config = parse("[recorder]\nauto_streams = ['*']\n[rtsp]\nlisten = '0.0.0.0:8554'\n", {})
+    assert not_built(config) == ("recorder.auto_streams",)
     (warning,) = warnings(config, {})
-    assert "stream.cam.on_demand, recorder.auto_streams" in warning
+    assert "recorder.auto_streams" in warning
     assert list(warnings(Config(), {})) == []
     assert set(not_built(replace(Config(), rtsp=RtspConfig(max_connections=1)))) == {"rtsp.max_connections"}
+
+
+def test_sources_that_are_not_built_are_named_without_their_url() -> None:
+    sources = ("rtsp://hunter2@a/b", "file:///a", "b.sdp", "whep://hunter2@a/b", "http://a/b")
+    config = parse("".join(f"[[stream.cam.sources]]\nurl = '{url}'\n" for url in sources), {})
+    assert [source.pulled for source in config.stream["cam"].sources] == [False, False, False, True, True]
+    (warning,) = warnings(config, {})
+    assert "stream.cam.sources" in warning
+    assert "hunter2" not in warning
+    camera = parse("[[stream.cam.sources]]\n[stream.cam.sources.capture]\ndevice = '/dev/video0'\n", {})
+    assert not_built(camera) == ("stream.cam.sources.0.capture.device",)
 
 
 def test_a_secret_without_tokens_is_warned_about() -> None:

@@ -19,6 +19,9 @@ def warnings(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
         yield f"no key has this name, without effect: {', '.join(names)}"
     if names := not_built(config):
         yield f"not built in this version, without effect: {', '.join(names)}"
+    for name, stream in config.stream.items():
+        if any(source.url is not None and not source.pulled for source in stream.sources):
+            yield f"not built in this version, without effect: stream.{name}.sources that are not whep(s):// or http(s)://"
     if config.auth.secret and not config.auth.enabled:
         yield (
             "auth.secret is set and auth.tokens, auth.jwks and auth.http_url are empty: "

@@ -263,6 +263,9 @@ def _not_built(value: Any, keys: tuple[str, ...], *, inherited: bool) -> list[st
         elif isinstance(current, Mapping):
             for name, item in current.items():
                 names += _not_built(item, (*path, name), inherited=unbuilt)
+        elif isinstance(current, tuple) and not unbuilt and is_dataclass(current[0]):
+            for number, item in enumerate(current):
+                names += _not_built(item, (*path, str(number)), inherited=False)
         elif unbuilt:
             names.append(".".join(path))
     return names

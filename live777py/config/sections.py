@@ -224,13 +224,20 @@ class OutputConfig:
 class SourceConfig:
     url: str | None = key(
         None,
-        "rtsp(s)://, whep(s):// or file:// URL, or an .sdp file. Not together with capture.",
-        example="rtsp://127.0.0.1:8554/cam1",
+        "whep(s)://[token@]host/whep/stream, or http(s)://, of another server. Of several, the first that works is\n"
+        "used. rtsp(s)://, file:// and .sdp files are not built in this version. Not together with capture.",
+        example="whep://token@192.0.2.1:7777/whep/cam1",
         secret=True,
+        check=values.source_url,
     )
-    capture: CaptureConfig | None = section(lambda: None)
-    encoder: EncoderConfig | None = section(lambda: None)
-    output: OutputConfig | None = section(lambda: None)
+    capture: CaptureConfig | None = section(lambda: None, built=False)
+    encoder: EncoderConfig | None = section(lambda: None, built=False)
+    output: OutputConfig | None = section(lambda: None, built=False)
+
+    @property
+    def pulled(self) -> bool:
+        """By WHEP; no other kind is built."""
+        return self.url is not None and values.is_http_like(self.url)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,9 +254,10 @@ class ChannelConfig:
 class TargetConfig:
     url: str = key(
         ...,
-        "whip(s)://[token@]host/whip/stream that the stream is pushed to.",
+        "whip(s)://[token@]host/whip/stream, or http(s)://, that the stream is pushed to while somebody publishes it.",
         example="whips://token@example.org/whip/cam1",
         secret=True,
+        check=values.target_url,
     )
 
 
@@ -263,20 +271,27 @@ def distinct_urls(targets: tuple[TargetConfig, ...]) -> tuple[TargetConfig, ...]
 class StreamConfig:
     """A provisioned stream: always listed, never deleted."""
 
-    on_demand: bool = key(False, "Run the sources only while somebody watches.", built=False)
+    on_demand: bool = key(False, "Run the sources only while somebody watches.")
     on_demand_close_after_ms: int = key(
-        10000, "Milliseconds the sources run on after the last viewer.", built=False, check=values.between(0, _MAX_INT)
+        10000, "Milliseconds the sources run on after the last viewer.", check=values.between(0, _MAX_INT)
     )
     on_demand_start_timeout_ms: int = key(
-        10000, "Milliseconds the first viewer waits for the sources.", built=False, check=values.between(0, _MAX_INT)
+        10000, "Milliseconds the first viewer waits for the sources.", check=values.between(0, _MAX_INT)
     )
-    sources: tuple[SourceConfig, ...] = section(tuple, "Where the stream comes from.", built=False)
-    targets: tuple[TargetConfig, ...] = section(
-        tuple, "Where the stream is pushed to.", built=False, check=distinct_urls
-    )
+    sources: tuple[SourceConfig, ...] = section(tuple, "Where the stream comes from.")
+    targets: tuple[TargetConfig, ...] = section(tuple, "Where the stream is pushed to.", check=distinct_urls)
     channel: ChannelConfig | None = section(lambda: None, "Data channels to and from UDP.", built=False)
     strategy: StrategyConfig = section(StrategyConfig, "As [strategy]; what is not set here comes from there.")
     hooks: HookCommands = section(HookCommands, "As [hooks]; run after those.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CascadeConfig:
+    allow_private: bool = key(
+        True,
+        "Connect to loopback and private addresses at the word of the API or of another server.\n"
+        "Link-local, multicast and metadata addresses are always refused.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -353,6 +368,7 @@ class Config:
     stream: Mapping[str, StreamConfig] = section(
         dict, "Streams that always exist.", live=True, check=values.stream_names
     )
+    cascade: CascadeConfig = section(CascadeConfig, "Streams from and to other servers.")
     hooks: HooksConfig = section(
         HooksConfig, "Programs run on events, without a shell: PROGRAM event stream [reason].", live=True
     )

@@ -172,6 +172,34 @@ def http_url(value: str) -> str:
     return value
 
 
+def is_http_like(url: str) -> bool:
+    """WHIP and WHEP addresses."""
+    return urlsplit(url).scheme in {"http", "https", "whip", "whips", "whep", "wheps"}
+
+
+def source_url(value: str) -> str:
+    return _url(value, "a whep://, wheps://, http:// or https:// URL with a host", {"whip", "whips"})
+
+
+def target_url(value: str) -> str:
+    expected = "a whip://, whips://, http:// or https:// URL with a host"
+    if not is_http_like(_url(value, expected, {"whep", "wheps"})):
+        raise ValueError(expected)
+    return value
+
+
+def _url(value: str, expected: str, refused: set[str]) -> str:
+    """The text of the error repeats nothing: a URL may hold a token."""
+    try:
+        parts = urlsplit(value)
+        valid = bool(value) and (bool(parts.hostname) or not is_http_like(value)) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid or parts.scheme in refused:
+        raise ValueError(expected)
+    return value
+
+
 def between(low: int, high: int) -> Callable[[int], int]:
     def check(value: int) -> int:
         if not low <= value <= high:
