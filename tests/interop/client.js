@@ -223,6 +223,14 @@
     return out;
   }
 
+  // The addresses of the viewer's selected ICE candidate pair.
+  async function viewerPair() {
+    const stats = await state.viewer.connection.getStats();
+    const transport = [...stats.values()].find(({ type }) => type === "transport");
+    const pair = stats.get(transport.selectedCandidatePairId);
+    return { local: stats.get(pair.localCandidateId).address, remote: stats.get(pair.remoteCandidateId).address };
+  }
+
   window.t = {
     picture,
     publish,
@@ -240,6 +248,7 @@
     counters: () => state.counters,
     viewerStats: () => report(state.viewer.connection),
     publisherStats: () => report(state.publisher.connection),
+    viewerPair,
     viewerState: () => state.viewer.connection.connectionState,
   };
 })();

@@ -127,11 +127,13 @@ async def publishing(url: str, *, codec: str = "VP8") -> AsyncIterator[RTCPeerCo
     video = connection.addTransceiver(Picture(), direction="sendonly")
     capable = RTCRtpSender.getCapabilities("video").codecs
     video.setCodecPreferences([c for c in capable if c.mimeType.lower() in {f"video/{codec.lower()}", "video/rtx"}])
-    session = await negotiate(connection, url)
     try:
-        yield connection
+        session = await negotiate(connection, url)
+        try:
+            yield connection
+        finally:
+            await _delete(session)
     finally:
-        await _delete(session)
         await connection.close()
 
 
@@ -155,10 +157,12 @@ async def playing(url: str) -> AsyncIterator[Viewed]:
     connection.on("track", lambda track: tasks.append(asyncio.create_task(consume(track, viewed))))
     connection.addTransceiver("audio", direction="recvonly")
     connection.addTransceiver("video", direction="recvonly")
-    viewed.session = await negotiate(connection, url)
     try:
-        yield viewed
+        viewed.session = await negotiate(connection, url)
+        try:
+            yield viewed
+        finally:
+            await _delete(viewed.session)
     finally:
-        await _delete(viewed.session)
         await connection.close()
         await asyncio.gather(*tasks)

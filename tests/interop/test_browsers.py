@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tests.gateway import Gateway
 
 
+@pytest.mark.live777_case(12)
 @pytest.mark.parametrize(
     ("codec", "profile"),
     [("VP8", None), ("VP9", "profile-id=0"), ("H264", "42001f"), ("H264", "4d001f"), ("AV1", None)],
@@ -61,14 +62,6 @@ async def test_firefox_plays_what_chromium_publishes(gateway_beyond_loopback: Ga
         await with_client(viewer, gateway)
         await viewer.evaluate("(o) => t.play(o)", {"url": f"{gateway.url}/whep/show"})
         await assert_sees_the_picture(viewer)
-
-
-async def test_a_viewer_who_came_first_sees_the_picture(gateway: Gateway, chromium: Browser) -> None:
-    viewer = await with_client(await chromium.new_page(), gateway)
-    await viewer.evaluate("(o) => t.play(o)", {"url": f"{gateway.url}/whep/early"})
-    publisher = await with_client(await chromium.new_page(), gateway)
-    await publisher.evaluate("(o) => t.publish(o)", {"url": f"{gateway.url}/whip/early", "video": "VP9"})
-    await assert_sees_the_picture(viewer)
 
 
 @pytest.mark.parametrize("second", ["VP8", "VP9"])

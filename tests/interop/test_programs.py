@@ -81,6 +81,7 @@ async def test_gstreamer_publishes(gateway_beyond_loopback: Gateway, chromium: B
         await wait_until(viewer, "t.viewerStats().then((s) => s['inbound-rtp audio'].totalAudioEnergy > 0.001)")
 
 
+@pytest.mark.live777_case(12)
 @pytest.mark.parametrize(
     "codecs",
     [
@@ -90,7 +91,6 @@ async def test_gstreamer_publishes(gateway_beyond_loopback: Gateway, chromium: B
     ids="+".join,
 )  # fmt: skip
 async def test_gstreamer_publishes_and_plays(gateway_beyond_loopback: Gateway, codecs: tuple[str, ...]) -> None:
-    """The matrix of case 12, encoder to decoder."""
     gateway = gateway_beyond_loopback
     expected = {"frames" if codec in {"vp8", "vp9", "h264", "h265"} else "samples" for codec in codecs}
     async with (
@@ -110,6 +110,7 @@ async def test_gstreamer_publishes_and_plays(gateway_beyond_loopback: Gateway, c
     pytest.fail("the player ended")
 
 
+@pytest.mark.live777_case(12)
 async def test_4k(gateway_beyond_loopback: Gateway) -> None:
     gateway = gateway_beyond_loopback
     async with (
