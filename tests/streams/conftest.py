@@ -10,6 +10,7 @@ import pytest
 from live777py.streams.events import SessionStateChanged, StatsSampled, StreamEvent
 from live777py.streams.manager import Answer, Client, StreamManager
 from live777py.streams.settings import StreamSettings
+from tests.fakes.client import OtherServers
 from tests.fakes.remote import Remote, offer, watch
 
 if TYPE_CHECKING:
@@ -28,9 +29,10 @@ TIMEOUT = 5.0
 class House:
     """A running manager; `publish` and `play` go on until the remote end is connected."""
 
-    def __init__(self, manager: StreamManager, fake: fake_media.Engine) -> None:
+    def __init__(self, manager: StreamManager, fake: fake_media.Engine, servers: OtherServers) -> None:
         self.manager = manager
         self.fake = fake
+        self.servers = servers
         self._events: Subscription = manager.bus.subscribe()
 
     async def publish(self, stream: str = "s", text: str | None = None) -> tuple[Answer, Remote]:
@@ -116,8 +118,9 @@ async def make_house(
     houses: list[House] = []
 
     async def make(settings: StreamSettings) -> House:
-        manager = StreamManager(engine, settings)
-        house = House(manager, fake)
+        servers = OtherServers()
+        manager = StreamManager(engine, settings, make_client_peer=servers)
+        house = House(manager, fake, servers)
         await manager.start()
         houses.append(house)
         return house
