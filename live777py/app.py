@@ -160,7 +160,7 @@ def _provisioned(config: StreamConfig) -> ProvisionedStream:
         on_demand_close_after_ms=config.on_demand_close_after_ms,
         on_demand_start_timeout_ms=config.on_demand_start_timeout_ms,
         has_source=any(source.pulled for source in config.sources),
-        channel=None if channel is None else UdpChannel(listen=channel.listen, target=channel.target),
+        channel=None if channel is None else UdpChannel(listen=channel.listening, target=channel.targeted),
     )
 
 

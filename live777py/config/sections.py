@@ -243,11 +243,19 @@ class SourceConfig:
 @dataclass(frozen=True, kw_only=True)
 class ChannelConfig:
     listen: str = key(
-        ..., "UDP address whose datagrams go to data channels.", example="127.0.0.1:9001", check=values.socket_address
+        ..., "UDP address whose datagrams go to data channels.", example="127.0.0.1:9001", check=values.udp_endpoint
     )
     target: str = key(
-        ..., "UDP address that gets what data channels say.", example="127.0.0.1:9002", check=values.socket_address
+        ..., "UDP address that gets what data channels say.", example="127.0.0.1:9002", check=values.udp_endpoint
     )
+
+    @property
+    def listening(self) -> tuple[str, int]:
+        return values.parse_socket_address(self.listen).pair
+
+    @property
+    def targeted(self) -> tuple[str, int]:
+        return values.parse_socket_address(self.target).pair
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,7 +288,7 @@ class StreamConfig:
     )
     sources: tuple[SourceConfig, ...] = section(tuple, "Where the stream comes from.")
     targets: tuple[TargetConfig, ...] = section(tuple, "Where the stream is pushed to.", check=distinct_urls)
-    channel: ChannelConfig | None = section(lambda: None, "Data channels to and from UDP.", built=False)
+    channel: ChannelConfig | None = section(lambda: None, "Data channels to and from UDP.")
     strategy: StrategyConfig = section(StrategyConfig, "As [strategy]; what is not set here comes from there.")
     hooks: HookCommands = section(HookCommands, "As [hooks]; run after those.")
 

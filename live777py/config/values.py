@@ -34,6 +34,10 @@ class SocketAddress:
     host: str
     port: int
 
+    @property
+    def pair(self) -> tuple[str, int]:
+        return self.host, self.port
+
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
@@ -108,6 +112,13 @@ def socket_address(value: str) -> str:
         return str(parse_socket_address(value))
     except ValueError:
         raise ValueError('an address and a port, such as "0.0.0.0:7777" or "[::]:7777"') from None
+
+
+def udp_endpoint(value: str) -> str:
+    address = socket_address(value)
+    if parse_socket_address(address).port == 0:
+        raise ValueError("a port other than 0")
+    return address
 
 
 def udp_addresses(value: tuple[str, ...]) -> tuple[str, ...]:

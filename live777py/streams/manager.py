@@ -101,8 +101,8 @@ class StreamManager:
         return self._registry.version + self._sampler.changes
 
     async def start(self) -> None:
-        for name in self._registry.settings.provisioned:
-            self._registry.add_stream(name)
+        """Raises `StartError` where a UDP port of a stream cannot be had."""
+        self._registry.reconfigure(self._registry.settings)
         self._running = True
         self._sampler.start()
         self._keep_house()
@@ -117,7 +117,10 @@ class StreamManager:
         self._registry.stop()
 
     def reconfigure(self, settings: StreamSettings) -> None:
-        """Sessions survive. Streams that are new in the settings are listed; those that are gone are like any other."""
+        """Sessions survive. Streams that are new in the settings are listed; those that are gone are like any other.
+
+        Raises `StartError`, and changes nothing, where a UDP port of a stream cannot be had.
+        """
         self._registry.reconfigure(settings)
 
     # WHIP and WHEP

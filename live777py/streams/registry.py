@@ -27,6 +27,7 @@ from live777py.streams.layers import LayerMeters
 from live777py.streams.lifecycle import Admit, Close, Delete, Refuse, UnwantSource, Wait, WantSource
 from live777py.streams.live import LiveSession
 from live777py.streams.stream import Stream
+from live777py.streams.udp_bridge import UdpBridges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -77,6 +78,7 @@ class Registry:
         self.left = 0
         """How many sessions have left."""
         self._timers: dict[Stream, asyncio.TimerHandle] = {}
+        self._bridges = UdpBridges(self._heard_udp)
 
     # Streams
 
@@ -88,11 +90,18 @@ class Registry:
         return stream
 
     def reconfigure(self, settings: StreamSettings) -> None:
-        """Streams and strategies at once, codecs for the sessions to come. Nobody is closed."""
+        """Streams and strategies at once, codecs for the sessions to come. Nobody is closed.
+
+        Raises `StartError`, and changes nothing, where a UDP port cannot be had.
+        """
+        self._bridges.reconfigure(
+            {name: stream.channel for name, stream in settings.provisioned.items() if stream.channel is not None}
+        )
         self.settings = settings
         self.codecs = CodecPolicy(video=settings.video_codecs, audio=settings.audio_codecs)
         for stream in self.streams.values():
             strategy, provisioned = self._rules(stream.name)
+            stream.channels.bridge = self._bridges.get(stream.name)
             self.run(stream, stream.life.reconfigure(strategy, provisioned, self.clock.now()))
         for name in settings.provisioned.keys() - self.streams.keys():
             self.add_stream(name)
@@ -108,6 +117,7 @@ class Registry:
     def add_stream(self, name: str) -> Stream:
         strategy, provisioned = self._rules(name)
         stream = Stream(name, strategy, self.clock.now(), provisioned)
+        stream.channels.bridge = self._bridges.get(name)
         self.streams[name] = stream
         self.tell(StreamCreated(stream=name))
         return stream
@@ -234,6 +244,7 @@ class Registry:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        self._bridges.reconfigure({})
         self.bus.close()
 
     # What the peers tell (streams.live.LiveSessionOwner)
@@ -262,6 +273,9 @@ class Registry:
         self.tell(PublishStarted(stream=stream.name, session=session.id))
         unfit = [viewer.session for viewer in self.viewers(stream) if not flow.fits(publisher, viewer)]
         self.run(stream, stream.life.publisher_arrives(self.clock.now(), unfit))
+
+    def _heard_udp(self, stream: str, datagram: bytes) -> None:
+        self.streams[stream].channels.heard_bridge(datagram)
 
     def _rules(self, name: str) -> tuple[Strategy, ProvisionedStream | None]:
         provisioned = self.settings.provisioned.get(name)

@@ -11,12 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+SocketAddress = tuple[str, int]
+"""An IP address without brackets, and a port."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class UdpChannel:
-    """UDP addresses, "ip:port": datagrams to `listen` go to data channels, what data channels say goes to `target`."""
+    """Datagrams to `listen` go to data channels, what data channels say goes to `target`."""
 
-    listen: str
-    target: str
+    listen: SocketAddress
+    target: SocketAddress
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from live777py.rtc import sctp_section
 from live777py.rtc.certificate import Certificate
+from live777py.rtc.channels import DataChannels, Message
 from live777py.rtc.dtls import DtlsTransport
+from live777py.rtc.negotiation import DataChannelParameters
 from tests.fakes import media as fake_media
 
 if TYPE_CHECKING:
@@ -26,9 +29,13 @@ CODECS = {
 
 
 def offer(
-    *codecs: str, direction: str = "sendonly", setup: str = "actpass", fingerprint: tuple[str, str] | None = None
+    *codecs: str,
+    direction: str = "sendonly",
+    setup: str = "actpass",
+    fingerprint: tuple[str, str] | None = None,
+    data: bool = False,
 ) -> str:
-    """One m-section for each kind that the codecs name."""
+    """One m-section for each kind that the codecs name, and one for data channels."""
     name, value = fingerprint or CERTIFICATE.fingerprint
     kinds = list(dict.fromkeys(CODECS[codec][0] for codec in codecs))
     lines = [
@@ -36,7 +43,7 @@ def offer(
         "o=- 1 1 IN IP4 127.0.0.1",
         "s=-",
         "t=0 0",
-        "a=group:BUNDLE " + " ".join(str(mid) for mid in range(len(kinds))),
+        "a=group:BUNDLE " + " ".join([*map(str, range(len(kinds))), *(["data"] if data else [])]),
         f"a=fingerprint:{name} {value}",
         f"a=ice-ufrag:{UFRAG}",
         f"a=ice-pwd:{PASSWORD}",
@@ -52,12 +59,14 @@ def offer(
             "a=rtcp-mux",
             *(f"a=rtpmap:{payload_type} {rtpmap}" for _, payload_type, rtpmap in chosen),
         ]
+    if data:
+        lines += sctp_section.offer_lines("data")
     return "".join(f"{line}\r\n" for line in lines)
 
 
-def watch(*codecs: str, setup: str = "actpass") -> str:
+def watch(*codecs: str, setup: str = "actpass", data: bool = False) -> str:
     """The offer of a viewer."""
-    return offer(*codecs, direction="recvonly", setup=setup)
+    return offer(*codecs, direction="recvonly", setup=setup, data=data)
 
 
 class Remote:
@@ -67,8 +76,16 @@ class Remote:
         self._fake = fake
         self.transport = transport
         self.closed = asyncio.Event()
+        self.heard: asyncio.Queue[tuple[str, Message]] = asyncio.Queue()
+        role: Literal["client", "server"] = "server" if server else "client"
         self.dtls = DtlsTransport(
-            CERTIFICATE, role="server" if server else "client", send=self._send, on_closed=self.closed.set
+            CERTIFICATE, role=role, send=self._send, on_closed=self.closed.set, on_data=self._data_received
+        )
+        self.channels = DataChannels(
+            DataChannelParameters(port=5000, max_message_size=262_144),
+            dtls_role=role,
+            send=self.dtls.send,
+            on_message=lambda label, message: self.heard.put_nowait((label, message)),
         )
         fake.transports[transport].on_dtls = self._receive
 
@@ -76,6 +93,14 @@ class Remote:
         self._fake.emit(fake_media.IceConnected(self.transport, "127.0.0.1:7777", "127.0.0.1:50000"))
         async with asyncio.timeout(10):
             return await self.dtls.connect([fingerprint])
+
+    async def hear(self) -> tuple[str, Message]:
+        """What is said next on a data channel."""
+        async with asyncio.timeout(10):
+            return await self.heard.get()
+
+    def _data_received(self, data: bytes) -> None:
+        self.channels.received(data)
 
     def _send(self, datagram: bytes) -> None:
         self._fake.emit(fake_media.Dtls(self.transport, datagram))
