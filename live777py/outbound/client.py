@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aiohttp import AddrInfoType
     from multidict import CIMultiDictProxy
 
-    from live777py.outbound.policy import AddressPolicy
+    from live777py.outbound.policy import AddressPolicy, IpAddress
 
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds for one connection: name, TCP and TLS."""
@@ -31,6 +31,7 @@ TOTAL_TIMEOUT: Final = 30.0
 """Seconds for one request with all its redirects."""
 MAX_BODY: Final = 64 * 1024
 MAX_REDIRECTS: Final = 5
+MAX_ADDRESSES: Final = 4
 
 _REDIRECTS: Final = frozenset({307, 308})
 _OTHER_REDIRECTS: Final = frozenset({300, 301, 302, 303, 305, 306})
@@ -118,16 +119,36 @@ class Outbound:
             failed = UpstreamTimeout if isinstance(error, TimeoutError) else UpstreamError
             raise failed(f"{shown(url)}: {_reason(error)}") from None
 
+    async def addresses(self, host: str) -> tuple[IpAddress, ...]:
+        """Where a name or address leads, at most `MAX_ADDRESSES`. Raises as `request` does."""
+        literal = self._literal(host)
+        if literal is not None:
+            return (literal,)
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                found = await _CheckingResolver(self.policy).resolve(host)
+        except TimeoutError:
+            raise UpstreamTimeout(f"{host}: no answer in time") from None
+        except OSError:
+            raise UpstreamError(f"{host}: its name is not known") from None
+        return tuple(dict.fromkeys(ip_address(entry["host"]) for entry in found))[:MAX_ADDRESSES]
+
     def _check(self, url: URL) -> None:
         """What needs no name resolution. Raises `Refused`, or `UpstreamError` for what is no http URL."""
         if url.scheme not in ("http", "https") or not url.host:
             raise UpstreamError(f"{shown(url)} is not an http or https URL")
-        if ":" in url.host or url.host.replace(".", "").isdigit():  # what aiohttp connects to without its resolver
-            try:
-                address = ip_address(url.host)
-            except ValueError:
-                raise Refused(f"{url.host} is not an address as RFC 3986 section 3.2.2 writes one") from None
-            self.policy.check(address)
+        self._literal(url.host)
+
+    def _literal(self, host: str) -> IpAddress | None:
+        """The address that `host` is, if it is none to be resolved. Raises `Refused`."""
+        if ":" not in host and not host.replace(".", "").isdigit():  # aiohttp resolves these, and nothing else
+            return None
+        try:
+            address = ip_address(host)
+        except ValueError:
+            raise Refused(f"{host} is not an address as RFC 3986 section 3.2.2 writes one") from None
+        self.policy.check(address)
+        return address
 
     def _client(self) -> aiohttp.ClientSession:
         if self._closed:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _MAX_PORT = 65535
 _MAX_PRIORITY = 2**32 - 1
 _UDP_HOST_TYPE_PREFERENCE = 126
+_REFLEXIVE_TYPE_PREFERENCE = 100
 
 _FOUNDATION = re.compile(r"[A-Za-z0-9+/]{1,32}")
 _WORD = re.compile(r"[!-~]{1,256}")
@@ -115,6 +116,21 @@ def host_candidates(addresses: Sequence[tuple[str, int]]) -> tuple[Candidate, ..
             type="host",
         )
         for index, (address, port) in enumerate(addresses)
+    )
+
+
+def reflexive_candidate(address: tuple[str, int], base: tuple[str, int]) -> Candidate:
+    """The `(ip, port)` that a STUN server has seen of the socket `base` (RFC 8445 section 5.1.1.2)."""
+    return Candidate(
+        foundation="srflx" + "".join(char for char in base[0] if char.isalnum()),
+        component=1,
+        transport="udp",
+        priority=_REFLEXIVE_TYPE_PREFERENCE << 24 | _MAX_PORT << 8 | 255,
+        address=address[0],
+        port=address[1],
+        type="srflx",
+        related_address=base[0],
+        related_port=base[1],
     )
 
 

@@ -14,10 +14,12 @@ from live777py.errors import Unprocessable, UpstreamError, UpstreamTimeout
 from live777py.media import native
 from live777py.media.addresses import SocketAddress
 from live777py.rtc.answered import alternatives, read_play_answer, read_publish_answer
+from live777py.rtc.candidate import reflexive_candidate
 from live777py.rtc.candidates import offered_candidates
 from live777py.rtc.client_resource import DELETE_TIMEOUT, SessionResource
-from live777py.rtc.offering import offer_to_play, offer_to_publish, write_offer
+from live777py.rtc.offering import FIRST_MID, offer_to_play, offer_to_publish, write_offer
 from live777py.rtc.peer import Peer
+from live777py.rtc.sdpfrag import write_fragment
 from live777py.rtc.tracks import random_ssrc
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ MEDIA_TIMEOUT: Final = 2.0
 """Seconds from the connection to the first packet of each track, whose payload type decides which codec it is."""
 
 _NOT_UNDERSTOOD: Final = frozenset({400, 422})
+_MAX_REFLEXIVE: Final = 8
 
 
 class ClientPeer(Peer):
@@ -56,12 +59,14 @@ class ClientPeer(Peer):
     ) -> None:
         super().__init__(engine, certificate, owner=owner, stream=stream, session=session)
         self._endpoint = endpoint
-        self._policy = outbound.policy
+        self._outbound = outbound
         self._resource = SessionResource(outbound, endpoint)
         self._asking: asyncio.Task[str] | None = None
+        self._discovering: asyncio.Task[None] | None = None
         self._goodbye: asyncio.Task[None] | None = None
         self._closing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._changed = asyncio.Event()
+        self._reflexive: asyncio.Queue[tuple[SocketAddress, SocketAddress]] = asyncio.Queue()
         self._choices: dict[int, tuple[PublishedMedia, ...]] = {}
         self._heard: dict[int, PublishedMedia] = {}
         self._media_timer: asyncio.TimerHandle | None = None
@@ -126,14 +131,16 @@ class ClientPeer(Peer):
         self._changed.set()
         if self._media_timer is not None:
             self._media_timer.cancel()
+        self._stop_discovering()
         if self._asking is not None and self._goodbye is None:
             self._goodbye = asyncio.create_task(self._say_goodbye(self._asking), name="session DELETE")
 
     async def wait_closed(self) -> None:
         """Until the engine has let go of the transport, and the other server has been told, or did not listen."""
         await super().wait_closed()
-        if self._goodbye is not None:
-            await asyncio.wait([self._goodbye])
+        for task in (self._discovering, self._goodbye):
+            if task is not None:
+                await asyncio.wait([task])
 
     def media_changed(self, event: native.TrackStarted | native.TrackSilent | native.LayerChanged) -> None:
         """What is sent says which codec of the answer it is: a server may answer with all that it knows."""
@@ -146,6 +153,9 @@ class ClientPeer(Peer):
                     self._end("codec-changed")
                 self._changed.set()
 
+    def reflexive_address(self, local: str, address: str) -> None:
+        self._reflexive.put_nowait((SocketAddress.parse(local), SocketAddress.parse(address)))
+
     @property
     def _media_known(self) -> bool:
         waited = self._media_timer is not None and self._media_timer.when() <= asyncio.get_running_loop().time()
@@ -154,6 +164,8 @@ class ClientPeer(Peer):
     def _set_state(self, state: PeerState) -> None:
         super()._set_state(state)
         self._changed.set()
+        if state == "connected":
+            self._stop_discovering()
         if state == "connected" and self._choices:
             self._media_timer = asyncio.get_running_loop().call_later(MEDIA_TIMEOUT, self._changed.set)
 
@@ -163,9 +175,10 @@ class ClientPeer(Peer):
             raise UpstreamError("there is no codec that may be asked for")
         ice = native.IceParameters(role="controlling", local_ufrag=self._ufrag, local_pwd=self._pwd)
         worker = self._take_worker(len(offered))
-        await self._carry([self._engine.open_transport(self.transport, self, worker=worker, ice=ice)])
+        opening = self._engine.open_transport(self.transport, self, worker=worker, ice=ice, own_socket=True)
+        await self._carry([opening])
         loopback = _is_loopback(URL(self._endpoint.url).host or "")
-        candidates = offered_candidates(self._engine.addresses[worker], loopback=loopback)
+        candidates = offered_candidates(opening.result(), loopback=loopback)
         self._asking = asyncio.create_task(
             self._post(offered, self.local(candidates), data_channel=data_channel), name="session POST"
         )
@@ -202,10 +215,39 @@ class ClientPeer(Peer):
             raise UpstreamError(f"the answer cannot be used: {error.detail}") from error
         for candidate in remote.candidates:
             ip = candidate.ip
-            if ip is not None and candidate.usable and self._policy.allows(ip):
+            if ip is not None and candidate.usable and self._outbound.policy.allows(ip):
                 address = SocketAddress(ip, candidate.port)
                 self._engine.add_remote_candidate(self.transport, address, candidate.priority)
         self._start_setup_timer()
+        if self._resource.ice_servers:
+            self._discovering = asyncio.create_task(self._discover(), name="STUN")
+
+    async def _discover(self) -> None:
+        """Ask the STUN servers of the answer how we look from there, and pass that on while it may help."""
+        for server in self._resource.ice_servers:
+            if server.scheme != "stun":
+                self._logger.debug("%s server %s is not used: only STUN over UDP is", server.scheme, server.host)
+                continue
+            try:
+                addresses = await self._outbound.addresses(server.host)
+            except UpstreamError as error:
+                self._logger.debug("STUN server: %s", error.detail)
+                continue
+            for ip in addresses:
+                self._engine.discover_reflexive(self.transport, SocketAddress(ip, server.port))
+        told: set[SocketAddress] = set()
+        while len(told) < _MAX_REFLEXIVE:
+            base, seen = await self._reflexive.get()
+            if seen in (base, *told):
+                continue
+            told.add(seen)
+            candidate = reflexive_candidate((str(seen.ip), seen.port), (str(base.ip), base.port))
+            fragment = write_fragment(ufrag=self._ufrag, pwd=self._pwd, mid=FIRST_MID, candidate=candidate)
+            await self._resource.trickle(fragment)
+
+    def _stop_discovering(self) -> None:
+        if self._discovering is not None:
+            self._discovering.cancel()
 
     async def _say_goodbye(self, asking: asyncio.Task[str]) -> None:
         """A POST under way is waited for: what it has made is to be deleted."""

@@ -46,6 +46,9 @@ _EXTENSIONS: Final[dict[Kind, tuple[tuple[int, str], ...]]] = {
 _LAYER_EXTENSIONS: Final = ((8, RID), (9, REPAIRED_RID))
 _MAX_RID: Final = 16  # bytes of a header extension of the one-byte form (RFC 8285 section 4.2)
 
+FIRST_MID: Final = "0"
+"""Of the section that tags the bundle."""
+
 _OPUS: Final = 111
 _RED: Final = 63
 # Dynamic numbers, those that look like RTCP left out (RFC 5761 section 4).

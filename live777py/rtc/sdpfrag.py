@@ -59,6 +59,12 @@ def parse_fragment(text: str) -> Fragment:
     return Fragment(ice_ufrag=ufrag, ice_pwd=pwd, candidates=tuple(candidates), end_of_candidates=ended)
 
 
+def write_fragment(*, ufrag: str, pwd: str, mid: str, candidate: Candidate) -> str:
+    """A candidate of ours for the section that tags the bundle (RFC 8840 section 4.4, RFC 9725 section 4.3.2)."""
+    pseudo_section = ("m=audio 9 UDP/TLS/RTP/SAVPF 0", f"a=mid:{mid}", f"a={candidate}")
+    return "".join(f"{line}\r\n" for line in (f"a=ice-ufrag:{ufrag}", f"a=ice-pwd:{pwd}", *pseudo_section))
+
+
 def _one(what: str, values: Iterable[str]) -> str | None:
     found = set(values)
     if len(found) > 1:
