@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from live777py.errors import Conflict, Unprocessable
-from live777py.streams.stats import Meter
 from live777py.streams.views import LayerView
 
 if TYPE_CHECKING:
@@ -16,19 +15,19 @@ if TYPE_CHECKING:
 
 
 class LayerMeters:
-    """Size and rate of each encoding of one track; rates from one sample to the next."""
+    """Size and rate of each encoding of one track."""
 
     __slots__ = ("_layers", "track")
 
-    def __init__(self, track: int, rids: tuple[str, ...], now: int) -> None:
+    def __init__(self, track: int, rids: tuple[str, ...]) -> None:
         self.track = track
-        self._layers = {rid: _Layer(rid, now) for rid in rids}
+        self._layers = {rid: _Layer(rid) for rid in rids}
 
     @classmethod
-    def of(cls, publisher: LiveSession, now: int) -> LayerMeters | None:
+    def of(cls, publisher: LiveSession) -> LayerMeters | None:
         """Those of the publisher's simulcast track, where it has one."""
         return next(
-            (cls(track, rids, now) for media, track in publisher.peer.tracks if len(rids := rids_of(media)) > 1), None
+            (cls(track, rids) for media, track in publisher.peer.tracks if len(rids := rids_of(media)) > 1), None
         )
 
     def __contains__(self, rid: str) -> bool:
@@ -37,14 +36,15 @@ class LayerMeters:
     def started(self, event: native.TrackStarted) -> None:
         layer = self._layers.get(event.rid or "")
         if event.track == self.track and layer is not None:
-            layer.seen = True
+            layer.active = True
             layer.measure(event.width, event.height)
 
-    def sample(self, row: native.TrackStats, now: int) -> None:
+    def sample(self, row: native.TrackStats) -> None:
         layer = self._layers.get(row.rid or "")
         if layer is not None:
             layer.measure(row.width, row.height)
-            layer.seen = layer.meter.sample(row.bytes, row.packets, now) > 0
+            layer.bitrate = row.bitrate
+            layer.active = row.active
 
     def views(self, selected: str | None) -> list[LayerView]:
         """The best first: the largest picture, then the highest rate, then the order of the offer."""
@@ -55,7 +55,7 @@ class LayerMeters:
                 width=layer.width,
                 height=layer.height,
                 bitrate=layer.bitrate,
-                active=layer.seen,
+                active=layer.active,
                 selected=layer.rid == selected,
             )
             for layer in layers
@@ -63,19 +63,14 @@ class LayerMeters:
 
 
 class _Layer:
-    __slots__ = ("height", "meter", "rid", "seen", "width")
+    __slots__ = ("active", "bitrate", "height", "rid", "width")
 
-    def __init__(self, rid: str, now: int) -> None:
+    def __init__(self, rid: str) -> None:
         self.rid = rid
         self.width = 0
         self.height = 0
-        self.seen = False
-        """Media came in the newest interval."""
-        self.meter = Meter(now)
-
-    @property
-    def bitrate(self) -> int:
-        return self.meter.bitrate
+        self.bitrate = 0
+        self.active = False
 
     def measure(self, width: int, height: int) -> None:
         """A size of 0 is an unknown one."""

@@ -191,7 +191,7 @@ class Registry:
 
     def publishes(self, live: LiveSession) -> None:
         """The publisher's tracks are in the engine: whoever waits gets them."""
-        live.layers = LayerMeters.of(live, self.clock.now())
+        live.layers = LayerMeters.of(live)
         live.stream.published = tuple(media for media, _ in live.peer.tracks)
         self.version += 1
         for viewer in self.viewers(live.stream):

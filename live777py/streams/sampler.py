@@ -1,4 +1,4 @@
-"""Reads the engine's counters every two seconds into the sessions' meters, and notices publishers that fall silent."""
+"""Reads the engine's counters every two seconds into the sessions' meters, and notices peers that fall silent."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 SAMPLE_SECONDS: Final = 2.0
 FRESH_MS: Final = 200
 """A sample younger than this is new enough for the last counters of a session that is being closed."""
-SILENT_MS: Final = 5_000
-"""A publisher of media that sent neither RTP nor RTCP for so long counts as disconnected."""
+SILENT_MS: Final = 6_500
+"""A peer that sent no RTP, RTCP or STUN for so long counts as disconnected. One that has no media to send is heard at
+least every six seconds (RFC 7675 section 5.1)."""
 
 _logger = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ _logger = logging.getLogger(__name__)
 class Sampler:
     """`bytes_in` and `bytes_out` are RTP bytes of all sessions that ever were.
 
-    `on_sampled(silent, heard)` is called after each sample with the connected publishers that have just fallen silent,
+    `on_sampled(silent, heard)` is called after each sample with the connected sessions that have just fallen silent,
     and the disconnected ones that were heard again.
     """
 
@@ -50,8 +51,7 @@ class Sampler:
         self._sampled_at = 0
         self._sampling: asyncio.Task[None] | None = None
         self._periodic: asyncio.Task[None] | None = None
-        self._heard: dict[int, tuple[int, int]] = {}
-        """Of each transport: packets received, and when that number was first seen."""
+        self._silent_ms: dict[int, int] = {}
 
     def start(self) -> None:
         self._periodic = asyncio.create_task(self._repeat(), name="stats sampler")
@@ -71,10 +71,8 @@ class Sampler:
         await asyncio.wait([self._sampling])
 
     def silent_ms(self, live: LiveSession) -> int:
-        """How long before the newest sample the peer was heard for the last time. 0 without media to hear."""
-        if not live.peer.tracks:
-            return 0
-        return self._sampled_at - self._heard.get(live.peer.transport, (0, self._sampled_at))[1]
+        """For how long nothing had been heard of the peer when the newest sample was taken."""
+        return self._silent_ms.get(live.peer.transport, 0)
 
     async def _repeat(self) -> None:
         while True:
@@ -116,15 +114,11 @@ class Sampler:
                 self.bytes_out += grown
             if live.layers is not None:
                 for row in encodings.get(live.layers.track, ()):
-                    live.layers.sample(row, self._sampled_at)
+                    live.layers.sample(row)
         self.changes += changed
 
     def _listen(self, stats: Stats) -> tuple[list[LiveSession], list[LiveSession]]:
-        before, self._heard = self._heard, {}
-        for transport in stats.transports:
-            packets, since = before.get(transport.transport, (-1, 0))
-            changed = transport.packets_received != packets
-            self._heard[transport.transport] = (transport.packets_received, self._sampled_at if changed else since)
+        self._silent_ms = {transport.transport: int(transport.silent_ms or 0) for transport in stats.transports}
         silent, heard = [], []
         for live in self._sessions.values():
             is_silent = self.silent_ms(live) >= SILENT_MS

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 class Meter:
     """Counters of one session. `sample` is given the engine's totals at `now` (unix milliseconds)."""
 
-    __slots__ = ("_bitrate", "_sampled_at", "bytes", "packets")
+    __slots__ = ("_sampled_at", "bitrate", "bytes", "packets")
 
     def __init__(self, now: int) -> None:
         self.bytes = 0
         self.packets = 0
-        self._bitrate = 0
+        self.bitrate = 0
         self._sampled_at = now
 
     def sample(self, total_bytes: int, total_packets: int, now: int) -> int:
@@ -26,21 +26,17 @@ class Meter:
         grown = max(0, total_bytes - self.bytes)
         elapsed = now - self._sampled_at
         if elapsed > 0:
-            self._bitrate = grown * 8_000 // elapsed
+            self.bitrate = grown * 8_000 // elapsed
             self._sampled_at = now
         self.bytes += grown
         self.packets = max(self.packets, total_packets)
         return grown
 
-    @property
-    def bitrate(self) -> int:
-        return self._bitrate
-
     def stop(self) -> None:
-        self._bitrate = 0
+        self.bitrate = 0
 
     def view(self) -> StatsView:
-        return StatsView(bytes=self.bytes, packets=self.packets, bitrate=self._bitrate)
+        return StatsView(bytes=self.bytes, packets=self.packets, bitrate=self.bitrate)
 
 
 class Total:

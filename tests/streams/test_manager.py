@@ -385,28 +385,22 @@ async def test_a_session_that_is_deleted_has_its_last_counters(house: House) -> 
     assert (session.stats.bytes, session.stats.bitrate, session.state) == (77, 0, "closed")
 
 
-async def test_a_silent_publisher_is_disconnected_and_makes_room(house: House) -> None:
+async def test_who_is_silent_is_disconnected_until_it_is_heard(house: House) -> None:
+    """Live777's case of a silent publisher is another: it sends no media and is heard by STUN."""
     publisher, _ = await house.publish()
     viewer, _ = await house.play()
-    row = fake_media.TransportStats(transport=house.transport(publisher), packets_received=7)
-    silent = fake_media.TransportStats(transport=house.transport(viewer))
-    house.fake.counters.transports = [row, silent]
-    await sample(house)
-    house.manager._registry.clock.offset += sampler_module.SILENT_MS / 1000
-    await sample(house)
-    assert house.state(publisher) == "disconnected"
-    assert house.state(viewer) == "connected", "a viewer may have nothing to say"
-    row.packets_received = 8
-    await sample(house)
-    assert house.state(publisher) == "connected"
-    with pytest.raises(Conflict):
-        await house.manager.publish("s", offer("opus"), client=HERE)
-    house.manager._registry.clock.offset += sampler_module.SILENT_MS / 1000
-    await sample(house)
-    again, _ = await house.publish()
-    assert house.state(again) == "connected"
-    assert [session.id for session in house.manager.stream("s").publish.sessions] == [again.session]
-    await house.events()
+    rows = [fake_media.TransportStats(transport=house.transport(answer)) for answer in (publisher, viewer)]
+    house.fake.counters.transports = rows
+    for silent_ms, state in (
+        (None, "connected"),
+        (sampler_module.SILENT_MS - 1, "connected"),
+        (sampler_module.SILENT_MS, "disconnected"),
+        (100, "connected"),
+    ):
+        for row in rows:
+            row.silent_ms = silent_ms
+        await sample(house)
+        assert (house.state(publisher), house.state(viewer)) == (state, state)
 
 
 async def test_samples_are_taken_again_and_again(make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch) -> None:
