@@ -63,10 +63,10 @@ async def _read_lines(stream: asyncio.StreamReader, log: list[str], started: asy
 
 @contextlib.asynccontextmanager
 async def running_gateway(
-    directory: Path, *, config: str = "", environment: dict[str, str] | None = None
+    directory: Path, *, config: str = "", environment: dict[str, str] | None = None, port: int = 0
 ) -> AsyncIterator[Gateway]:
-    """The gateway with `config` appended to a minimal file, ready to answer."""
-    port = free_port()
+    """The gateway with `config` appended to a minimal file, ready to answer. `port` 0: any that is free."""
+    port = port or free_port()
     path = directory / f"live777-{port}.toml"
     path.write_text(f'[http]\nlisten = "127.0.0.1:{port}"\n{config}')
     process = await asyncio.create_subprocess_exec(

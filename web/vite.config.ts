@@ -21,7 +21,7 @@ export default defineConfig(({ mode }) => {
       assetsInlineLimit: 0,
       rolldownOptions: embed
         ? { input: "src/embed.ts", output: { entryFileNames: "embed.js" } }
-        : { input: ["index.html", "tools/player.html"] },
+        : { input: ["index.html", "tools/player.html", "tools/debugger.html"] },
     },
     test: { include: ["tests/*.test.ts"] },
   };

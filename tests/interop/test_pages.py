@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Page, expect
 
-from tests.gateway import running_gateway
+from tests.gateway import free_port, running_gateway
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,8 +45,13 @@ async def assert_decodes(player: Locator, frames: int = 30) -> None:
         await player.evaluate("(player) => new Promise((done) => player.addEventListener('stats', done, {once: true}))")
 
 
+def row(page: Page, name: str) -> Locator:
+    """The stream in the dashboard's table."""
+    return page.get_by_role("row", name=f"Stream {name}", exact=True)
+
+
 async def publish(page: Page, name: str, source: str = "Test pattern") -> None:
-    await page.get_by_label("Stream name").fill(name)
+    await page.get_by_role("textbox", name="Stream name").fill(name)
     await page.get_by_role("button", name=source).click()
     await page.get_by_role("button", name="Start publishing").click()
     await expect(page.locator("whip-publisher")).to_have_attribute("data-state", "live", timeout=WITHIN_MS)
@@ -56,20 +61,20 @@ async def publish(page: Page, name: str, source: str = "Test pattern") -> None:
 async def test_publish_and_play_in_one_page(gateway: Gateway, chromium: Browser, source: str) -> None:
     page, errors = await open_page(chromium, gateway.url)
     await publish(page, "mine", source)
-    card = page.get_by_role("article", name="Stream mine")
-    await expect(card.get_by_text("Live", exact=True)).to_be_visible(timeout=WITHIN_MS)
-    await card.get_by_role("button", name="Play", exact=True).click()
+    stream = row(page, "mine")
+    await expect(stream.get_by_text("Live", exact=True)).to_be_visible(timeout=WITHIN_MS)
+    await stream.get_by_role("button", name="Play", exact=True).click()
     await assert_decodes(page.locator("whep-player"))
-    await card.get_by_role("button", name="Close").click()
+    await stream.get_by_role("button", name="Close").click()
     await page.get_by_role("button", name="Stop publishing").click()
-    await expect(card).to_have_count(0, timeout=WITHIN_MS)
+    await expect(stream).to_have_count(0, timeout=WITHIN_MS)
     assert errors == []
 
 
 @pytest.mark.parametrize("codec", ["VP8", "VP9", "H264", "AV1"])
 async def test_the_chosen_codec_is_sent(gateway: Gateway, chromium: Browser, codec: str) -> None:
     page, errors = await open_page(chromium, gateway.url)
-    await page.get_by_label("Codec").select_option(codec)
+    await page.get_by_label("Video codec").select_option(codec)
     await page.get_by_label("Size").select_option("640x360")
     await publish(page, "codec")
     viewer, _ = await open_page(chromium, f"{gateway.url}/tools/player.html?id=codec&autoplay&muted")
@@ -107,18 +112,158 @@ async def test_the_keys_of_the_player_page_need_no_click(gateway: Gateway, chrom
 async def test_a_stream_destroyed_from_the_list_stays_so(gateway: Gateway, chromium: Browser) -> None:
     page, _ = await open_page(chromium, gateway.url)
     await publish(page, "doomed")
-    card = page.get_by_role("article", name="Stream doomed")
-    await card.get_by_role("button", name="Destroy the stream").click()
-    await card.get_by_role("button", name="Destroy for everybody").click()
+    stream = row(page, "doomed")
+    await stream.get_by_role("button", name="Details of doomed").click()
+    await page.get_by_role("button", name="Destroy the stream").click()
+    await page.get_by_role("button", name="Destroy for everybody").click()
     await expect(page.locator("whip-publisher")).to_have_attribute("data-state", "ended", timeout=WITHIN_MS)
-    await expect(card).to_have_count(0, timeout=WITHIN_MS)
+    await expect(stream).to_have_count(0, timeout=WITHIN_MS)
+
+
+async def test_a_client_is_kicked_and_the_last_one_is_the_publisher(gateway: Gateway, chromium: Browser) -> None:
+    page, _ = await open_page(chromium, gateway.url)
+    await publish(page, "show")
+    viewer, _ = await open_page(chromium, f"{gateway.url}/tools/player.html?id=show&autoplay&muted")
+    await assert_decodes(viewer.locator("whep-player"))
+    await expect(row(page, "show").get_by_role("cell").nth(1)).to_have_text("1", timeout=WITHIN_MS)
+    await page.get_by_role("button", name="Clients of show").click()
+    clients = page.get_by_role("dialog", name="Clients")
+    await clients.get_by_role("button", name="Kick viewer").click()
+    await expect(viewer.locator("whep-player")).to_have_attribute("data-state", "ended", timeout=WITHIN_MS)
+    await expect(clients.get_by_role("row", name="Viewer")).to_contain_text("closed", timeout=WITHIN_MS)
+    await clients.get_by_role("row", name="Publisher").get_by_role("button", name="Kick").click()
+    await clients.get_by_role("button", name="End the stream").click()
+    await expect(page.locator("whip-publisher")).to_have_attribute("data-state", "ended", timeout=WITHIN_MS)
+
+
+async def test_streams_are_made_filtered_and_destroyed(tmp_path: Path, chromium: Browser) -> None:
+    config = "[strategy]\nauto_create_whip = false\nauto_create_whep = false\n[stream.studio]\n"
+    async with running_gateway(tmp_path, config=config) as gateway:
+        page, _ = await open_page(chromium, gateway.url)
+        await expect(row(page, "studio").get_by_text("config")).to_be_visible(timeout=WITHIN_MS)
+        dialog = page.get_by_role("dialog", name="New stream")
+        for name, outcome in [("stage 1", "made"), ("studio", "refused")]:
+            await page.get_by_role("button", name="New stream").click()
+            await dialog.get_by_label("Stream name").fill(name)
+            await dialog.get_by_role("button", name="Create").click()
+            if outcome == "made":
+                await expect(row(page, name).get_by_text("Standby")).to_be_visible(timeout=WITHIN_MS)
+            else:
+                await expect(dialog.get_by_role("alert")).to_contain_text("config")
+                await dialog.get_by_role("button", name="Cancel").click()
+        await page.get_by_label("Filter streams").fill("STAGE")
+        await expect(row(page, "studio")).to_have_count(0)
+        await row(page, "stage 1").get_by_role("button", name="Details").click()
+        await page.get_by_role("button", name="Destroy the stream").click()
+        await page.get_by_role("button", name="Destroy for everybody").click()
+        await expect(page.get_by_text("No stream is called like")).to_be_visible(timeout=WITHIN_MS)
+
+
+async def test_the_dashboard_cascades(gateway: Gateway, chromium: Browser) -> None:
+    """What the dialog sends, and what the gateway says when the other server is not there."""
+    page, _ = await open_page(chromium, gateway.url)
+    await page.get_by_role("button", name="Pull", exact=True).click()
+    dialog = page.get_by_role("dialog", name="Cascade")
+    await dialog.get_by_label("Stream name").fill("mirror")
+    await dialog.get_by_label("WHEP URL to pull from").fill("http://127.0.0.1:9/whep/origin")
+    await dialog.get_by_label("Token of the other server").fill("secret")
+    async with page.expect_request("**/api/cascade/mirror") as asked:
+        await dialog.get_by_role("button", name="Pull", exact=True).last.click()
+    request = await asked.value
+    assert request.post_data_json == {"token": "Bearer secret", "sourceUrl": "http://127.0.0.1:9/whep/origin"}
+    await expect(dialog.get_by_role("alert")).to_be_visible(timeout=WITHIN_MS)
+    await dialog.get_by_role("button", name="Cancel").click()
+
+
+async def test_a_thousand_streams_stay_usable(tmp_path: Path, chromium: Browser) -> None:
+    config = "".join(f"[stream.camera-{number}]\n" for number in range(1000))
+    async with running_gateway(tmp_path, config=config) as gateway:
+        page, errors = await open_page(chromium, gateway.url)
+        await expect(row(page, "camera-7")).to_be_visible(timeout=WITHIN_MS)
+        assert await page.get_by_role("row", name="Stream camera").count() == 200
+        await page.get_by_label("Filter streams").fill("camera-99")
+        await expect(row(page, "camera-999")).to_be_visible()
+        await expect(page.get_by_role("row", name="Stream camera")).to_have_count(11)
+        assert errors == []
+
+
+async def test_plots_grow_while_a_stream_is_looked_at(gateway: Gateway, chromium: Browser) -> None:
+    page, errors = await open_page(chromium, gateway.url)
+    await publish(page, "plotted")
+    await row(page, "plotted").get_by_role("button", name="Details").click()
+    await expect(page.locator("time-plot canvas")).to_have_count(3, timeout=WITHIN_MS)
+    await expect(page.locator("time-plot").first).to_contain_text("in ")
+    await page.wait_for_function(
+        """() => {
+            const table = document.querySelector("gateway-home").shadowRoot.querySelector("stream-table");
+            const { series } = table.shadowRoot.querySelector("stream-panel");
+            return series?.incoming.filter((rate) => rate > 0).length >= 2;
+        }""",
+        timeout=WITHIN_MS,
+    )
+    assert errors == []
+
+
+async def test_publisher_and_player_come_back_after_the_gateway(tmp_path: Path, chromium: Browser) -> None:
+    """A clean stop ends every session by DTLS; that is no reason to stay away."""
+    port = free_port()
+    async with running_gateway(tmp_path, port=port) as gateway:
+        page, _ = await open_page(chromium, gateway.url)
+        await publish(page, "steady")
+        viewer, _ = await open_page(chromium, f"{gateway.url}/tools/player.html?id=steady&autoplay&muted&reconnect=500")
+        player = viewer.locator("whep-player")
+        await assert_decodes(player)
+        assert await gateway.terminate() == 0
+    await expect(page.locator("whip-publisher")).to_have_attribute("data-state", "connecting", timeout=WITHIN_MS)
+    await expect(page.get_by_role("alert").first).to_contain_text("not up to date", timeout=WITHIN_MS)
+    async with running_gateway(tmp_path, port=port):
+        await expect(page.locator("whip-publisher")).to_have_attribute("data-state", "live", timeout=WITHIN_MS)
+        await assert_decodes(player)
+        await expect(row(page, "steady").get_by_text("Live", exact=True)).to_be_visible(timeout=WITHIN_MS)
+
+
+async def test_the_statistics_of_the_player_tell_the_latency(gateway: Gateway, chromium: Browser) -> None:
+    page, _ = await open_page(chromium, gateway.url)
+    await page.get_by_label("Size").select_option("640x360")
+    await publish(page, "clock")
+    viewer, errors = await open_page(chromium, f"{gateway.url}/tools/player.html?id=clock&autoplay&muted&controls")
+    player = viewer.locator("whep-player")
+    await assert_decodes(player)
+    await player.click(button="right")
+    statistics = viewer.get_by_role("region", name="Statistics")
+    for fact in ("360 at", "Opus", "NACK", "127.0.0.1", "Latency"):
+        await expect(statistics).to_contain_text(fact, timeout=WITHIN_MS)
+    assert 0 < await player.evaluate("(player) => player.latency") < 5_000
+    assert errors == []
+
+
+async def test_the_debugger_talks_by_data_channel(gateway: Gateway, chromium: Browser) -> None:
+    page, _ = await open_page(chromium, f"{gateway.url}/tools/debugger.html?id=talk")
+    sides = {name: page.get_by_role("region", name=name, exact=True) for name in ("Publish", "Play")}
+    await sides["Play"].get_by_label("Message", exact=True).fill("too soon")
+    await sides["Play"].get_by_role("button", name="Send").click()
+    await expect(sides["Play"].get_by_role("alert")).to_contain_text("not open")
+    await page.get_by_role("button", name="Start publishing").click()
+    await sides["Play"].get_by_role("button", name="Play", exact=True).first.click()
+    await assert_decodes(page.locator("whep-player"))
+    for sender, receiver in (("Publish", "Play"), ("Play", "Publish")):
+        await sides[sender].get_by_label("Message", exact=True).fill(f"<b>{sender}</b> söns")
+        await sides[sender].get_by_role("button", name="Send").click()
+        await expect(sides[receiver].get_by_role("log")).to_contain_text(f"← <b>{sender}</b> söns", timeout=WITHIN_MS)
+    log = page.get_by_role("log", name="Event log")
+    await expect(log).to_contain_text("/session/talk/")
+    assert await page.evaluate("document.querySelector('stream-debugger').shadowRoot.querySelectorAll('b').length") == 0
 
 
 async def test_a_stream_name_is_only_text(gateway: Gateway, chromium: Browser) -> None:
     page, errors = await open_page(chromium, gateway.url)
     await publish(page, NAME)
-    await expect(page.get_by_role("heading", name=NAME, exact=True)).to_be_visible(timeout=WITHIN_MS)
-    assert await page.locator("stream-card img").count() == 0
+    stream = row(page, NAME)
+    await expect(stream.get_by_text(NAME, exact=True)).to_be_visible(timeout=WITHIN_MS)
+    await stream.get_by_role("button", name=f"Details of {NAME}").click()
+    await stream.get_by_role("button", name=f"Clients of {NAME}").click()
+    await expect(page.get_by_role("heading", name=f"Clients of “{NAME}”")).to_be_visible()
+    assert await page.locator("stream-table img, stream-panel img, dialog img").count() == 0
     assert await page.title() == "live777py"
     assert errors == []
 
@@ -129,11 +274,11 @@ async def test_signing_in(tmp_path: Path, chromium: Browser) -> None:
         dialog = page.get_by_role("dialog")
         for token, message in [("wrong", "asks for a token"), ("Bearer secret", "did not accept")]:
             await expect(dialog).to_contain_text(message, timeout=WITHIN_MS)
-            await page.get_by_label("Token").fill(token)
+            await dialog.get_by_label("Token").fill(token)
             await page.keyboard.press("Enter")
         await expect(page.get_by_text("Nothing is live yet")).to_be_visible(timeout=WITHIN_MS)
         await publish(page, "guarded")
-        await page.get_by_role("article", name="Stream guarded").get_by_role("button", name="Play", exact=True).click()
+        await row(page, "guarded").get_by_role("button", name="Play", exact=True).click()
         await assert_decodes(page.locator("whep-player"))
 
 
@@ -162,7 +307,7 @@ async def test_a_refusal_is_shown_in_words(gateway: Gateway, chromium: Browser) 
     await publish(first, "taken")
     second, _ = await open_page(chromium, gateway.url)
     await second.locator("whip-publisher").evaluate("(publisher) => publisher.removeAttribute('reconnect')")
-    await second.get_by_label("Stream name").fill("taken")
+    await second.get_by_role("textbox", name="Stream name").fill("taken")
     await second.get_by_role("button", name="Test pattern").click()
     await second.get_by_role("button", name="Start publishing").click()
     await expect(second.locator("whip-publisher")).to_have_attribute("data-state", "error", timeout=WITHIN_MS)

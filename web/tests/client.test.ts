@@ -1,9 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { backoff } from "../src/lib/client";
 import { refusal } from "../src/lib/errors";
-import { bitrate, codecName, duration } from "../src/lib/format";
-import { playerParameters } from "../src/lib/parameters";
+import { bitrate, bytes, codecName, duration } from "../src/lib/format";
+import { debuggerParameters, playerParameters } from "../src/lib/parameters";
+import { backoff } from "../src/lib/retry";
 import { summarise } from "../src/lib/stats";
+import { bareToken } from "../src/lib/token";
+import { encodings } from "../src/lib/whip";
 
 test("back-off doubles up to 16 times, spreads by a fifth and obeys Retry-After", () => {
   const delays = [0, 1, 2, 3, 4, 5, 50].map((attempt) => backoff(attempt, 1000, null, 0.5));
@@ -52,7 +54,45 @@ test("the parameters of the player page", () => {
   ]);
 });
 
+test("the parameters of the debugger", () => {
+  expect(debuggerParameters("?id=x&token=t&acodec=opus&vcodec=vp8&qrfps=15&lowlatency")).toEqual({
+    id: "x",
+    token: "t",
+    audioCodec: "opus",
+    videoCodec: "vp8",
+    fps: 15,
+    lowLatency: true,
+  });
+  const fps = (search: string) => debuggerParameters(search).fps;
+  expect(["", "?qrfps=0", "?qrfps=fast", "?qrfps=1000", "?qrfps=24.4"].map(fps)).toEqual([30, 30, 30, 30, 24]);
+});
+
+test("a token may be pasted with its scheme", () => {
+  expect(["abc", " Bearer abc\n", "bearer  abc", ""].map(bareToken)).toEqual(["abc", "abc", "abc", ""]);
+});
+
+test("the encodings of simulcast and of SVC", () => {
+  expect(encodings("", 0, 0)).toEqual([{}]);
+  expect(encodings("", 2000, 25)).toEqual([{ maxBitrate: 2_000_000, maxFramerate: 25 }]);
+  expect(encodings("L1T3", 0, 0)).toEqual([{ scalabilityMode: "L1T3" }]);
+  expect(encodings("3", 900, 0)).toEqual([
+    { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 100_000, scalabilityMode: "L1T1" },
+    { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 300_000, scalabilityMode: "L1T1" },
+    { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 900_000, scalabilityMode: "L1T1" },
+  ]);
+  expect(encodings("2", 0, 0).map(({ rid }) => rid)).toEqual(["h", "f"]);
+});
+
 test("numbers as people read them", () => {
+  expect([0, 999, 1500, 24_600, 2_345_678, 123_456_789, 5e12].map(bytes)).toEqual([
+    "0 B",
+    "999 B",
+    "1.50 kB",
+    "24.6 kB",
+    "2.35 MB",
+    "123 MB",
+    "5.00 TB",
+  ]);
   expect([0, 950_400, 2_345_678, 12_000_000].map(bitrate)).toEqual([
     "0 kbit/s",
     "950 kbit/s",

@@ -1,9 +1,10 @@
 /** What both elements share: their endpoint, one client at a time, state on the outside, a reading per second. */
 
 import { LitElement, type PropertyValues } from "lit";
-import type { Client } from "../lib/client";
+import type { Client, ClientOptions } from "../lib/client";
 import type { GatewayError } from "../lib/errors";
 import { Gateway } from "../lib/gateway";
+import type { Session } from "../lib/session";
 import { readStats, type Stats } from "../lib/stats";
 
 let gateway = new Gateway(new URL("/", location.href));
@@ -20,6 +21,7 @@ export abstract class MediaElement<State extends string> extends LitElement {
     token: {},
     controls: { type: Boolean },
     reconnect: {},
+    datachannel: { type: Boolean },
     state: { state: true },
     message: { state: true },
     reading: { state: true },
@@ -32,6 +34,8 @@ export abstract class MediaElement<State extends string> extends LitElement {
   declare controls: boolean;
   /** Present: try again after a loss; a number is the first delay in ms. */
   declare reconnect: string | null;
+  /** A data channel is opened: `send` uses it, `message` tells what comes in. */
+  declare datachannel: boolean;
   /** What the element does now; also its `data-state` attribute. */
   declare state: State;
   /** The state in words, where there is more to say. */
@@ -47,7 +51,7 @@ export abstract class MediaElement<State extends string> extends LitElement {
   ) {
     super();
     this.src = this.stream = this.token = this.reconnect = null;
-    this.controls = false;
+    this.controls = this.datachannel = false;
     this.state = state;
     this.message = "";
     this.reading = null;
@@ -58,6 +62,16 @@ export abstract class MediaElement<State extends string> extends LitElement {
   /** The current reading, or null without a connection. */
   async stats(): Promise<Stats | null> {
     return readStats(this.client?.peer ?? null, this.flow, this.reading);
+  }
+
+  /** Sends text by the data channel; false if none is open. */
+  send(text: string): boolean {
+    return this.client?.send(text) ?? false;
+  }
+
+  /** The WHIP or WHEP session, while there is one. */
+  get session(): Session | null {
+    return this.client?.session ?? null;
   }
 
   override connectedCallback(): void {
@@ -84,6 +98,23 @@ export abstract class MediaElement<State extends string> extends LitElement {
 
   protected authorization(): string {
     return this.token ?? gateway.token;
+  }
+
+  /** The options that every client of an element has. */
+  protected clientOptions(url: string): ClientOptions {
+    return {
+      url,
+      token: this.authorization(),
+      reconnect: this.firstDelay(),
+      onSession: (session) => this.onSession(session),
+      ...(this.datachannel && {
+        onMessage: (data: string | ArrayBuffer, label: string) => this.announce("message", { data, label }),
+      }),
+    };
+  }
+
+  protected onSession({ url, offer, answer }: Session): void {
+    this.announce("session", { url: url.href, offer, answer });
   }
 
   protected firstDelay(): number | null {

@@ -26,3 +26,10 @@ export const note = icon(
 export const wave = icon(
   svg`<circle cx="10" cy="10" r="1.5" fill="currentColor"/><path d="M6.5 13.5a5 5 0 0 1 0-7M13.5 6.5a5 5 0 0 1 0 7M4 16a8.5 8.5 0 0 1 0-12M16 4a8.5 8.5 0 0 1 0 12"/>`,
 );
+export const people = icon(
+  svg`<circle cx="7.5" cy="6.5" r="3"/><path d="M2 16.5a5.5 5.5 0 0 1 11 0M13 4a3 3 0 0 1 0 5.2M15 11.8a5.5 5.5 0 0 1 3 4.7"/>`,
+);
+export const cascade = icon(svg`<path d="M3 7h12M12 4l3 3-3 3M17 13H5M8 10l-3 3 3 3"/>`);
+export const chevron = icon(svg`<path d="M7.5 5l5 5-5 5"/>`);
+export const plus = icon(svg`<path d="M10 4v12M4 10h12"/>`);
+export const debug = icon(svg`<path d="M7 6 3 10l4 4M13 6l4 4-4 4"/>`);

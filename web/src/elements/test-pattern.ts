@@ -1,4 +1,9 @@
-/** A drawn source: colour bars, a moving dot, a clock with milliseconds and a frame counter; a beep on each second. */
+/**
+ * A drawn source: colour bars, a moving dot, a clock with milliseconds, a frame counter, and the time once more as cells
+ * that a player reads; a beep on each second.
+ */
+
+import { drawTime } from "../lib/timecode";
 
 const BARS = ["#c0c0c0", "#c0c000", "#00c0c0", "#00c000", "#c000c0", "#c00000", "#0000c0"];
 
@@ -79,12 +84,12 @@ export class TestPattern {
     const phase = (now.getTime() % 1000) / 1000;
     BARS.forEach((colour, index) => {
       context.fillStyle = colour;
-      context.fillRect(Math.floor((index * w) / 7), 0, Math.ceil(w / 7), h * 0.55);
+      context.fillRect(Math.floor((index * w) / 7), 0, Math.ceil(w / 7), h * 0.5);
     });
     context.fillStyle = "#101214";
-    context.fillRect(0, h * 0.55, w, h * 0.45);
+    context.fillRect(0, h * 0.5, w, h * 0.5);
     context.fillStyle = "#ff5a40";
-    context.fillRect(0, h * 0.55, w * phase, h * 0.02);
+    context.fillRect(0, h * 0.5, w * phase, h * 0.02);
     context.beginPath();
     context.arc(w * (0.06 + 0.88 * phase), h * (0.3 - 0.16 * Math.sin(phase * Math.PI)), h * 0.06, 0, 2 * Math.PI);
     context.fillStyle = phase < 0.08 ? "#ff5a40" : "#fff";
@@ -95,9 +100,10 @@ export class TestPattern {
     context.textBaseline = "middle";
     context.fillStyle = "#fff";
     context.font = `600 ${Math.round(h * 0.17)}px ui-monospace, monospace`;
-    context.fillText(clock, w / 2, h * 0.7, w * 0.94);
+    context.fillText(clock, w / 2, h * 0.635, w * 0.94);
     context.fillStyle = "#a8abb1";
     context.font = `${Math.round(h * 0.065)}px ui-monospace, monospace`;
-    context.fillText(`frame ${String(this.#frame++).padStart(6, "0")}   ${w}×${h}`, w / 2, h * 0.87, w * 0.94);
+    context.fillText(`frame ${String(this.#frame++).padStart(6, "0")}   ${w}×${h}`, w / 2, h * 0.79, w * 0.94);
+    drawTime(context, now.getTime());
   }
 }

@@ -142,4 +142,57 @@ export const controls = css`
     font-size: 13px;
     font-variant-numeric: tabular-nums;
   }
+  .tag {
+    flex: none;
+    padding: 1px 7px;
+    border: 1px solid var(--line);
+    border-radius: 999px;
+    color: var(--muted);
+    font-size: 11px;
+    font-weight: 500;
+    white-space: nowrap;
+  }
+`;
+
+export const dialogs = css`
+  dialog {
+    width: min(440px, calc(100vw - 32px));
+    max-height: calc(100dvh - 32px);
+    padding: 24px;
+    overflow: auto;
+    border: 1px solid var(--line);
+    border-radius: 14px;
+    background: var(--surface);
+    color: var(--ink);
+  }
+  dialog::backdrop {
+    background: rgb(0 0 0 / 0.5);
+  }
+  h2 {
+    margin: 0;
+    overflow-wrap: anywhere;
+    font-size: 16px;
+    font-weight: 600;
+  }
+  form {
+    display: grid;
+    gap: 16px;
+  }
+  form p {
+    margin: 0;
+    color: var(--muted);
+  }
+  .check {
+    display: flex;
+    align-items: center;
+    gap: 8px;
+    color: inherit;
+    font-size: 14px;
+  }
+  .buttons {
+    display: flex;
+    flex-wrap: wrap;
+    justify-content: end;
+    gap: 8px;
+  }
 `;

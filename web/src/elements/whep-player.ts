@@ -2,17 +2,23 @@
 
 import { css, html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { GONE } from "../lib/client";
-import { bitrate, codecName } from "../lib/format";
+import type { GatewayError } from "../lib/errors";
+import { bitrate } from "../lib/format";
+import type { Layer, Session } from "../lib/session";
 import type { Stats } from "../lib/stats";
+import { age, TimeReader } from "../lib/timecode";
 import { WhepClient } from "../lib/whep";
 import { MediaElement } from "./base";
 import * as icons from "./icons";
+import { nerdStats, nerdStyles } from "./nerd-stats";
 import { tokens } from "./theme";
 
 export type PlayerState = "idle" | "connecting" | "waiting" | "playing" | "ended" | "error";
 
 /** Media that stood still for this long means that the publisher is away. */
 const STALL_MS = 3_000;
+/** Between two readings of the time in the picture. */
+const LATENCY_MS = 200;
 
 export class WhepPlayer extends MediaElement<PlayerState> {
   static override properties = {
@@ -24,20 +30,30 @@ export class WhepPlayer extends MediaElement<PlayerState> {
     media: { state: true },
     silenced: { state: true },
     picture: { state: true },
+    layers: { state: true },
+    layer: { state: true },
+    latency: { state: true },
   };
   declare autoplay: boolean;
   declare muted: boolean;
   declare lowlatency: boolean;
-  /** The line of statistics is shown. */
+  /** The statistics are shown. */
   declare details: boolean;
   declare private media: MediaStream | null;
   /** Muted by the browser's autoplay policy, not by the page. */
   declare private silenced: boolean;
   declare private picture: boolean;
+  /** The layers to choose from, the best first; empty: there is no choice. */
+  declare layers: Layer[];
+  /** The chosen layer; null: the server chooses. */
+  declare layer: string | null;
+  /** From drawing to display of a test pattern in ms, by this machine's clock; null without one. */
+  declare latency: number | null;
   #moved = 0;
 
   static override styles = [
     tokens,
+    nerdStyles,
     css`
     :host { display: block; position: relative; aspect-ratio: 16 / 9; overflow: hidden; background: #000; color: #fff; --focus: #fff; }
     video { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; }
@@ -65,8 +81,8 @@ export class WhepPlayer extends MediaElement<PlayerState> {
     .live { display: inline-flex; align-items: center; gap: 6px; padding: 0 6px; font-size: 12px; font-weight: 600; letter-spacing: 0.04em; }
     .live::before { content: ""; width: 8px; height: 8px; border-radius: 50%; background: #ff5a40; }
     input { width: 84px; accent-color: #fff; }
-    output { position: absolute; inset: 12px 12px auto auto; max-width: calc(100% - 24px); padding: 6px 10px; border-radius: 6px;
-      background: rgb(0 0 0 / 0.7); font: 12px/1.5 ui-monospace, monospace; text-align: right; white-space: pre-line; pointer-events: none; }
+    select { max-width: 150px; height: 30px; padding: 0 4px; border: 0; border-radius: 6px; background: rgb(255 255 255 / 0.16); color: inherit; font: inherit; font-size: 12px; }
+    option { background: #1c1e21; }
     .spin { width: 28px; height: 28px; border: 3px solid rgb(255 255 255 / 0.25); border-top-color: #fff; border-radius: 50%; animation: spin 1s linear infinite; }
     @keyframes spin { to { transform: rotate(1turn); } }
     @media (prefers-reduced-motion: reduce) { .spin { animation-duration: 4s; } }
@@ -76,7 +92,9 @@ export class WhepPlayer extends MediaElement<PlayerState> {
   constructor() {
     super("idle", "in");
     this.autoplay = this.muted = this.lowlatency = this.details = this.silenced = this.picture = false;
-    this.media = null;
+    this.media = this.layer = this.latency = null;
+    this.layers = [];
+    this.addEventListener("contextmenu", (event) => this.#menu(event));
     this.addEventListener("keydown", (event) => this.#key(event));
   }
 
@@ -92,9 +110,7 @@ export class WhepPlayer extends MediaElement<PlayerState> {
     this.#moved = 0;
     if (!url) return this.#enter("error", "No stream is named: by stream, by src, or by ?id= of the page.");
     const client = new WhepClient({
-      url,
-      token: this.authorization(),
-      reconnect: this.firstDelay(),
+      ...this.clientOptions(url),
       lowLatency: this.lowlatency,
       onStream: (media) => this.client === client && (this.media = media),
       onState: () => this.client === client && this.#follow(client),
@@ -102,10 +118,24 @@ export class WhepPlayer extends MediaElement<PlayerState> {
     this.run(client);
   }
 
+  /** Asks for the layers again: they have no size before their first picture. Throws GatewayError. */
+  async loadLayers(): Promise<void> {
+    const session = this.session;
+    const layers = (await session?.layers()) ?? [];
+    if (session === this.session) this.layers = layers;
+  }
+
+  /** Plays one layer of a simulcast stream; null leaves the choice to the server. Throws GatewayError. */
+  async selectLayer(encodingId: string | null): Promise<void> {
+    await this.session?.selectLayer(encodingId);
+    this.layer = encodingId;
+  }
+
   /** Ends the session. */
   override async stop(): Promise<void> {
     const stopped = this.halt();
-    this.media = null;
+    this.media = this.latency = null;
+    this.layers = [];
     this.#enter("idle");
     await stopped;
   }
@@ -121,6 +151,12 @@ export class WhepPlayer extends MediaElement<PlayerState> {
     }
     const moved = ["src", "stream", "token"].some((name) => typeof changed.get(name) === "string");
     if (moved && this.client) this.play();
+  }
+
+  protected override onSession(session: Session): void {
+    super.onSession(session);
+    this.layers = [];
+    this.layer = null;
   }
 
   #follow(client: WhepClient): void {
@@ -142,6 +178,29 @@ export class WhepPlayer extends MediaElement<PlayerState> {
     this.picture = video.videoWidth > 0;
     this.#moved = Date.now();
     if (this.client?.state === "connected") this.#enter("playing");
+    if (this.session?.layerUrl) void this.loadLayers().catch((error: GatewayError) => this.fail(error));
+    this.#clock(video);
+  }
+
+  /** Reads the time in the picture while this media plays. */
+  #clock(video: HTMLVideoElement): void {
+    const media = this.media;
+    const reader = new TimeReader();
+    const ages: number[] = [];
+    let next = 0;
+    const look: VideoFrameRequestCallback = (now, { expectedDisplayTime }) => {
+      if (this.media !== media || !this.isConnected) return;
+      if (now >= next) {
+        next = now + LATENCY_MS;
+        const code = reader.read(video);
+        if (code === null) ages.length = 0;
+        else ages.push(age(code, performance.timeOrigin + expectedDisplayTime));
+        if (ages.length > 5) ages.shift();
+        this.latency = ages.length > 0 ? Math.round(ages.toSorted((a, b) => a - b)[ages.length >> 1] ?? 0) : null;
+      }
+      video.requestVideoFrameCallback(look);
+    };
+    video.requestVideoFrameCallback?.(look);
   }
 
   protected override onReading(stats: Stats, before: Stats | null): void {
@@ -186,6 +245,12 @@ export class WhepPlayer extends MediaElement<PlayerState> {
     else await this.video?.requestPictureInPicture().catch(() => undefined);
   }
 
+  #menu(event: MouseEvent): void {
+    if (!this.controls) return;
+    event.preventDefault();
+    this.details = !this.details;
+  }
+
   #key(event: KeyboardEvent): void {
     if (!this.controls || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "m") this.#mute(!this.muted);
@@ -208,7 +273,7 @@ export class WhepPlayer extends MediaElement<PlayerState> {
             ? html`<button class="unmute" @click=${() => this.#mute(false)}>${icons.silent} Unmute</button>`
             : nothing
         }
-        ${this.details && this.reading && this.state === "playing" ? html`<output>${describe(this.reading)}</output>` : nothing}
+        ${this.details && this.reading && this.state === "playing" ? nerdStats(this.reading, this.latency, this.layer) : nothing}
         ${this.controls ? this.#bar() : nothing}
       </div>
     `;
@@ -250,19 +315,30 @@ export class WhepPlayer extends MediaElement<PlayerState> {
         @input=${(event: Event) => this.video && (this.video.volume = Number((event.target as HTMLInputElement).value))} />
       ${this.state === "playing" ? html`<span class="live">LIVE</span>` : nothing}
       <span class="space"></span>
+      ${this.layers.length > 1 ? this.#layerChoice() : nothing}
       ${button("Statistics (i)", icons.info, () => (this.details = !this.details), this.details)}
       ${document.pictureInPictureEnabled ? button("Picture in picture", icons.inset, () => void this.#pictureInPicture()) : nothing}
       ${button("Full screen (f)", icons.expand, () => void this.#fullscreen())}
     </div>`;
   }
+
+  #layerChoice(): TemplateResult {
+    const choose = (event: Event) => {
+      const chosen = (event.target as HTMLSelectElement).value;
+      void this.selectLayer(chosen || null).catch((error: GatewayError) => this.fail(error));
+    };
+    const entry = (layer: Layer) => html`
+      <option value=${layer.encodingId} ?selected=${layer.encodingId === this.layer}>${layerName(layer)}</option>
+    `;
+    return html`<select aria-label="Layer" @change=${choose}>
+      <option value="" ?selected=${this.layer === null}>Auto</option>
+      ${this.layers.map(entry)}
+    </select>`;
+  }
 }
 
-function describe(stats: Stats): string {
-  const codecs = [stats.videoCodec, stats.audioCodec].filter(Boolean).map(codecName).join(" + ");
-  const picture = stats.width ? `${stats.width}×${stats.height} · ${stats.fps} fps · ` : "";
-  return [
-    `${picture}${codecs}`,
-    `${bitrate(stats.bitrate)} · buffer ${Math.round(stats.jitterBuffer)} ms · RTT ${Math.round(stats.roundTrip)} ms`,
-    `loss ${stats.loss.toFixed(1)} % · ${stats.framesDropped} dropped · ${stats.freezes} freezes`,
-  ].join("\n");
+/** A layer in words: its size and bitrate if they are known, else its id. */
+export function layerName({ encodingId, width, height, bitrate: rate }: Layer): string {
+  if (!width) return encodingId;
+  return `${width}×${height}${rate ? ` · ${bitrate(rate)}` : ""}`;
 }

@@ -27,6 +27,12 @@ const HINTS: Record<Source, string> = {
 };
 const SIZES = ["640x360", "1280x720", "1920x1080"];
 const FRAMES = [15, 25, 30, 60];
+const LAYERS: Option[] = [
+  ["", "None"],
+  ["2", "Simulcast, 2 sizes"],
+  ["3", "Simulcast, 3 sizes"],
+  ...["L1T2", "L1T3", "L2T3_KEY", "L3T3_KEY"].map((mode): Option => [mode, `SVC ${mode}`]),
+];
 const RATES = [0, 500, 1000, 2500, 5000, 10000];
 const INSECURE =
   "Browsers give the camera and the screen only to pages from https:// or localhost. The test pattern works here.";
@@ -39,6 +45,9 @@ export class WhipPublisher extends MediaElement<PublisherState> {
     bitrate: { type: Number },
     size: {},
     fps: { type: Number },
+    layers: {},
+    audiocodec: {},
+    advanced: { type: Boolean },
     autostart: { type: Boolean },
     devices: { state: true },
     camera: { state: true },
@@ -51,6 +60,11 @@ export class WhipPublisher extends MediaElement<PublisherState> {
   declare bitrate: number;
   declare size: string;
   declare fps: number;
+  /** 2 or 3: simulcast; else a scalability mode such as L1T3; empty: one encoding. */
+  declare layers: string;
+  declare audiocodec: string;
+  /** With `controls`: also shows the choice of layers and of the audio codec. */
+  declare advanced: boolean;
   declare autostart: boolean;
   declare private devices: MediaDeviceInfo[];
   declare private camera: string;
@@ -84,7 +98,8 @@ export class WhipPublisher extends MediaElement<PublisherState> {
     this.bitrate = 0;
     this.size = "1280x720";
     this.fps = 30;
-    this.autostart = false;
+    this.layers = this.audiocodec = "";
+    this.advanced = this.autostart = false;
     this.devices = [];
     this.camera = this.microphone = "";
     this.media = null;
@@ -113,11 +128,11 @@ export class WhipPublisher extends MediaElement<PublisherState> {
     for (const track of media.getTracks())
       track.addEventListener("ended", () => this.media === media && void this.stop());
     const client = new WhipClient({
-      url,
-      token: this.authorization(),
-      reconnect: this.firstDelay(),
+      ...this.clientOptions(url),
       stream: media,
       codec: this.codec,
+      audioCodec: this.audiocodec,
+      layers: this.layers,
       bitrate: this.bitrate,
       fps: this.fps,
       onState: () => this.client === client && this.#follow(client),
@@ -241,7 +256,10 @@ export class WhipPublisher extends MediaElement<PublisherState> {
         </select>
       </label>`;
     const codec = this.codec.toUpperCase();
-    const codecs = options(["", ...sendCodecs()], codec, (name) => name || "Automatic");
+    const codecs = options(["", ...sendCodecs("video")], codec, (name) => name || "Automatic");
+    const audioCodecs = options(["", ...sendCodecs("audio")], this.audiocodec, (name) =>
+      name ? codecName(name) : "Automatic",
+    );
     const rates = options(RATES, this.bitrate, (rate) => (rate ? bitrate(rate * 1000) : "Automatic"));
     const sizes = options(SIZES, this.size, (size) => size.replace("x", " × "));
     const frames = options(FRAMES, this.fps, String);
@@ -253,10 +271,18 @@ export class WhipPublisher extends MediaElement<PublisherState> {
     ];
     return html`<div class="fields">
       ${this.source === "camera" ? devices() : nothing}
-      ${choice("Codec", codec, codecs, (name) => (this.codec = name))}
+      ${choice("Video codec", codec, codecs, (name) => (this.codec = name))}
       ${choice("Bitrate at most", String(this.bitrate), rates, (rate) => (this.bitrate = Number(rate)))}
       ${choice("Size", this.size, sizes, (size) => (this.size = size))}
       ${choice("Frames per second", String(this.fps), frames, (fps) => (this.fps = Number(fps)))}
+      ${
+        this.advanced
+          ? [
+              choice("Layers", this.layers, LAYERS, (layers) => (this.layers = layers)),
+              choice("Audio codec", this.audiocodec, audioCodecs, (name) => (this.audiocodec = name)),
+            ]
+          : nothing
+      }
     </div>`;
   }
 

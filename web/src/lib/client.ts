@@ -1,6 +1,7 @@
 /** The life of a WHIP or WHEP client: connect, notice the loss of the connection, try again with back-off. */
 
 import { GatewayError } from "./errors";
+import { backoff, pause } from "./retry";
 import { Session } from "./session";
 
 export type ClientState = "idle" | "connecting" | "connected" | "retrying" | "closed" | "failed";
@@ -13,6 +14,10 @@ export interface ClientOptions {
   reconnect?: number | null;
   /** Called after each change of `state`. */
   onState?: () => void;
+  /** Called with each new session. */
+  onSession?: (session: Session) => void;
+  /** Present: a data channel is opened; called with what comes in by it, or by one that the other side opened. */
+  onMessage?: (data: string | ArrayBuffer, label: string) => void;
 }
 
 /** Status of a session that the gateway ended on purpose, by closing DTLS. */
@@ -21,17 +26,13 @@ const CONNECT_TIMEOUT_MS = 15_000;
 const DISCONNECTED_GRACE_MS = 5_000;
 const RETRYABLE = new Set([0, 408, 409, 425, 429, 500, 502, 503, 504]);
 
-/** Milliseconds until the next attempt; `random` in [0, 1) spreads the clients of a restarted server. */
-export function backoff(attempt: number, first: number, retryAfter: number | null, random = Math.random()): number {
-  const delay = first * 2 ** Math.min(attempt, 4) * (0.8 + 0.4 * random);
-  return Math.round(Math.max(delay, (retryAfter ?? 0) * 1000));
-}
-
 export abstract class Client {
   state: ClientState = "idle";
   /** Why the client is retrying, closed or failed. */
   failure: GatewayError | null = null;
   peer: RTCPeerConnection | null = null;
+  session: Session | null = null;
+  #channel: RTCDataChannel | null = null;
   #run: AbortController | null = null;
   #done: Promise<void> = Promise.resolve();
 
@@ -56,6 +57,13 @@ export abstract class Client {
     this.#run = null;
     await this.#done;
     if (!this.#run) this.#enter("idle");
+  }
+
+  /** Sends by the data channel; false if none is open. */
+  send(text: string): boolean {
+    if (this.#channel?.readyState !== "open") return false;
+    this.#channel.send(text);
+    return true;
   }
 
   async #loop(signal: AbortSignal): Promise<void> {
@@ -86,18 +94,35 @@ export abstract class Client {
     let session: Session | null = null;
     try {
       this.prepare(peer);
+      if (this.options.onMessage) this.#openChannel(peer, this.options.onMessage);
       session = await Session.open(peer, this.options.url, this.options.token ?? "");
       if (signal.aborted) return null;
+      this.session = session;
+      this.options.onSession?.(session);
       const error = await ended(peer, signal, onConnected);
-      if (error?.status === GONE) session.forget();
-      return error;
+      if (error?.status !== GONE) return error;
+      session.forget();
+      // A gateway that shuts down stops to answer before it takes leave of its peers: it will be back.
+      return (await session.answers()) ? error : new GatewayError("The gateway has shut down.");
     } catch (error) {
       return error instanceof GatewayError ? error : new GatewayError(String(error), 422);
     } finally {
-      if (this.peer === peer) this.peer = null;
+      if (this.peer === peer) this.peer = this.session = this.#channel = null;
       await session?.close();
       peer.close();
     }
+  }
+
+  #openChannel(peer: RTCPeerConnection, onMessage: (data: string | ArrayBuffer, label: string) => void): void {
+    const listen = (channel: RTCDataChannel) => {
+      channel.binaryType = "arraybuffer";
+      channel.addEventListener("message", ({ data }: MessageEvent<string | ArrayBuffer>) => {
+        onMessage(data, channel.label);
+      });
+    };
+    this.#channel = peer.createDataChannel("live777");
+    listen(this.#channel);
+    peer.addEventListener("datachannel", ({ channel }) => listen(channel));
   }
 
   #enter(state: ClientState, failure: GatewayError | null = null): void {
@@ -141,12 +166,5 @@ function ended(peer: RTCPeerConnection, signal: AbortSignal, onConnected: () => 
     onPeer();
     onTransport();
     if (signal.aborted) finish(null);
-  });
-}
-
-function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds);
-    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
   });
 }

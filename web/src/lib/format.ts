@@ -6,6 +6,14 @@ export function bitrate(bits: number): string {
   return `${(bits / 1_000_000).toPrecision(3)} Mbit/s`;
 }
 
+/** Octets with three significant digits: 512 B, 1.50 MB. */
+export function bytes(count: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let unit = 0;
+  while (count >= 1000 && unit < units.length - 1) [count, unit] = [count / 1000, unit + 1];
+  return `${unit === 0 ? count : count.toPrecision(3)} ${units[unit]}`;
+}
+
 /** Milliseconds as 0:07, 12:03, 3:12:03 or 2 d 3:12. */
 export function duration(milliseconds: number): string {
   const seconds = Math.max(0, Math.floor(milliseconds / 1000));

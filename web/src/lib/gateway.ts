@@ -1,18 +1,34 @@
 /** The Live777 HTTP API of the gateway that served this page or script. */
 
-import { request } from "./errors";
+import { GatewayError, request } from "./errors";
+import { follow } from "./events";
+import { backoff, pause } from "./retry";
 
 export interface Counters {
   bytes: number;
   packets: number;
+  /** Packets that never came; not every gateway counts them. */
+  packetsLost?: number;
   /** bit/s over the last two seconds. */
   bitrate: number;
+}
+
+/** The other end of a session with another server; its media came from `sourceUrl`, or go to `targetUrl`. */
+export interface CascadeInfo {
+  sourceUrl?: string;
+  targetUrl?: string;
+  sessionUrl?: string;
 }
 
 export interface SessionInfo {
   id: string;
   createdAt: number;
+  /** 0 while the session lives. */
+  leaveAt: number;
   state: "new" | "connecting" | "connected" | "disconnected" | "failed" | "closed";
+  cascade?: CascadeInfo;
+  hasDataChannel?: boolean;
+  stats: Counters;
 }
 
 export interface StreamInfo {
@@ -22,16 +38,30 @@ export interface StreamInfo {
   subscribe: { leaveAt: number; sessions: SessionInfo[] };
   codecs: { kind: string; codec: string; fmtp?: string }[];
   provisioned?: boolean;
+  onDemand?: boolean;
   stats: { publish: Counters; subscribe: Counters };
 }
 
+/** One direction and the other end of a cascade; `authorization` is sent to it as it is. */
+export interface CascadeRequest {
+  direction: "pull" | "push";
+  url: string;
+  authorization: string;
+}
+
+/** Sessions stay listed for a while after their end. */
+export const isOpen = (session: SessionInfo) => !["closed", "failed"].includes(session.state);
+
 export interface Snapshot {
   streams: StreamInfo[];
-  /** The gateway's clock, ms since the epoch: uptimes do not depend on the viewer's. */
-  now: number;
+  /** What to add to this machine's clock to get the gateway's, ms: uptimes do not depend on the viewer's. */
+  clockOffset: number;
 }
 
 const POLL_MS = 2_000;
+const RECONNECT_MS = 1_000;
+/** What a gateway without events answers. */
+const NO_EVENTS = new Set([404, 405, 406, 501]);
 
 export class Gateway {
   token = "";
@@ -48,10 +78,12 @@ export class Gateway {
   }
 
   player(stream: string): string {
-    return new URL(
-      `tools/player.html?id=${encodeURIComponent(stream)}&autoplay&controls&muted&reconnect=1000`,
-      this.base,
-    ).href;
+    const query = `id=${encodeURIComponent(stream)}&autoplay&controls&muted&reconnect=1000`;
+    return new URL(`tools/player.html?${query}`, this.base).href;
+  }
+
+  debugger(stream: string): string {
+    return new URL(`tools/debugger.html?id=${encodeURIComponent(stream)}`, this.base).href;
   }
 
   async version(): Promise<string> {
@@ -59,46 +91,82 @@ export class Gateway {
     return typeof info.version === "string" ? info.version : "";
   }
 
-  async streams(): Promise<Snapshot> {
-    const response = await request(new URL("api/streams/", this.base), this.token);
-    const streams = (await response.json()) as StreamInfo[];
-    const now = Date.parse(response.headers.get("Date") ?? "") || Date.now();
-    return { streams: streams.sort((a, b) => a.id.localeCompare(b.id)), now };
+  async create(stream: string): Promise<void> {
+    await request(this.#url("api/streams", stream), this.token, { method: "POST" });
   }
 
   async destroy(stream: string): Promise<void> {
     await request(this.#url("api/streams", stream), this.token, { method: "DELETE" });
   }
 
-  /** Calls back with each new snapshot or error while the page is visible; returns how to refresh now and how to stop. */
-  watch(
+  /** Ends one session; that of the publisher ends the stream. */
+  async kick(stream: string, session: string): Promise<void> {
+    const url = `${this.#url("session", stream)}/${encodeURIComponent(session)}`;
+    await request(url, this.token, { method: "DELETE" });
+  }
+
+  async cascade(stream: string, { direction, url, authorization }: CascadeRequest): Promise<void> {
+    await request(this.#url("api/cascade", stream), this.token, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({
+        ...(authorization && { token: authorization }),
+        [direction === "pull" ? "sourceUrl" : "targetUrl"]: url,
+      }),
+      // The gateway answers when the other server has.
+      signal: AbortSignal.timeout(40_000),
+    });
+  }
+
+  /**
+   * Calls back with each new snapshot or error until `signal` is aborted. Follows the server's events with back-off, or
+   * asks every two seconds where there are none.
+   */
+  async watch(
     onSnapshot: (snapshot: Snapshot) => void,
     onError: (error: unknown) => void,
-  ): { refresh(): void; stop(): void } {
-    let timer = 0;
-    let stopped = false;
-    const poll = async () => {
-      clearTimeout(timer);
+    signal: AbortSignal,
+  ): Promise<void> {
+    let events = true;
+    let attempt = 0;
+    let clockOffset = 0;
+    const clock = (headers: Headers) => {
+      const now = Date.parse(headers.get("Date") ?? "");
+      if (now) clockOffset = now - Date.now();
+    };
+    const show = (text: string) => {
+      attempt = 0;
+      onSnapshot({ streams: (JSON.parse(text) as StreamInfo[]).sort((a, b) => compare(a.id, b.id)), clockOffset });
+    };
+    while (!signal.aborted) {
       try {
-        if (!document.hidden) onSnapshot(await this.streams());
+        if (events) {
+          const url = new URL("api/sse/streams", this.base);
+          await follow(url, this.token, { onOpen: clock, onEvent: show }, signal);
+        } else if (!document.hidden) {
+          const response = await request(new URL("api/streams/", this.base), this.token);
+          clock(response.headers);
+          const text = await response.text();
+          if (!signal.aborted) show(text);
+        }
+        if (!events) await pause(POLL_MS, signal);
       } catch (error) {
+        if (signal.aborted) return;
+        const status = error instanceof GatewayError ? error.status : 0;
+        if (events && NO_EVENTS.has(status)) {
+          events = false;
+          continue;
+        }
         onError(error);
+        const retryAfter = error instanceof GatewayError ? error.retryAfter : null;
+        await pause(backoff(attempt++, RECONNECT_MS, retryAfter), signal);
       }
-      clearTimeout(timer);
-      if (!stopped) timer = window.setTimeout(() => void poll(), POLL_MS);
-    };
-    const refresh = () => void poll();
-    document.addEventListener("visibilitychange", refresh);
-    refresh();
-    const stop = () => {
-      stopped = true;
-      clearTimeout(timer);
-      document.removeEventListener("visibilitychange", refresh);
-    };
-    return { refresh, stop };
+    }
   }
 
   #url(kind: string, stream: string): string {
     return new URL(`${kind}/${encodeURIComponent(stream)}`, this.base).href;
   }
 }
+
+const { compare } = new Intl.Collator(undefined, { numeric: true });

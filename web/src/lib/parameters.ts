@@ -1,4 +1,4 @@
-/** Query parameters of /tools/player.html; names and meaning are Live777's. */
+/** Query parameters of the pages below /tools/; names and meaning are Live777's. */
 
 export interface PlayerParameters {
   id: string;
@@ -11,18 +11,44 @@ export interface PlayerParameters {
   reconnect: number | null;
 }
 
-/** A flag is set by its presence, unless it says false or 0. A reconnect without a number waits one second. */
+export interface DebuggerParameters {
+  id: string;
+  token: string;
+  audioCodec: string;
+  videoCodec: string;
+  /** Frames per second of the test pattern. */
+  fps: number;
+  lowLatency: boolean;
+}
+
+/** A flag is set by its presence, unless it says false or 0. */
+const flag = (query: URLSearchParams, name: string) =>
+  query.has(name) && !["false", "0"].includes(query.get(name) ?? "");
+
+/** A reconnect without a number waits one second. */
 export function playerParameters(search: string): PlayerParameters {
   const query = new URLSearchParams(search);
-  const flag = (name: string) => query.has(name) && !["false", "0"].includes(query.get(name) ?? "");
   const delay = Number(query.get("reconnect") || 1000);
   return {
     id: query.get("id") ?? "",
     token: query.get("token") ?? "",
-    autoplay: flag("autoplay"),
-    controls: flag("controls"),
-    muted: flag("muted"),
-    lowLatency: flag("lowlatency"),
-    reconnect: flag("reconnect") ? (Number.isFinite(delay) ? Math.max(100, delay) : 1000) : null,
+    autoplay: flag(query, "autoplay"),
+    controls: flag(query, "controls"),
+    muted: flag(query, "muted"),
+    lowLatency: flag(query, "lowlatency"),
+    reconnect: flag(query, "reconnect") ? (Number.isFinite(delay) ? Math.max(100, delay) : 1000) : null,
+  };
+}
+
+export function debuggerParameters(search: string): DebuggerParameters {
+  const query = new URLSearchParams(search);
+  const fps = Number(query.get("qrfps"));
+  return {
+    id: query.get("id") ?? "",
+    token: query.get("token") ?? "",
+    audioCodec: query.get("acodec") ?? "",
+    videoCodec: query.get("vcodec") ?? "",
+    fps: fps >= 1 && fps <= 60 ? Math.round(fps) : 30,
+    lowLatency: flag(query, "lowlatency"),
   };
 }

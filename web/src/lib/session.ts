@@ -1,10 +1,28 @@
-/** One WHIP or WHEP session: offer by POST, trickle by PATCH, end by DELETE (RFC 9725, draft-ietf-wish-whep-04). */
+/**
+ * One WHIP or WHEP session: offer by POST, trickle by PATCH, end by DELETE (RFC 9725, draft-ietf-wish-whep-04); layers and
+ * mute as in Live777.
+ */
 
 import { GatewayError, request } from "./errors";
-import { iceServers } from "./link";
+import { iceServers, parseLinks } from "./link";
 import { type Candidate, trickleFragment, withStereo } from "./sdp";
 
 const NO_TRICKLE = new Set([405, 501]);
+
+const LAYER_RELATION = "urn:ietf:params:whep:ext:core:layer";
+
+/** An encoding of a simulcast stream; other servers than ours tell no more than its id. */
+export interface Layer {
+  encodingId: string;
+  width?: number;
+  height?: number;
+  /** bit/s */
+  bitrate?: number;
+  /** Packets come in. */
+  active?: boolean;
+  /** This viewer gets it. */
+  selected?: boolean;
+}
 
 export class Session {
   #candidates: Candidate[] = [];
@@ -13,10 +31,13 @@ export class Session {
   #closed = false;
 
   private constructor(
-    private readonly url: URL,
+    readonly url: URL,
     private readonly token: string,
     private readonly etag: string | null,
-    private readonly offer: string,
+    readonly offer: string,
+    readonly answer: string,
+    /** Where a layer is chosen; null if the stream has none, as far as the server knew when the session began. */
+    readonly layerUrl: URL | null,
   ) {}
 
   /**
@@ -39,13 +60,17 @@ export class Session {
       );
     }
     const url = new URL(location, response.url);
-    const session = new Session(url, token, response.headers.get("ETag"), offer);
+    const link = response.headers.get("Link");
+    const layers = parseLinks(link).find(({ params }) => params.get("rel")?.split(/\s+/).includes(LAYER_RELATION));
+    const layerUrl = layers ? new URL(layers.target, response.url) : null;
+    const answer = await response.text();
+    const session = new Session(url, token, response.headers.get("ETag"), offer, answer, layerUrl);
     try {
-      const servers = iceServers(response.headers.get("Link"));
+      const servers = iceServers(link);
       if (servers.length > 0) peer.setConfiguration({ ...peer.getConfiguration(), iceServers: servers });
       peer.addEventListener("icecandidate", ({ candidate }) => session.#gather(candidate));
       await peer.setLocalDescription({ type: "offer", sdp: offer });
-      await peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
+      await peer.setRemoteDescription({ type: "answer", sdp: answer });
     } catch (error) {
       await session.close();
       if (error instanceof GatewayError) throw error;
@@ -65,6 +90,41 @@ export class Session {
   /** The server ended the session: there is nothing left to end. */
   forget(): void {
     this.#closed = true;
+  }
+
+  /** Whether the server is there and says what it knows of the session. */
+  async answers(): Promise<boolean> {
+    try {
+      await request(this.url, this.token, { signal: AbortSignal.timeout(3_000) });
+      return true;
+    } catch (error) {
+      return error instanceof GatewayError && error.status > 0 && error.status < 500;
+    }
+  }
+
+  /** The layers of the stream, the best one first. */
+  async layers(): Promise<Layer[]> {
+    return (await (await request(this.#layerUrl, this.token)).json()) as Layer[];
+  }
+
+  /** Plays one layer; null leaves the choice to the server. */
+  async selectLayer(encodingId: string | null): Promise<void> {
+    if (encodingId === null) await request(this.#layerUrl, this.token, { method: "DELETE" });
+    else await this.#post(this.#layerUrl, { encodingId });
+  }
+
+  /** Stops or resumes one kind of media at the server. */
+  async mute(kind: "audio" | "video", muted: boolean): Promise<void> {
+    await this.#post(this.url, { kind, enabled: !muted });
+  }
+
+  get #layerUrl(): URL {
+    return this.layerUrl ?? new URL(`${this.url.href}/layer`);
+  }
+
+  async #post(url: URL, body: unknown): Promise<void> {
+    const headers = { "Content-Type": "application/json" };
+    await request(url, this.token, { method: "POST", headers, body: JSON.stringify(body) });
   }
 
   #gather(candidate: RTCIceCandidate | null): void {

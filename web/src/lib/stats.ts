@@ -28,6 +28,16 @@ export interface Stats {
   audioEnergy: number;
   /** What holds the encoder back: none, cpu, bandwidth or other. */
   limitation: string;
+  /** Name of the video decoder or encoder. */
+  implementation: string;
+  /** Interarrival jitter of the video, ms. */
+  jitter: number;
+  /** Feedback that was sent (player) or came in (publisher). */
+  nacks: number;
+  keyFrameRequests: number;
+  /** Both ends of the chosen path: `udp 192.0.2.1:5000 (host)`. */
+  localAddress: string;
+  remoteAddress: string;
   /** Sums that the next reading needs. */
   totals: { delay: number; emitted: number };
 }
@@ -57,6 +67,12 @@ export function summarise(report: Iterable<[string, Entry]>, flow: "in" | "out",
     roundTrip: 0,
     audioEnergy: 0,
     limitation: "none",
+    implementation: "",
+    jitter: 0,
+    nacks: 0,
+    keyFrameRequests: 0,
+    localAddress: "",
+    remoteAddress: "",
     totals: { delay: 0, emitted: 0 },
   };
   const number = (entry: Entry, key: string) => Number(entry[key] ?? 0);
@@ -64,6 +80,8 @@ export function summarise(report: Iterable<[string, Entry]>, flow: "in" | "out",
     stats.at = Math.max(stats.at, number(entry, "timestamp"));
     if (entry.type === "candidate-pair" && entry["nominated"]) {
       stats.roundTrip = number(entry, "currentRoundTripTime") * 1000;
+      stats.localAddress = address(entries.get(String(entry["localCandidateId"])));
+      stats.remoteAddress = address(entries.get(String(entry["remoteCandidateId"])));
     } else if (entry.type === "remote-inbound-rtp" && flow === "out") {
       stats.packetsLost += number(entry, "packetsLost");
     } else if (entry.type === (flow === "in" ? "inbound-rtp" : "outbound-rtp")) {
@@ -77,14 +95,21 @@ export function summarise(report: Iterable<[string, Entry]>, flow: "in" | "out",
         continue;
       }
       stats.videoCodec = codec;
-      stats.width = number(entry, "frameWidth");
-      stats.height = number(entry, "frameHeight");
-      stats.fps = number(entry, "framesPerSecond");
+      // Of simulcast, the largest picture counts.
+      if (number(entry, "frameWidth") >= stats.width) {
+        stats.width = number(entry, "frameWidth");
+        stats.height = number(entry, "frameHeight");
+        stats.fps = number(entry, "framesPerSecond");
+      }
       stats.framesDecoded += number(entry, "framesDecoded");
       stats.framesEncoded += number(entry, "framesEncoded");
       stats.framesDropped += number(entry, "framesDropped");
       stats.freezes += number(entry, "freezeCount");
       stats.limitation = String(entry["qualityLimitationReason"] ?? "none");
+      stats.implementation = String(entry[flow === "in" ? "decoderImplementation" : "encoderImplementation"] ?? "");
+      stats.jitter = number(entry, "jitter") * 1000;
+      stats.nacks += number(entry, "nackCount");
+      stats.keyFrameRequests += number(entry, "pliCount");
       stats.totals.delay = number(entry, "jitterBufferDelay");
       stats.totals.emitted = number(entry, "jitterBufferEmittedCount");
     }
@@ -99,6 +124,12 @@ export function summarise(report: Iterable<[string, Entry]>, flow: "in" | "out",
   stats.jitterBuffer =
     emitted > 0 ? ((stats.totals.delay - (last?.totals.delay ?? 0)) / emitted) * 1000 : (last?.jitterBuffer ?? 0);
   return stats;
+}
+
+function address(candidate: Entry | undefined): string {
+  if (!candidate) return "";
+  const { protocol = "", address: host = "", port = "", candidateType = "" } = candidate;
+  return `${protocol} ${String(host).includes(":") ? `[${host}]` : host}:${port} (${candidateType})`;
 }
 
 /** Reads a peer connection, or null if there is none to read. */

@@ -89,12 +89,15 @@ export class PublishGuide extends LitElement {
         );
       }
       case "Embed":
-        return block(
-          `<script type="module" src="${new URL("embed.js", this.gateway.base).href}"></script>\n<whep-player stream="${attribute(this.stream)}" autoplay muted controls reconnect></whep-player>`,
-          "Puts a player into any web page:",
-        );
+        return block(embedCode(this.gateway, this.stream), "Puts a player into any web page:");
     }
   }
+}
+
+/** The HTML that puts a player of a stream into any page. */
+export function embedCode(gateway: Gateway, stream: string): string {
+  return `<script type="module" src="${new URL("embed.js", gateway.base).href}"></script>
+<whep-player stream="${attribute(stream)}" autoplay muted controls reconnect></whep-player>`;
 }
 
 /** Quotes a word for a POSIX shell. */
