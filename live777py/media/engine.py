@@ -45,6 +45,7 @@ class TransportHandler(Protocol):
 
     def ice_connected(self, local: str, remote: str) -> None: ...
     def reflexive_address(self, local: str, address: str) -> None: ...
+    def reflexive_address(self, local: str, address: str) -> None: ...
     def ice_lost(self) -> None: ...
     def dtls_received(self, datagram: bytes) -> None: ...
     def media_changed(self, event: native.TrackStarted | native.TrackSilent | native.LayerChanged) -> None: ...
@@ -89,6 +90,7 @@ class MediaEngine:
             native.Response: self._on_response,
             native.Dtls: self._on_dtls,
             native.IceConnected: self._on_ice_connected,
+            native.ReflexiveAddress: self._on_reflexive_address,
             native.ReflexiveAddress: self._on_reflexive_address,
             native.IceLost: self._on_ice_lost,
             native.TrackStarted: self._on_track_event,
@@ -283,6 +285,10 @@ class MediaEngine:
     def _on_ice_connected(self, event: native.IceConnected) -> None:
         if entry := self._transports.get(event.transport):
             entry.handler.ice_connected(event.local, event.remote)
+
+    def _on_reflexive_address(self, event: native.ReflexiveAddress) -> None:
+        if entry := self._transports.get(event.transport):
+            entry.handler.reflexive_address(event.local, event.address)
 
     def _on_reflexive_address(self, event: native.ReflexiveAddress) -> None:
         if entry := self._transports.get(event.transport):
