@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -122,7 +123,7 @@ def host_candidates(addresses: Sequence[tuple[str, int]]) -> tuple[Candidate, ..
 def reflexive_candidate(address: tuple[str, int], base: tuple[str, int]) -> Candidate:
     """The `(ip, port)` that a STUN server has seen of the socket `base` (RFC 8445 section 5.1.1.2)."""
     return Candidate(
-        foundation="srflx" + "".join(char for char in base[0] if char.isalnum()),
+        foundation=f"r{zlib.crc32(base[0].encode()):x}",
         component=1,
         transport="udp",
         priority=_REFLEXIVE_TYPE_PREFERENCE << 24 | _MAX_PORT << 8 | 255,

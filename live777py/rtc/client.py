@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from live777py.rtc.certificate import Certificate
     from live777py.rtc.negotiation import CodecPolicy, LocalPeer, PlayedMedia, PublishedMedia, RemotePeer
     from live777py.rtc.offering import OfferedMedia
-    from live777py.rtc.peer import PeerOwner, PeerState
+    from live777py.rtc.peer import EndReason, PeerOwner, PeerState
     from live777py.rtc.sdpfrag import Fragment
 
 MEDIA_TIMEOUT: Final = 2.0
@@ -69,6 +69,7 @@ class ClientPeer(Peer):
         self._reflexive: asyncio.Queue[tuple[SocketAddress, SocketAddress]] = asyncio.Queue()
         self._choices: dict[int, tuple[PublishedMedia, ...]] = {}
         self._heard: dict[int, PublishedMedia] = {}
+        self._ended: EndReason | None = None
         self._media_timer: asyncio.TimerHandle | None = None
 
     @property
@@ -94,8 +95,7 @@ class ClientPeer(Peer):
         while self.state != "closed" and not self._media_known:
             self._changed.clear()
             await self._changed.wait()
-        if self.state == "closed":
-            raise UpstreamTimeout(f"{self._endpoint} has answered, but no connection for media came about")
+        self._require_connected()
         for track, choices in self._choices.items():
             self._heard.setdefault(track, choices[0])
         self.tracks = tuple((self._heard[track], track) for _, track in carried)
@@ -244,6 +244,18 @@ class ClientPeer(Peer):
             candidate = reflexive_candidate((str(seen.ip), seen.port), (str(base.ip), base.port))
             fragment = write_fragment(ufrag=self._ufrag, pwd=self._pwd, mid=FIRST_MID, candidate=candidate)
             await self._resource.trickle(fragment)
+
+    def _end(self, reason: EndReason) -> None:
+        if self.state != "closed":
+            self._ended = reason
+        super()._end(reason)
+
+    def _require_connected(self) -> None:
+        """Raises `UpstreamError` where the peer has ended by itself, `Unavailable` where its owner has closed it."""
+        if self._ended is not None:
+            failure = UpstreamTimeout if self._ended == "setup-timeout" else UpstreamError
+            raise failure(f"{self._endpoint} has answered, but no connection for media came about: {self._ended}")
+        self._require_open()
 
     def _stop_discovering(self) -> None:
         if self._discovering is not None:

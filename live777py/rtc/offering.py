@@ -109,8 +109,7 @@ def offer_to_play(policy: CodecPolicy) -> tuple[OfferedMedia, ...]:
     }
     return tuple(
         OfferedMedia(kind=kind, mid=str(mid), direction="recvonly", codecs=codecs, extensions=_EXTENSIONS[kind])
-        for mid, (kind, codecs) in enumerate(wanted.items())
-        if codecs
+        for mid, (kind, codecs) in enumerate((kind, codecs) for kind, codecs in wanted.items() if codecs)
     )
 
 

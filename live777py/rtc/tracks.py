@@ -42,6 +42,7 @@ def subscription_parameters(media: PlayedMedia) -> native.SubscriptionParameters
         cname=media.cname,
         codecs=_codecs(media.codecs),
         extensions=media.extensions,
+        rid=media.rid,
     )
 
 
