@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
+import functools
 import logging
 import os
 import signal
 import socket
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from live777py import __version__
+from live777py import __version__, log, settings
 from live777py.cascade.service import CascadeService
-from live777py.cascade.settings import CascadeSettings, StreamCascade
 from live777py.config import warnings
-from live777py.errors import BadRequest, ConfigError, StartError
+from live777py.errors import StartError
 from live777py.hooks.commands import HookRunner
 from live777py.http.access_log import LOGGER as ACCESS_LOGGER
 from live777py.http.access_log import SERVER_LOGGER, AccessLogger
 from live777py.http.door import build_door
-from live777py.http.keys import CASCADE, CONFIG, ENGINE_STATS, METRICS, PAGES, STREAMS
+from live777py.http.door import reconfigure as reconfigure_door
+from live777py.http.keys import CASCADE, CONFIG, ENGINE_STATS, METRICS, PAGES, RELOAD, STREAMS
 from live777py.media.addresses import worker_sockets
 from live777py.media.engine import MediaEngine
-from live777py.outbound import AddressPolicy, Endpoint, Outbound
+from live777py.outbound import Outbound
+from live777py.reload import Reloader
 from live777py.rtc.client import ClientPeer
 from live777py.rtc.memory import keep_little_free
 from live777py.streams.manager import StreamManager
-from live777py.streams.settings import ProvisionedStream, StreamSettings, UdpChannel
-from live777py.streams.strategy import Strategy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
-    from live777py.config import Config, SocketAddress, StrategyConfig, StreamConfig
+    from live777py.config import Config, SocketAddress
 
 _logger = logging.getLogger(__name__)
 
@@ -45,24 +43,31 @@ STREAMS_GRACE: Final = 3.0
 """Seconds for the goodbyes to all peers."""
 
 _BACKLOG: Final = 1024
+_RELOADER: Final = web.AppKey("reloader", Reloader)
 
 
-def build_app(config: Config) -> web.Application:
+def build_app(config: Config, read: Callable[[], Config] | None = None) -> web.Application:
+    """`read` reads the configuration again; without it a reload changes nothing."""
     app = build_door(config)
+    app[_RELOADER] = Reloader(config, read or (lambda: config))
+    app[RELOAD] = app[_RELOADER].reload
+    app[_RELOADER].add(functools.partial(reconfigure_door, app))
     app.cleanup_ctx.extend((_media_and_streams, _event_loop_lag))
     return app
 
 
-async def serve(config: Config) -> None:
-    """Run until SIGTERM or SIGINT. Raises StartError or ConfigError if it cannot begin."""
+async def serve(config: Config, read: Callable[[], Config], *, verbose: int = 0) -> None:
+    """Run until SIGTERM or SIGINT; SIGHUP reloads. Raises StartError or ConfigError if it cannot begin."""
     keep_little_free()
-    stopping = asyncio.Event()
+    stopping, reload_wanted = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, reload_wanted.set)
     for warning in warnings(config, os.environ):
         _logger.warning("%s", warning)
-    app = build_app(config)
+    app = build_app(config, read)
+    app[_RELOADER].add(functools.partial(_set_log_level, verbose))
     runner = web.AppRunner(
         app,
         access_log_class=AccessLogger,
@@ -76,8 +81,10 @@ async def serve(config: Config) -> None:
         await web.SockSite(runner, listener, backlog=_BACKLOG).start()
         for line in announcement(listener.getsockname()[:2], pages=(app[PAGES] / "index.html").is_file()):
             print(line, flush=True)  # noqa: T201 (what the user is to read, wherever the log goes)
+        reloading = asyncio.create_task(app[_RELOADER].follow(reload_wanted))
         await stopping.wait()
         _logger.info("stopping")
+        reloading.cancel()
     finally:
         await runner.cleanup()
         listener.close()
@@ -116,9 +123,10 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
     config = app[CONFIG].current
     engine = MediaEngine(worker_sockets(config.webrtc.ice_udp_addrs, config.webrtc.workers))
     try:
-        outbound = Outbound(AddressPolicy(allow_private=config.cascade.allow_private))
-        manager = StreamManager(engine, _settings(config), make_client_peer=partial(ClientPeer, outbound=outbound))
-        cascade = CascadeService(manager, cascade_settings(config))
+        outbound = Outbound(settings.addresses(config))
+        make_client_peer = functools.partial(ClientPeer, outbound=outbound)
+        manager = StreamManager(engine, settings.streams(config), make_client_peer=make_client_peer)
+        cascade = CascadeService(manager, settings.cascade(config))
         app[STREAMS] = manager
         app[CASCADE] = cascade
         app[ENGINE_STATS] = engine.stats
@@ -126,6 +134,15 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         hooks.start()
         await manager.start()
         await cascade.start()
+
+        async def reconfigure(new: Config) -> None:
+            wanted = settings.cascade(new)
+            outbound.policy = settings.addresses(new)
+            manager.reconfigure(settings.streams(new))
+            await cascade.reconfigure(wanted)
+            hooks.reconfigure(new)
+
+        app[_RELOADER].add(reconfigure)
         yield
         try:
             async with asyncio.timeout(STREAMS_GRACE):
@@ -142,48 +159,5 @@ async def _event_loop_lag(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
-def _settings(config: Config) -> StreamSettings:
-    return StreamSettings(
-        strategy=_strategy(config.strategy),
-        provisioned={name: _provisioned(stream) for name, stream in config.stream.items()},
-        video_codecs=config.sdp.video_codecs,
-        audio_codecs=config.sdp.audio_codecs,
-        ice_lite=config.webrtc.ice_lite,
-    )
-
-
-def _provisioned(config: StreamConfig) -> ProvisionedStream:
-    channel = config.channel
-    return ProvisionedStream(
-        strategy=_strategy(config.strategy),
-        on_demand=config.on_demand,
-        on_demand_close_after_ms=config.on_demand_close_after_ms,
-        on_demand_start_timeout_ms=config.on_demand_start_timeout_ms,
-        has_source=any(source.pulled for source in config.sources),
-        channel=None if channel is None else UdpChannel(listen=channel.listening, target=channel.targeted),
-    )
-
-
-def _strategy(config: StrategyConfig) -> Strategy:
-    return Strategy(**dataclasses.asdict(config))
-
-
-def cascade_settings(config: Config) -> CascadeSettings:
-    """Raises ConfigError."""
-    return CascadeSettings(
-        streams={
-            name: StreamCascade(
-                sources=tuple(_endpoint(name, source.url) for source in stream.sources if source.pulled and source.url),
-                on_demand=stream.on_demand,
-                targets=tuple(_endpoint(name, target.url) for target in stream.targets),
-            )
-            for name, stream in config.stream.items()
-        }
-    )
-
-
-def _endpoint(stream: str, url: str) -> Endpoint:
-    try:
-        return Endpoint.parse(url)
-    except BadRequest as error:
-        raise ConfigError(f"stream.{stream}: {error.detail}") from None
+async def _set_log_level(verbose: int, config: Config) -> None:
+    log.set_level(config.log.level, verbose=verbose)

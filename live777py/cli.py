@@ -16,6 +16,8 @@ from live777py.errors import ConfigError, StartError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from live777py.config import Config
+
 OK: Final = 0
 CANNOT_START: Final = 1
 WRONG_CONFIG: Final = 2
@@ -38,11 +40,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(path: Path | None, verbose: int) -> None:
-    config = load(path, os.environ)
+    def read() -> Config:
+        return load(path, os.environ)
+
+    config = read()
     log.setup(config.log.level, verbose=verbose)
     from live777py.app import serve  # noqa: PLC0415 (the other commands need no media engine)
 
-    asyncio.run(serve(config))
+    asyncio.run(serve(config, read, verbose=verbose))
 
 
 def _check(path: Path | None) -> None:

@@ -66,21 +66,26 @@ def redact(text: str) -> str:
 
 
 def setup(level: str, *, verbose: int = 0, stream: TextIO | None = None) -> None:
-    """Log to `stream`. `level` is a name of the configuration file; each of `verbose` raises it by one step.
-
-    Other packages speak from warning up, or when the level is trace.
-    """
+    """Log to `stream`, from `level` up: see `set_level`."""
     logging.addLevelName(logging.WARNING, "WARN")
     logging.addLevelName(TRACE, "TRACE")
-    step = min(_STEPS.index(level) + verbose, len(_STEPS) - 1)
-    threshold = _LEVELS[_STEPS[step]]
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(LineFormatter())
     root = logging.getLogger()
     for previous in root.handlers[:]:
         root.removeHandler(previous)
     root.addHandler(handler)
-    root.setLevel(threshold if threshold == TRACE else max(threshold, logging.WARNING))
+    set_level(level, verbose=verbose)
+
+
+def set_level(level: str, *, verbose: int = 0) -> None:
+    """`level` is a name of the configuration file; each of `verbose` raises it by one step.
+
+    Other packages speak from warning up, or when the level is trace.
+    """
+    step = min(_STEPS.index(level) + verbose, len(_STEPS) - 1)
+    threshold = _LEVELS[_STEPS[step]]
+    logging.getLogger().setLevel(threshold if threshold == TRACE else max(threshold, logging.WARNING))
     logging.getLogger("live777py").setLevel(threshold)
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
+from tests.waiting import eventually
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
@@ -32,6 +34,7 @@ class Gateway:
     """`url` is `http://127.0.0.1:port`; `log` grows with what the process prints."""
 
     url: str
+    config: Path
     process: asyncio.subprocess.Process
     log: list[str]
 
@@ -48,10 +51,26 @@ class Gateway:
         streams: list[dict[str, Any]] = await self.get("/api/streams/")
         return next((stream for stream in streams if stream["id"] == name), None)
 
+    def configure(self, config: str) -> None:
+        """Other keys behind the address, at once but unread; `config` as with `running_gateway`."""
+        self.config.write_text(_minimal(self.url.removeprefix("http://")) + config)
+
+    async def logged(self, text: str, *, after: int = 0) -> str:
+        """The first line with `text` in it, the first `after` lines not counted."""
+
+        async def line() -> str | None:
+            return next((line for line in self.log[after:] if text in line), None)
+
+        return await eventually(line)
+
     async def terminate(self) -> int:
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
         return await asyncio.wait_for(self.process.wait(), STOP_TIMEOUT)
+
+
+def _minimal(address: str) -> str:
+    return f'[http]\nlisten = "{address}"\n'
 
 
 async def _read_lines(stream: asyncio.StreamReader, log: list[str], started: asyncio.Event) -> None:
@@ -68,7 +87,7 @@ async def running_gateway(
     """The gateway with `config` appended to a minimal file, ready to answer. `port` 0: any that is free."""
     port = port or free_port()
     path = directory / f"live777-{port}.toml"
-    path.write_text(f'[http]\nlisten = "127.0.0.1:{port}"\n{config}')
+    path.write_text(_minimal(f"127.0.0.1:{port}") + config)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "live777py", "-c", str(path)),
         stdin=asyncio.subprocess.DEVNULL,
@@ -90,7 +109,7 @@ async def running_gateway(
     try:
         await asyncio.wait({ended, waiting}, timeout=START_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
         assert started.is_set(), "the gateway did not start:\n" + "\n".join(log)
-        yield Gateway(url=f"http://127.0.0.1:{port}", process=process, log=log)
+        yield Gateway(url=f"http://127.0.0.1:{port}", config=path, process=process, log=log)
     finally:
         waiting.cancel()
         if process.returncode is None:

@@ -376,7 +376,7 @@ class Config:
     stream: Mapping[str, StreamConfig] = section(
         dict, "Streams that always exist.", live=True, check=values.stream_names
     )
-    cascade: CascadeConfig = section(CascadeConfig, "Streams from and to other servers.")
+    cascade: CascadeConfig = section(CascadeConfig, "Streams from and to other servers.", live=True)
     hooks: HooksConfig = section(
         HooksConfig, "Programs run on events, without a shell: PROGRAM event stream [reason].", live=True
     )

@@ -50,6 +50,7 @@ class Answer:
 class Outbound:
     """Usage: `outbound = Outbound(policy)`, `answer = await outbound.request(...)`, `await outbound.close()`.
 
+    `policy` may be replaced at any time.
     No proxy or password file of the environment is used, no cookie is kept, no connection is used twice.
     """
 
@@ -155,7 +156,7 @@ class Outbound:
             raise UpstreamError("the gateway is shutting down")
         if self._session is None:
             connector = aiohttp.TCPConnector(
-                resolver=_CheckingResolver(self.policy),
+                resolver=_CheckingResolver(self._allows),
                 socket_factory=self._socket,
                 use_dns_cache=False,
                 force_close=True,
@@ -169,6 +170,9 @@ class Outbound:
             )
         return self._session
 
+    def _allows(self, ip: IpAddress) -> bool:
+        return self.policy.allows(ip)
+
     def _socket(self, address: AddrInfoType) -> socket.socket:
         """The last gate, behind whatever aiohttp did to find the address."""
         family, kind, protocol, _, peer = address
@@ -180,15 +184,15 @@ class Outbound:
 class _CheckingResolver(AbstractResolver):
     """The system's resolver without the addresses that are refused. What it returns is what is connected to."""
 
-    def __init__(self, policy: AddressPolicy) -> None:
-        self._policy = policy
+    def __init__(self, allows: Callable[[IpAddress], bool]) -> None:
+        self._allows = allows
         self._system = aiohttp.ThreadedResolver()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         found = await self._system.resolve(host, port, family)
-        allowed = [entry for entry in found if self._policy.allows(ip_address(entry["host"]))]
+        allowed = [entry for entry in found if self._allows(ip_address(entry["host"]))]
         if not allowed:
             raise Refused(f"{host} has no address that this gateway connects to")
         return allowed

@@ -1,0 +1,66 @@
+"""What each part is told of the configuration, in its own words."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from live777py.cascade.settings import CascadeSettings, StreamCascade
+from live777py.errors import BadRequest, ConfigError
+from live777py.outbound import AddressPolicy, Endpoint
+from live777py.streams.settings import ProvisionedStream, StreamSettings, UdpChannel
+from live777py.streams.strategy import Strategy
+
+if TYPE_CHECKING:
+    from live777py.config import Config, StrategyConfig, StreamConfig
+
+
+def addresses(config: Config) -> AddressPolicy:
+    return AddressPolicy(allow_private=config.cascade.allow_private)
+
+
+def streams(config: Config) -> StreamSettings:
+    return StreamSettings(
+        strategy=_strategy(config.strategy),
+        provisioned={name: _provisioned(stream) for name, stream in config.stream.items()},
+        video_codecs=config.sdp.video_codecs,
+        audio_codecs=config.sdp.audio_codecs,
+        ice_lite=config.webrtc.ice_lite,
+    )
+
+
+def _provisioned(config: StreamConfig) -> ProvisionedStream:
+    channel = config.channel
+    return ProvisionedStream(
+        strategy=_strategy(config.strategy),
+        on_demand=config.on_demand,
+        on_demand_close_after_ms=config.on_demand_close_after_ms,
+        on_demand_start_timeout_ms=config.on_demand_start_timeout_ms,
+        has_source=any(source.pulled for source in config.sources),
+        channel=None if channel is None else UdpChannel(listen=channel.listening, target=channel.targeted),
+    )
+
+
+def _strategy(config: StrategyConfig) -> Strategy:
+    return Strategy(**dataclasses.asdict(config))
+
+
+def cascade(config: Config) -> CascadeSettings:
+    """Raises ConfigError."""
+    return CascadeSettings(
+        streams={
+            name: StreamCascade(
+                sources=tuple(_endpoint(name, source.url) for source in stream.sources if source.pulled and source.url),
+                on_demand=stream.on_demand,
+                targets=tuple(_endpoint(name, target.url) for target in stream.targets),
+            )
+            for name, stream in config.stream.items()
+        }
+    )
+
+
+def _endpoint(stream: str, url: str) -> Endpoint:
+    try:
+        return Endpoint.parse(url)
+    except BadRequest as error:
+        raise ConfigError(f"stream.{stream}: {error.detail}") from None
