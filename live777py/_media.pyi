@@ -130,14 +130,6 @@ class ReflexiveAddress:
     address: str
 
 @final
-class ReflexiveAddress:
-    """A STUN server saw the socket `local` as `address`, both `ip:port`."""
-
-    transport: int
-    local: str
-    address: str
-
-@final
 class IceLost:
     """Consent expired: no authenticated packet for 30 s (RFC 7675). The transport still exists; close it."""
 
@@ -198,8 +190,6 @@ class TransportStats:
     datagrams_ignored: int
     """Datagrams that no rule of the transport accepted (unparsable, unauthenticated, unknown SSRC)."""
     rtt_ms: float | None
-    silent_ms: float | None
-    """Since the last authenticated RTP, RTCP or STUN packet; None before the first."""
     silent_ms: float | None
     """Since the last authenticated RTP, RTCP or STUN packet; None before the first."""
 
@@ -299,7 +289,6 @@ class Engine:
     ) -> None: ...
     def close_transport(self, request: int, transport: int) -> None: ...
     def add_remote_candidate(self, request: int, transport: int, *, address: str, priority: int) -> None: ...
-    def discover_reflexive(self, request: int, transport: int, *, server: str) -> None: ...
     def discover_reflexive(self, request: int, transport: int, *, server: str) -> None: ...
     def restart_ice(self, request: int, transport: int, *, ice: IceParameters) -> None: ...
     def send_dtls(self, transport: int, data: bytes) -> None: ...

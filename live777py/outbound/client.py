@@ -50,8 +50,8 @@ class Answer:
 class Outbound:
     """Usage: `outbound = Outbound(policy)`, `answer = await outbound.request(...)`, `await outbound.close()`.
 
-    `policy` may be replaced at any time.
-    No proxy or password file of the environment is used, no cookie is kept, no connection is used twice.
+    `policy` may be replaced at any time. No proxy or password file of the environment is used, no cookie is kept, no
+    connection is used twice.
     """
 
     def __init__(self, policy: AddressPolicy) -> None:
@@ -127,7 +127,7 @@ class Outbound:
             return (literal,)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                found = await _CheckingResolver(self.policy).resolve(host)
+                found = await _CheckingResolver(self._allows).resolve(host)
         except TimeoutError:
             raise UpstreamTimeout(f"{host}: no answer in time") from None
         except OSError:
