@@ -38,8 +38,7 @@ def connect(engine: MediaEngine, publisher: LiveSession, viewer: LiveSession) ->
 def disconnect(engine: MediaEngine, publisher: LiveSession, viewer: LiveSession) -> None:
     """The publisher is gone, and the engine has detached the viewer."""
     viewer.forwarded = None
-    left, publisher.muted = publisher.muted, frozenset()
-    pause(engine, None, viewer, left)
+    pause(engine, None, viewer, publisher.muted)
 
 
 def fits(publisher: LiveSession, viewer: LiveSession) -> bool:

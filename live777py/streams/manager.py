@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from live777py.errors import Conflict, Unavailable, Unprocessable
+from live777py.errors import Conflict, Unprocessable
 from live777py.rtc.candidates import offered_candidates
 from live777py.rtc.certificate import Certificate
 from live777py.rtc.memory import release_free_memory
@@ -87,7 +87,6 @@ class StreamManager:
             else CascadeSessions(self._registry, self._joining, self._certificate, make_client_peer)
         )
         self._housekeeper: asyncio.TimerHandle | None = None
-        self._running = False
         self._released_sessions = 0
         self._released_at = 0
 
@@ -103,18 +102,17 @@ class StreamManager:
     async def start(self) -> None:
         """Raises `StartError` where a UDP port of a stream cannot be had."""
         self._registry.reconfigure(self._registry.settings)
-        self._running = True
+        self._registry.running = True
         self._sampler.start()
         self._keep_house()
 
     async def stop(self) -> None:
         """Close every session with a DTLS close_notify, and wait until the other ends have been told."""
-        self._running = False
+        self._registry.running = False
         if self._housekeeper is not None:
             self._housekeeper.cancel()
         await self._sampler.stop()
-        await self._registry.close(tuple(self._registry.sessions.values()), "shutdown")
-        self._registry.stop()
+        await self._registry.stop()
 
     def reconfigure(self, settings: StreamSettings) -> None:
         """Sessions survive. Streams that are new in the settings are listed; those that are gone are like any other.
@@ -127,7 +125,7 @@ class StreamManager:
 
     async def publish(self, stream: str, offer: str, *, client: Client) -> Answer:
         """WHIP. Raises `NotFound`, `Conflict`, `BadRequest`, `Unprocessable`, `Unavailable`."""
-        self._require_running()
+        self._registry.require_running()
         self._registry.find(stream, creatable=self.strategy().auto_create_whip)
         plan = plan_publish(offer, self._registry.codecs)
         session = self._new_session("publish")
@@ -144,7 +142,7 @@ class StreamManager:
 
         On demand it waits for the source, and raises `UpstreamError` or `UpstreamTimeout` without one.
         """
-        self._require_running()
+        self._registry.require_running()
         known = self._registry.find(stream, creatable=self.strategy().auto_create_whep)
         plan = self._plan_play(known, offer)
         if known is not None and await self._joining.viewer_slot(known):
@@ -203,7 +201,7 @@ class StreamManager:
 
     def create(self, stream: str) -> None:
         """An empty stream. Raises `Conflict`, `Unavailable`."""
-        self._require_running()
+        self._registry.require_running()
         if stream in self._registry.settings.provisioned:
             raise Conflict(f"stream '{stream}' is declared in the config file and cannot be created through the API")
         if stream in self._registry.streams:
@@ -269,12 +267,8 @@ class StreamManager:
 
     # Steps
 
-    def _require_running(self) -> None:
-        if not self._running:
-            raise Unavailable("the gateway is shutting down", retry_after=5)
-
     def _require_cascading(self) -> CascadeSessions:
-        self._require_running()
+        self._registry.require_running()
         if self._cascading is None:
             raise Conflict("this gateway has no way to other servers")
         return self._cascading

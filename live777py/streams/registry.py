@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from live777py import log
-from live777py.errors import NotFound
+from live777py.errors import NotFound, Unavailable
 from live777py.rtc.negotiation import CodecPolicy
 from live777py.streams import flow
 from live777py.streams.bus import EventBus
@@ -74,11 +74,17 @@ class Registry:
         self.streams: dict[str, Stream] = {}
         self.sessions: dict[tuple[str, str], LiveSession] = {}
         """By the names of stream and session."""
+        self.running = False
         self.version = 0
         self.left = 0
         """How many sessions have left."""
         self._timers: dict[Stream, asyncio.TimerHandle] = {}
         self._bridges = UdpBridges(self._heard_udp)
+
+    def require_running(self) -> None:
+        """Raises `Unavailable`."""
+        if not self.running:
+            raise Unavailable("the gateway is shutting down", retry_after=5)
 
     # Streams
 
@@ -103,8 +109,9 @@ class Registry:
             strategy, provisioned = self._rules(stream.name)
             stream.channels.bridge = self._bridges.get(stream.name)
             self.run(stream, stream.life.reconfigure(strategy, provisioned, self.clock.now()))
-        for name in settings.provisioned.keys() - self.streams.keys():
-            self.add_stream(name)
+        for name in settings.provisioned:
+            if name not in self.streams:
+                self.add_stream(name)
         self.version += 1
 
     def require_stream(self, name: str) -> Stream:
@@ -148,7 +155,8 @@ class Registry:
     def join(
         self, stream: Stream, session: Session, make_peer: Callable[[LiveSession], _Peer]
     ) -> tuple[LiveSession, _Peer]:
-        """Take the slot that the stream's lifecycle has just found free."""
+        """Take the slot that the stream's lifecycle has just found free. Raises `Unavailable` at the very end."""
+        self.require_running()
         peers: list[_Peer] = []
 
         def make(live: LiveSession) -> SessionPeer:
@@ -240,7 +248,12 @@ class Registry:
             self.version += 1
         self.run(stream, stream.life.tick(now))
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
+        """Nobody comes any more; who waits is refused, who is there is closed."""
+        self.running = False
+        for stream in self.streams.values():
+            stream.waiting_room.settle(Refuse("the gateway is shutting down"))
+        await self.close(tuple(self.sessions.values()), "shutdown")
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()

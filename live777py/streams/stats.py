@@ -53,9 +53,9 @@ class Total:
         self._packets += meter.packets
 
     def view(self, live: Iterable[Meter]) -> StatsView:
-        views = [meter.view() for meter in live]
-        return StatsView(
-            bytes=self._bytes + sum(view.bytes for view in views),
-            packets=self._packets + sum(view.packets for view in views),
-            bitrate=sum(view.bitrate for view in views),
-        )
+        total_bytes, packets, bitrate = self._bytes, self._packets, 0
+        for meter in live:
+            total_bytes += meter.bytes
+            packets += meter.packets
+            bitrate += meter.bitrate
+        return StatsView(bytes=total_bytes, packets=packets, bitrate=bitrate)

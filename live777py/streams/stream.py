@@ -30,11 +30,24 @@ class Stream:
         self.life = Lifecycle(name, strategy, now, provisioned)
         self.channels = ChannelHub()
         self.waiting_room = WaitingRoom()
-        self.published: tuple[PublishedMedia, ...] | None = None
+        self._published: tuple[PublishedMedia, ...] | None = None
+        self._codecs: tuple[CodecView, ...] = ()
         self._former_publisher: Session | None = None
         self._former_viewers: list[Session] = []
         self._publish_total = Total()
         self._subscribe_total = Total()
+
+    @property
+    def published(self) -> tuple[PublishedMedia, ...] | None:
+        return self._published
+
+    @published.setter
+    def published(self, published: tuple[PublishedMedia, ...] | None) -> None:
+        self._published = published
+        self._codecs = tuple(
+            CodecView(kind=media.kind, codec=media.codecs[0].name.lower(), fmtp=media.codecs[0].fmtp)
+            for media in published or ()
+        )
 
     def leave(self, session: Session, now: int, *, listed: bool = True) -> list[Action]:
         """Give the slot back. `session` is closed; a session that no client has heard of is not listed any more."""
@@ -71,12 +84,9 @@ class Stream:
             ),
             subscribe=PubSubView(
                 leave_at=life.subscribe_left_at,
-                sessions=tuple(session.view() for session in (*viewers, *self._former_viewers)),
+                sessions=tuple([session.view() for session in (*viewers, *self._former_viewers)]),
             ),
-            codecs=tuple(
-                CodecView(kind=media.kind, codec=media.codecs[0].name.lower(), fmtp=media.codecs[0].fmtp)
-                for media in self.published or ()
-            ),
+            codecs=self._codecs,
             provisioned=life.provisioned is not None,
             on_demand=life.on_demand,
             stats=StreamStatsView(
