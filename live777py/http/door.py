@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from live777py.http import (
+    api_docs,
     cascade,
     cors,
     info,
@@ -35,6 +36,7 @@ from live777py.http.keys import (
     LiveConfig,
 )
 from live777py.http.limits import MAX_BODY, RateLimiter
+from live777py.http.openapi import ApiDocument
 from live777py.http.problems import problems
 from live777py.http.viewer_events import ViewerEvents
 from live777py.metrics import Metrics
@@ -55,6 +57,7 @@ RESOURCES: Final = (
     *cascade.RESOURCES,
     *info.RESOURCES,
     reload.RESOURCE,
+    *api_docs.RESOURCES,
 )
 
 
@@ -68,6 +71,7 @@ def build_door(config: Config, *, web_pages: Path = pages.BUILT_PAGES) -> web.Ap
     app[RATE_LIMITER] = RateLimiter(config.http.rate_limit)
     app[CLIENTS] = ClientResolver(config.http.trusted_proxies)
     app[PAGES] = web_pages
+    app[api_docs.DOCUMENT] = ApiDocument(RESOURCES)
     feed = app[snapshots.FEED] = snapshots.SnapshotFeed(lambda: app[STREAMS])
     viewer_events = app[viewer_event_streams.VIEWER_EVENTS] = ViewerEvents(lambda: app[STREAMS])
     for resource in RESOURCES:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import http
-import json
 import logging
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import msgspec
 from aiohttp import web
 
 from live777py.errors import (
@@ -28,14 +28,21 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 
+PROBLEM_JSON: Final = "application/problem+json"
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """RFC 9457."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+
+
 def problem(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return web.Response(
-        status=status,
-        body=json.dumps(body, ensure_ascii=False).encode(),
-        content_type="application/problem+json",
-        headers=headers,
-    )
+    body = Problem(title=title, status=status, detail=detail)
+    return web.Response(status=status, body=msgspec.json.encode(body), content_type=PROBLEM_JSON, headers=headers)
 
 
 @web.middleware

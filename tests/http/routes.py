@@ -64,6 +64,8 @@ ROUTES: Final[dict[tuple[str, str], Needs | None]] = {
     ("GET", "/api/strategy"): Needs(mode=None),
     ("GET", "/api/info"): PUBLIC,
     ("GET", "/metrics"): PUBLIC,
+    ("GET", "/api/openapi.json"): PUBLIC,
+    ("GET", "/api/docs"): PUBLIC,
 }
 
 
