@@ -10,7 +10,7 @@ from aiohttp import web
 from live777py import metrics
 from live777py.http.auth import Access
 from live777py.http.build import read_build
-from live777py.http.keys import CASCADE, METRICS, PAGES, STREAMS
+from live777py.http.keys import METRICS, PAGES, STREAMS
 from live777py.http.messages import json_answer
 from live777py.http.resource import Content, Operation, Resource, json_content
 from live777py.http.stats import read_families
@@ -48,8 +48,7 @@ async def info(request: web.Request) -> web.Response:
 def _features(app: web.Application) -> Iterator[str]:
     if (app[PAGES] / "index.html").is_file():
         yield "webui"
-    if CASCADE in app:
-        yield from ("cascade", "source", "source-whep")
+    yield from ("cascade", "source", "source-whep")
 
 
 async def strategy(request: web.Request) -> web.Response:
