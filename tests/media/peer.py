@@ -43,6 +43,11 @@ _LIBSRTP_PROFILES: Final[dict[SrtpProfile, int]] = {
 }
 
 
+def parse_address(text: str) -> Address:
+    host, port = text.rsplit(":", 1)
+    return host, int(port)
+
+
 class Refused(Exception):
     """The engine answered a command with this error code."""
 
@@ -60,8 +65,7 @@ class Console:
         self._readable.register(self.engine.fileno(), select.POLLIN)
 
     def address(self, worker: int = 0) -> Address:
-        host, port = self.engine.addresses()[worker][0].rsplit(":", 1)
-        return host, int(port)
+        return parse_address(self.engine.addresses()[worker][0])
 
     def send(self, command: Callable[..., None], *arguments: object, **options: object) -> int:
         """Sends and does not wait; returns the request's number."""
@@ -116,10 +120,16 @@ def running_console(sockets: Sequence[Sequence[str]] = (("127.0.0.1:0",),)) -> I
 class Peer:
     """One transport of the engine and the other end of it."""
 
-    def __init__(self, console: Console, *, profile: SrtpProfile = "AEAD_AES_128_GCM", worker: int = 0) -> None:
+    def __init__(
+        self,
+        console: Console,
+        *,
+        profile: SrtpProfile = "AEAD_AES_128_GCM",
+        worker: int = 0,
+        own_socket: bool = False,
+    ) -> None:
         self.console = console
         self.profile: SrtpProfile = profile
-        self.server = console.address(worker)
         self.ufrag, self.pwd = secrets.token_hex(4), secrets.token_hex(16)
         self.server_ufrag, self.server_pwd = secrets.token_hex(4), secrets.token_hex(16)
         self.transport = next(console.ids)
@@ -130,7 +140,8 @@ class Peer:
             remote_ufrag=self.ufrag,
             remote_pwd=self.pwd,
         )
-        console.call(console.engine.open_transport, self.transport, worker=worker, ice=ice)
+        own = console.call(console.engine.open_transport, self.transport, worker=worker, ice=ice, own_socket=own_socket)
+        self.server = parse_address(own[0]) if own_socket else console.address(worker)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.socket.settimeout(TIME_LIMIT)
