@@ -174,6 +174,15 @@ async def test_the_dashboard_cascades(gateway: Gateway, chromium: Browser) -> No
     await expect(dialog.get_by_role("alert")).to_be_visible(timeout=WITHIN_MS)
     await dialog.get_by_role("button", name="Cancel").click()
 
+    await publish(page, "mine")
+    await page.get_by_role("button", name="Cascade mine").click()
+    await dialog.get_by_label("WHIP URL to push to").fill(f"{gateway.url}/whip/copy")
+    await dialog.get_by_role("button", name="Push", exact=True).click()
+    await expect(dialog).to_be_hidden(timeout=WITHIN_MS)
+    await expect(row(page, "mine").get_by_text("pushed")).to_be_visible(timeout=WITHIN_MS)
+    await row(page, "copy").get_by_role("button", name="Play").click()
+    await assert_decodes(page.locator("whep-player"))
+
 
 async def test_a_thousand_streams_stay_usable(tmp_path: Path, chromium: Browser) -> None:
     config = "".join(f"[stream.camera-{number}]\n" for number in range(1000))
@@ -237,6 +246,32 @@ async def test_the_statistics_of_the_player_tell_the_latency(gateway: Gateway, c
     assert errors == []
 
 
+async def test_the_debugger_sends_simulcast_and_switches_layers(gateway: Gateway, chromium: Browser) -> None:
+    page, _ = await open_page(chromium, f"{gateway.url}/tools/debugger.html?id=layers&vcodec=vp8&acodec=opus&qrfps=15")
+    await page.get_by_role("combobox", name="Layers").select_option("3")
+    await page.get_by_role("button", name="Start publishing").click()
+    await expect(page.locator("whip-publisher")).to_have_attribute("data-state", "live", timeout=WITHIN_MS)
+    assert "a=simulcast:send q;h;f" in await sdp(page, "Publish", "SDP offer")
+    assert "a=simulcast:recv q;h;f" in await sdp(page, "Publish", "SDP answer")
+    play = page.get_by_role("region", name="Play", exact=True)
+    await play.get_by_role("button", name="Play", exact=True).first.click()
+    player = page.locator("whep-player")
+    await assert_decodes(player)
+    await expect(page.get_by_label("Latency")).to_contain_text("ms", timeout=WITHIN_MS)
+    await play.get_by_role("button", name="Refresh").click()
+    for name, width in [("Low", 240), ("Medium", 480), ("High", 960), ("Auto", 960)]:
+        await play.get_by_role("button", name=name).click()
+        await expect(play.get_by_role("button", name=name)).to_have_attribute("aria-pressed", "true")
+        await page.wait_for_function(
+            "([player, width]) => player.video.videoWidth === width", arg=[await player.element_handle(), width]
+        )
+    await play.get_by_role("button", name="Stop video").click()
+    await expect(player).to_have_attribute("data-state", "playing")
+    await page.wait_for_function("(player) => player.reading.fps === 0", arg=await player.element_handle())
+    await play.get_by_role("button", name="Resume video").click()
+    await assert_decodes(player, 10)
+
+
 async def test_the_debugger_talks_by_data_channel(gateway: Gateway, chromium: Browser) -> None:
     page, _ = await open_page(chromium, f"{gateway.url}/tools/debugger.html?id=talk")
     sides = {name: page.get_by_role("region", name=name, exact=True) for name in ("Publish", "Play")}
@@ -253,6 +288,11 @@ async def test_the_debugger_talks_by_data_channel(gateway: Gateway, chromium: Br
     log = page.get_by_role("log", name="Event log")
     await expect(log).to_contain_text("/session/talk/")
     assert await page.evaluate("document.querySelector('stream-debugger').shadowRoot.querySelectorAll('b').length") == 0
+
+
+async def sdp(page: Page, side: str, name: str) -> str:
+    section = page.get_by_role("region", name=side, exact=True)
+    return await section.locator("details", has_text=name).locator("pre").text_content() or ""
 
 
 async def test_a_stream_name_is_only_text(gateway: Gateway, chromium: Browser) -> None:

@@ -25,7 +25,7 @@ const HINTS: Record<Source, string> = {
   screen: "A screen, window or tab: the browser asks which",
   pattern: "Colour bars, a clock with milliseconds, a beep each second",
 };
-const SIZES = ["640x360", "1280x720", "1920x1080"];
+const SIZES = ["640x360", "960x540", "1280x720", "1920x1080"];
 const FRAMES = [15, 25, 30, 60];
 const LAYERS: Option[] = [
   ["", "None"],

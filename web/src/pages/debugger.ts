@@ -20,6 +20,12 @@ interface Description {
   answer: string;
 }
 const LOGGED = 300;
+/** The rids of Live777's pages and of ours. */
+const RANKS = [
+  ["f", "High"],
+  ["h", "Medium"],
+  ["q", "Low"],
+] as const;
 
 class StreamDebugger extends LitElement {
   static override properties = {
@@ -185,7 +191,7 @@ class StreamDebugger extends LitElement {
       <main>
         <section aria-label="Publish">
           <h2>Publish (WHIP)</h2>
-          <whip-publisher .stream=${this.name} source="pattern" size="640x360" fps=${fps} codec=${videoCodec} audiocodec=${audioCodec}
+          <whip-publisher .stream=${this.name} source="pattern" size="960x540" fps=${fps} codec=${videoCodec} audiocodec=${audioCodec}
             controls advanced datachannel @state=${publisher["state"]} @error=${publisher["error"]}
             @session=${publisher["session"]} @message=${publisher["message"]}></whip-publisher>
           <div class="row">${this.#mutes("publisher")}</div>
@@ -219,12 +225,11 @@ class StreamDebugger extends LitElement {
         await this.#player?.selectLayer(id);
         this.layer = id;
       });
-    const names = { 1: ["Only"], 2: ["High", "Low"], 3: ["High", "Medium", "Low"] }[this.layers.length] ?? [];
     const button = (id: string | null, name: string, more: string) => html`
       <button aria-pressed=${this.layer === id} title=${more} @click=${() => choose(id, id ?? "auto")}>${name}</button>
     `;
-    const entries = this.layers.map((layer, index) =>
-      button(layer.encodingId, names[index] ?? layer.encodingId, `${layer.encodingId}: ${layerName(layer)}`),
+    const entries = ranked(this.layers).map(([name, layer]) =>
+      button(layer.encodingId, name, `${layer.encodingId}: ${layerName(layer)}`),
     );
     return html`<div>
       <h3>Layer</h3>
@@ -286,6 +291,15 @@ class StreamDebugger extends LitElement {
     // The boxes need the elements that are rendered with them.
     this.requestUpdate();
   }
+}
+
+/** The layers with what people call them, the best first; one that sends nothing has no size to tell its rank. */
+function ranked(layers: readonly Layer[]): [string, Layer][] {
+  const known = RANKS.filter(([rid]) => layers.some(({ encodingId }) => encodingId === rid));
+  if (known.length < layers.length) return layers.map((layer) => [layer.encodingId, layer]);
+  return known.flatMap(([rid, name]) =>
+    layers.filter(({ encodingId }) => encodingId === rid).map((layer): [string, Layer] => [name, layer]),
+  );
 }
 
 const elements: [string, CustomElementConstructor][] = [
