@@ -158,8 +158,11 @@
     };
     const canvas = document.createElement("canvas");
     state.counters = [];
+    state.firstFrame = null;
+    const begun = performance.now();
     const watch = () => {
       state.presented = performance.now();
+      state.firstFrame ??= state.presented - begun;
       if (element.videoWidth > 0) {
         Object.assign(canvas, { width: element.videoWidth, height: element.videoHeight });
         const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -237,6 +240,7 @@
     play,
     view,
     connected,
+    firstFrame: () => state.firstFrame, // milliseconds from the first step of `view`
     width: () => state.viewer.element.videoWidth,
     quietFor: (milliseconds) => performance.now() - state.presented > milliseconds,
     quadrants,
