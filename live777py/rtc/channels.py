@@ -88,13 +88,18 @@ class DataChannels:
         dtls_role: Literal["client", "server"],
         send: Callable[[bytes], None],
         on_message: Callable[[str, Message], None],
+        first_label: str | None = None,
     ) -> None:
-        """`send` takes SCTP packets. `on_message` is given the label of the channel, empty where nobody told it."""
+        """`send` takes SCTP packets. `on_message` is given the label of the channel, empty where nobody told it.
+
+        A channel called `first_label` is opened as soon as there is an association.
+        """
         self.lost = 0
         self.ignored = 0
         self._parameters = parameters
         self._carrier = _Carrier(dtls_role, send)
         self._on_message = on_message
+        self.first_label = first_label
         self.now = asyncio.get_running_loop().time
         self._association: _Association | None = None
         self._ended = False
@@ -228,6 +233,9 @@ class _Association(RTCSctpTransport):
         waited = self._now() - (self.established_at or 0.0)
         if len(usable) >= MAX_CHANNELS or (not usable and waited < OPEN_GRACE):
             return None
+        return self._open(label)
+
+    def _open(self, label: str) -> RTCDataChannel:
         parameters = RTCDataChannelParameters(label=label, protocol=_PROTOCOL, id=self._free_stream())
         return RTCDataChannel(self, parameters)
 
@@ -293,6 +301,8 @@ class _Association(RTCSctpTransport):
         super()._set_state(state)
         if state is self.State.ESTABLISHED and self.established_at is None:
             self.established_at = self._now()
+            if self._owner.first_label is not None:
+                self._open(self._owner.first_label)
         elif state is self.State.CLOSED:
             self.established_at = None
             # A transmission that was scheduled before would start its timer again, for ever.

@@ -46,6 +46,8 @@ class ClientPeer(Peer):
     ICE is full and controlling, on a socket of its own: two sessions with one server must differ in their addresses.
     """
 
+    _first_label = "control"  # a server like Live777's says nothing to who has opened no data channel
+
     def __init__(
         self,
         engine: MediaEngine,

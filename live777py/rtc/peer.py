@@ -59,6 +59,8 @@ class PeerOwner(Protocol):
 class Peer:
     """`close` is idempotent, and the way to the end whoever wants it."""
 
+    _first_label: str | None = None
+
     def __init__(
         self, engine: MediaEngine, certificate: Certificate, *, owner: PeerOwner, stream: str, session: str
     ) -> None:
@@ -209,7 +211,11 @@ class Peer:
         )
         if self.data_channel is not None:
             self.channels = DataChannels(
-                self.data_channel, dtls_role=role, send=self._dtls.send, on_message=self._message_received
+                self.data_channel,
+                dtls_role=role,
+                send=self._dtls.send,
+                on_message=self._message_received,
+                first_label=self._first_label,
             )
         self._handshake = asyncio.create_task(self._secure(self._dtls), name="dtls handshake")
         self._set_state("connecting")

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 
+from tests.gateway import running_gateway
 from tests.interop.conftest import with_client
 from tests.interop.firefox import firefox_page
 from tests.interop.peers import Picture, negotiate
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from aiortc import RTCDataChannel
     from playwright.async_api import Browser
 
     from tests.gateway import Gateway
@@ -108,27 +114,90 @@ async def test_data_alone_in_firefox(gateway_beyond_loopback: Gateway) -> None:
             await hears(publisher, "viewer", ["chat", message])
 
 
+class Talker:
+    """An aiortc peer with data channels; `heard` is what was said on any of them, with its label."""
+
+    def __init__(self, connection: RTCPeerConnection, labels: tuple[str, ...]) -> None:
+        self.channels = {label: connection.createDataChannel(label) for label in labels}
+        self.heard: asyncio.Queue[tuple[str, str | bytes]] = asyncio.Queue()
+        for channel in self.channels.values():
+            self._listen(channel)
+        connection.on("datachannel", self._listen)
+
+    def _listen(self, channel: RTCDataChannel) -> None:
+        channel.on("message", lambda message: self.heard.put_nowait((channel.label, message)))
+
+    async def hear(self) -> tuple[str, str | bytes]:
+        async with asyncio.timeout(20):
+            return await self.heard.get()
+
+    async def open(self) -> None:
+        async def all_open() -> bool:
+            return all(channel.readyState == "open" for channel in self.channels.values())
+
+        await eventually(all_open)
+
+
+@contextlib.asynccontextmanager
+async def talking(url: str, *labels: str) -> AsyncIterator[Talker]:
+    """Publishes a picture where the URL is WHIP's, plays where it is WHEP's."""
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    if "/whip/" in url:
+        connection.addTransceiver(Picture(), direction="sendonly")
+    else:
+        connection.addTransceiver("video", direction="recvonly")
+    talker = Talker(connection, labels)
+    try:
+        await negotiate(connection, url)
+        await talker.open()
+        yield talker
+    finally:
+        await connection.close()
+
+
 @pytest.mark.usefixtures("loopback_candidates")
 async def test_aiortc_publisher_and_viewer_talk(gateway: Gateway) -> None:
-    publisher, viewer = (RTCPeerConnection(RTCConfiguration(iceServers=[])) for _ in range(2))
-    heard: dict[str, asyncio.Queue[str | bytes]] = {"publisher": asyncio.Queue(), "viewer": asyncio.Queue()}
-    channels = {}
-    try:
-        publisher.addTransceiver(Picture(), direction="sendonly")
-        viewer.addTransceiver("video", direction="recvonly")
-        for name, connection, door in (("publisher", publisher, "whip"), ("viewer", viewer, "whep")):
-            channels[name] = connection.createDataChannel("chat")
-            channels[name].on("message", heard[name].put_nowait)
-            await negotiate(connection, f"{gateway.url}/{door}/aio")
-        async with asyncio.timeout(20):
-            for channel in channels.values():
-                while channel.readyState != "open":  # noqa: ASYNC110 - aiortc's events may come before a listener
-                    await asyncio.sleep(0.01)
-            for message in (TEXT, bytes(BINARY), bytes(LARGE), "", b""):
-                channels["publisher"].send(message)
-                assert await heard["viewer"].get() == message
-                channels["viewer"].send(message)
-                assert await heard["publisher"].get() == message
-    finally:
-        await publisher.close()
-        await viewer.close()
+    async with (
+        talking(f"{gateway.url}/whip/aio", "chat") as publisher,
+        talking(f"{gateway.url}/whep/aio", "chat") as viewer,
+    ):
+        for message in (TEXT, bytes(BINARY), bytes(LARGE), "", b""):
+            publisher.channels["chat"].send(message)
+            assert await viewer.hear() == ("chat", message)
+            viewer.channels["chat"].send(message)
+            assert await publisher.hear() == ("chat", message)
+
+
+@pytest.mark.usefixtures("loopback_candidates")
+async def test_a_message_survives_a_pull_and_a_push(tmp_path: Path) -> None:
+    """Publisher - A - (B pulls) - B - (B pushes) - C - viewer, and back."""
+    async with running_gateway(tmp_path) as a, running_gateway(tmp_path) as c:
+        config = (
+            f'[[stream.hop.sources]]\nurl = "{a.url.replace("http", "whep")}/whep/hop"\n'
+            f'[[stream.hop.targets]]\nurl = "{c.url.replace("http", "whip")}/whip/hop"\n'
+        )
+        async with (
+            talking(f"{a.url}/whip/hop", "chat", "pos") as publisher,
+            running_gateway(tmp_path, config=config),
+        ):
+
+            async def arrived() -> bool:
+                stream = await c.stream("hop")
+                return stream is not None and [s["state"] for s in stream["publish"]["sessions"]] == ["connected"]
+
+            await eventually(arrived)
+            async with talking(f"{c.url}/whep/hop", "chat", "pos") as viewer:
+
+                async def heard_of() -> bool:
+                    publisher.channels["chat"].send("ping")
+                    return not viewer.heard.empty()
+
+                await eventually(heard_of)
+                publisher.channels["pos"].send("start")
+                while await viewer.hear() != ("pos", "start"):
+                    pass
+                for label, message in (("chat", TEXT), ("pos", bytes(BINARY)), ("chat", bytes(LARGE))):
+                    publisher.channels[label].send(message)
+                    assert await viewer.hear() == (label, message)
+                    viewer.channels[label].send(message)
+                    assert await publisher.hear() == (label, message)

@@ -67,7 +67,11 @@ class Pair:
     """`ours` and `theirs`. `deliver` is asked, by sender and number, whether a packet arrives."""
 
     def __init__(
-        self, parameters: DataChannelParameters = PARAMETERS, *, role: Literal["client", "server"] = "server"
+        self,
+        parameters: DataChannelParameters = PARAMETERS,
+        *,
+        role: Literal["client", "server"] = "server",
+        first_label: str | None = None,
     ) -> None:
         self.deliver: Callable[[str, int], bool] = lambda _sender, _number: True
         self.heard: asyncio.Queue[tuple[str, Message]] = asyncio.Queue()
@@ -77,6 +81,7 @@ class Pair:
             dtls_role=role,
             send=self._to_theirs,
             on_message=lambda label, message: self.heard.put_nowait((label, message)),
+            first_label=first_label,
         )
         self.theirs = Stock(self._to_ours)
         self.theirs._role = "client" if role == "server" else "server"

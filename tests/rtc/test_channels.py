@@ -364,3 +364,15 @@ async def test_an_announcement_that_comes_after_its_data_names_the_channel() -> 
         channel = await pair.theirs.channel("chat")
         channel.send("y")
         assert await pair.hear() == ("chat", "y")
+
+
+async def test_a_first_channel_is_opened_where_one_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channels_module, "OPEN_GRACE", 60.0)
+    async with Pair(role="client", first_label="control") as pair:
+        async with asyncio.timeout(10):
+            channel = await pair.theirs.opened.get()
+        assert (channel.label, channel.id) == ("control", 0)
+        channel.send("x")
+        assert await pair.hear() == ("control", "x")
+        assert pair.ours.send("other", "y")
+        assert await pair.they_hear() == ("other", "y")
