@@ -14,9 +14,9 @@ from tests.fakes.remote import watch
 from tests.gateway import running_gateway
 
 TOKEN = "static-token"
-EXAMPLES = 15
+EXAMPLES = 10
 """For each operation, besides those that schemathesis derives from the schemas one by one."""
-NOT_HERE = "/api/(sse/streams|config/reload)"
+ENDLESS = "/api/sse/streams"
 """An answer without end is what tests/http/test_snapshots.py reads."""
 SETTINGS = """\
 [checks]
@@ -46,7 +46,7 @@ async def test_the_gateway_is_as_its_description_says(tmp_path: Path) -> None:
             *(Path(sys.executable).with_name("schemathesis"), "run", f"{gateway.url}/api/openapi.json"),
             *("--header", f"Authorization: Bearer {TOKEN}", "--checks", ",".join(CHECKS)),
             *("--phases", "coverage,fuzzing", "--max-examples", str(EXAMPLES), "--seed", "777"),
-            *("--generation-database", "none", "--exclude-path-regex", NOT_HERE, "--continue-on-failure"),
+            *("--generation-database", "none", "--exclude-path", ENDLESS, "--continue-on-failure"),
             *("--request-timeout", "10", "--no-color"),
             cwd=tmp_path,
             env={
