@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
@@ -16,11 +17,14 @@ from tests.interop.programs import ffmpeg_publisher
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from playwright.async_api import Browser
 
     from tests.gateway import Gateway
+
+STATS = ("bytes", "packets", "bitrate")
 
 
 @pytest.mark.live777_case(5)
@@ -33,6 +37,77 @@ async def test_a_publisher_is_connected(gateway: Gateway, chromium: Browser) -> 
         return stream is not None and [s["state"] for s in stream["publish"]["sessions"]] == ["connected"]
 
     await eventually(connected)
+
+
+@pytest.mark.live777_case(6)
+@pytest.mark.usefixtures("loopback_candidates")
+async def test_media_is_counted(gateway: Gateway) -> None:
+    async with publishing(f"{gateway.url}/whip/cam"), playing(f"{gateway.url}/whep/cam") as viewer:
+        await viewer.frames(30)
+
+        async def counted() -> dict[str, Any] | None:
+            stream = await gateway.stream("cam")
+            assert stream is not None
+            sides = [stream["stats"][side] for side in ("publish", "subscribe")]
+            return stream if all(side[name] > 0 for side in sides for name in STATS) else None
+
+        stream = await eventually(counted)
+        assert stream["statsScope"] == "node"
+        for side in ("publish", "subscribe"):
+            (session,) = stream[side]["sessions"]
+            assert all(session["stats"][name] > 0 for name in STATS)
+        assert all(count > 0 for count in (await _rtp_bytes(gateway)).values())
+
+
+@pytest.mark.live777_case(7)
+@pytest.mark.usefixtures("loopback_candidates")
+async def test_counters_stay_monotonic_while_sessions_come_and_go(gateway: Gateway) -> None:
+    async def until(condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        async def asked() -> dict[str, Any] | None:
+            stream = await gateway.stream("cam")
+            return stream if stream is not None and condition(stream) else None
+
+        return await eventually(asked)
+
+    async with contextlib.AsyncExitStack() as publisher_stack:
+        publisher = await publisher_stack.enter_async_context(publishing(f"{gateway.url}/whip/cam"))
+        async with playing(f"{gateway.url}/whep/cam") as viewer:
+            await viewer.frames(10)
+            first_id = viewer.session.rpartition("/")[2]
+            before = await until(lambda stream: stream["stats"]["subscribe"]["bytes"] > 0)
+        after = await until(lambda stream: stream["subscribe"]["sessions"][0]["state"] == "closed")
+        (gone,) = after["subscribe"]["sessions"]
+        assert gone["id"] == first_id
+        assert gone["leaveAt"] > 0
+        assert gone["stats"]["bytes"] > 0
+        assert gone["stats"]["bitrate"] == 0
+        assert after["stats"]["subscribe"]["bytes"] >= before["stats"]["subscribe"]["bytes"]
+
+        async with playing(f"{gateway.url}/whep/cam") as viewer:
+            await viewer.frames(10)
+            grown = await until(lambda stream: stream["stats"]["subscribe"]["bytes"] > gone["stats"]["bytes"])
+            assert {session["state"] for session in grown["subscribe"]["sessions"]} == {"connected", "closed"}
+
+        for transceiver in publisher.getTransceivers():
+            transceiver.sender.replaceTrack(None)
+        silent = await until(lambda stream: stream["stats"]["publish"]["bitrate"] == 0)
+        assert silent["publish"]["sessions"][0]["state"] == "connected"
+        counted = await _rtp_bytes(gateway)
+    assert await gateway.stream("cam") is None
+    assert all(count >= counted[direction] for direction, count in (await _rtp_bytes(gateway)).items())
+
+    async with publishing(f"{gateway.url}/whip/cam"):
+        again = await until(lambda stream: stream["stats"]["publish"]["bytes"] > 0)
+        assert again["stats"]["subscribe"] == {"bytes": 0, "packets": 0, "bitrate": 0}
+        assert again["publish"]["sessions"][0]["id"] != silent["publish"]["sessions"][0]["id"]
+        assert again["createdAt"] > silent["createdAt"]
+
+
+async def _rtp_bytes(gateway: Gateway) -> dict[str, float]:
+    """By direction; these never fall, whatever becomes of streams."""
+    async with aiohttp.ClientSession() as client, client.get(f"{gateway.url}/metrics") as response:
+        text = await response.text()
+    return {way: float(value) for way, value in re.findall(r'live777_rtp_bytes_total\{direction="(\w+)"\} (\S+)', text)}
 
 
 @pytest.mark.live777_case(9)
