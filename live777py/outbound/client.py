@@ -88,6 +88,7 @@ class Outbound:
         try:
             async with asyncio.timeout(timeout):
                 for _ in range(MAX_REDIRECTS + 1):
+                    self._check(target)
                     credential = authorize(target)
                     carried = sent if credential is None else {**sent, "Authorization": credential}
                     answer = await self._hop(method, target, headers=carried, body=body, max_body=max_body)
@@ -104,7 +105,6 @@ class Outbound:
         raise UpstreamError(f"{shown(url)} redirects more than {MAX_REDIRECTS} times")
 
     async def _hop(self, method: str, url: URL, *, headers: Mapping[str, str], body: bytes, max_body: int) -> Answer:
-        self._check(url)
         try:
             async with self._client().request(
                 method,

@@ -275,6 +275,11 @@ class Lifecycle:
         """There is a publisher whose codecs are known: a client's are from its offer on."""
         return self.publisher is not None and (self._arrived or not self.publisher.configured)
 
+    @property
+    def _watched(self) -> bool:
+        """A configured target takes what is there, and is no reason to have it."""
+        return self.waiting > 0 or any(not viewer.configured for viewer in self.viewers.values())
+
     def _source_is_active(self) -> Conflict:
         return Conflict(f"stream '{self.name}' has an active configured source", retry_after=_RETRY_CONFLICT_SECONDS)
 
@@ -282,7 +287,7 @@ class Lifecycle:
         """Where somebody watches there must be a publisher; where nobody does, the source may go after its time."""
         if not self.on_demand or self._ended:
             return []
-        if self.viewers or self.waiting:
+        if self._watched:
             self._closing_at = None
             if self.publisher is None and not self._wanted:
                 self._wanted = True

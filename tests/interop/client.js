@@ -117,7 +117,8 @@
     channel.send(typeof message === "string" ? message : new Uint8Array(message));
   }
 
-  async function publish({ url, video, profile, audio = true, width, height, fps, bitrate, channels }) {
+  // `encodings`: of simulcast, as `addTransceiver` takes them.
+  async function publish({ url, video, profile, audio = true, width, height, fps, bitrate, encodings, channels }) {
     const stream = picture({ width, height, fps });
     if (audio) {
       // The browser's fake microphone: a tone, and no sound device is needed for it.
@@ -128,6 +129,7 @@
     for (const track of stream.getTracks()) {
       const init = { direction: "sendonly", streams: [stream] };
       if (track.kind === "video" && bitrate) init.sendEncodings = [{ maxBitrate: bitrate }];
+      if (track.kind === "video" && encodings) init.sendEncodings = encodings;
       const transceiver = connection.addTransceiver(track, init);
       if (track.kind === "video" && video) prefer(transceiver, "video", video, profile);
     }

@@ -81,14 +81,20 @@ async def gstreamer_player(url: str, *codecs: str) -> AsyncIterator[AsyncIterato
 
 
 def ffmpeg_publisher(
-    url: str, *, inputs: Sequence[str] = (*TEST_PICTURE, *TEST_TONE), options: Sequence[str] = (), active: bool = False
+    url: str,
+    *,
+    inputs: Sequence[str] = (*TEST_PICTURE, *TEST_TONE),
+    options: Sequence[str] = (),
+    active: bool = False,
+    token: str = "",
 ) -> contextlib.AbstractAsyncContextManager[asyncio.subprocess.Process]:
     """FFmpeg as the README runs it; `active` makes it the DTLS client instead of the server."""
     role = ("-whip_flags", "dtls_active") if active else ()
+    credential = ("-authorization", token) if token else ()
     return running(
         *(ffmpeg(), "-hide_banner", "-nostats", "-loglevel", "info", "-re", *inputs),
         *(options or (*H264, *OPUS)),
-        *("-f", "whip", *role, url),
+        *("-f", "whip", *role, *credential, url),
     )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 import time
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import aiohttp
 import pytest
 
 from tests.gateway import Gateway, free_port, running_gateway
+from tests.http.doors import scoped
 from tests.interop.arrivals import noting, percentile
 from tests.interop.checks import wait_until
 from tests.interop.conftest import with_client
@@ -21,7 +23,7 @@ from tests.interop.programs import OPUS, TEST_TONE, ffmpeg_publisher
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable
     from pathlib import Path
 
     from playwright.async_api import Browser, Page
@@ -189,6 +191,87 @@ async def test_b_is_killed_and_comes_back(tmp_path: Path, chromium: Browser) -> 
             assert [viewer["id"] for viewer in (await live(c))[1]] == [session]
             await page.evaluate("() => { t.counters().length = 0 }")
             await wait_until(page, "t.counters().length > 30")
+
+
+async def _is(asked: Awaitable[object], expected: object) -> bool:
+    return await asked == expected
+
+
+async def _ended(asked: Awaitable[list[str]]) -> bool:
+    return set(await asked) <= {"closed"}
+
+
+LAYERS = [{"rid": rid, "scaleResolutionDownBy": scale} for rid, scale in (("q", 4), ("h", 2), ("f", 1))]
+
+
+async def test_what_survives_a_hop(tmp_path: Path, chromium: Browser) -> None:
+    """A push carries every layer, a pull the best one; both carry data channels, both ways."""
+    async with running_gateway(tmp_path) as a, running_gateway(tmp_path) as b, running_gateway(tmp_path) as c:
+        camera = await with_client(await chromium.new_page(), a)
+        size = {"width": 960, "height": 540, "video": "VP8", "channels": [{"label": "chat"}]}
+        await camera.evaluate("(o) => t.publish(o)", {"url": f"{a.url}/whip/cam", "encodings": LAYERS, **size})
+        viewer = await with_client(await chromium.new_page(), a)
+        location = await viewer.evaluate("(o) => t.play(o)", {"url": f"{a.url}/whep/cam"})
+        await eventually(lambda: _layers(a, location, 3))
+        assert await ask(b, "POST", "/api/cascade/cam", {"sourceUrl": f"{a.url}/whep/cam"}) == 200
+        assert await ask(a, "POST", "/api/cascade/cam", {"targetUrl": f"{c.url}/whip/cam"}) == 200
+        for node, layers in ((b, 0), (c, 3)):
+            await eventually(partial(connected, node))
+            page = await with_client(await chromium.new_page(), node)
+            location = await page.evaluate(
+                "(o) => t.play(o)", {"url": f"{node.url}/whep/cam", "channels": [{"label": "chat"}]}
+            )
+            await wait_until(page, "t.width() === 960")
+            await eventually(partial(_layers, node, location, layers))
+            await camera.evaluate("(m) => t.say('publisher', 'chat', m)", "to all")
+            await wait_until(page, "t.heard('viewer').splice(0).join() === 'chat,to all'")
+            await page.evaluate("(m) => t.say('viewer', 'chat', m)", "to the camera")
+            await wait_until(camera, "t.heard('publisher').splice(0).join() === 'chat,to the camera'")
+            if layers:
+                assert await ask(node, "POST", location.removeprefix(node.url) + "/layer", {"encodingId": "q"}) == 200
+                await wait_until(page, "t.width() === 240")
+
+
+async def _layers(gateway: Gateway, location: str, count: int) -> bool:
+    """Layers are listed when something has been heard of them; without simulcast there are none to list."""
+    async with aiohttp.ClientSession() as client, client.get(location + "/layer") as response:
+        found = await response.json() if response.status == 200 else []
+    return len([layer for layer in found if layer["active"]]) == count
+
+
+async def test_tokens(tmp_path: Path) -> None:
+    """Of both neighbours, in the URL and in the request; no log has them."""
+    upstream = '[auth]\ntokens = ["hunter-admin"]\nsecret = "hunter-secret"\n'
+    token = scoped("cam", 6, secret="hunter-secret")["Authorization"].split()[1]
+    admin = {"Authorization": "Bearer hunter-admin"}
+    async with running_gateway(tmp_path, config=upstream) as a:
+        config = (
+            f'[[stream.cam.sources]]\nurl = "{a.url.replace("http://", f"whep://{token}@")}/whep/cam"\n'
+            f'[[stream.cam.targets]]\nurl = "{a.url.replace("http://", "whip://hunter-admin@")}/whip/copy"\n'
+            f'[[stream.stranger.sources]]\nurl = "{a.url.replace("http://", "whep://hunter-guess@")}/whep/cam"\n'
+        )
+        url = a.url.replace("http://", "http://hunter-user@")
+        async with (
+            aiohttp.ClientSession(headers=admin) as client,
+            running_gateway(tmp_path, config=config) as b,
+            ffmpeg_publisher(f"{a.url}/whip/cam", inputs=CAMERA, options=OBS, token=token),
+        ):
+
+            async def states() -> list[str]:
+                async with client.get(f"{a.url}/api/streams/copy") as response:
+                    view = await response.json() if response.status == 200 else {"publish": {"sessions": []}}
+                return [session["state"] for session in view["publish"]["sessions"]]
+
+            await eventually(lambda: _is(states(), ["connected"]))
+            sources = {source["id"]: source["state"] for source in (await b.get("/api/sources"))["sources"]}
+            assert sources == {"cam": "Connected", "stranger": "Error"}
+            assert await ask(b, "POST", "/api/cascade/x", {"sourceUrl": f"{url}/whep/cam", "token": "hunter-no"}) == 502
+            said = str(await b.get("/api/streams/"))
+            await b.terminate()
+            await eventually(lambda: _ended(states()))
+    for text in ("\n".join(a.log), "\n".join(b.log), said):
+        assert "hunter" not in text
+        assert token not in text
 
 
 async def test_on_demand(tmp_path: Path) -> None:

@@ -357,6 +357,16 @@ def test_who_comes_back_in_time_keeps_the_source() -> None:
     assert world.life.tick(NOW + CLOSE) == []
 
 
+def test_a_target_of_the_configuration_is_no_reason_to_run_the_source() -> None:
+    world = running()
+    world.known["t"] = target = Session("t", "subscribe", NOW, configured=True)
+    world.life.viewer_joins(target, NOW)
+    world.leave("v", NOW)
+    assert (world.life.phase, world.life.due) == ("closing", NOW + CLOSE)
+    world.leave("p", NOW)
+    assert world.life.phase == "idle"
+
+
 def test_viewers_who_cannot_follow_go_before_those_who_wait_come() -> None:
     world = running().leave("p").wait()
     world.known["p"] = again = Session("p", "publish", NOW, configured=True)
