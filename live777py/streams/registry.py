@@ -246,7 +246,9 @@ class Registry:
         now = self.clock.now()
         if stream.expire_listed(now):
             self.version += 1
-        self.run(stream, stream.life.tick(now))
+        actions = stream.life.tick(now)
+        if actions:
+            self.run(stream, actions)
 
     async def stop(self) -> None:
         """Nobody comes any more; who waits is refused, who is there is closed."""
@@ -315,6 +317,7 @@ class Registry:
     def _on_time(self, stream: Stream) -> None:
         self._timers.pop(stream, None)
         self.tick(stream)
+        self._set_timer(stream)
 
 
 async def wait_closed(sessions: Iterable[LiveSession]) -> None:
