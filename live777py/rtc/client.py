@@ -247,6 +247,10 @@ class ClientPeer(Peer):
             fragment = write_fragment(ufrag=self._ufrag, pwd=self._pwd, mid=FIRST_MID, candidate=candidate)
             await self._resource.trickle(fragment)
 
+    def _leaves_quietly(self) -> bool:
+        """A publisher without goodbye is waited for, one that DELETEs is not: close_notify would be seen first."""
+        return self._resource.url is not None
+
     def _end(self, reason: EndReason) -> None:
         if self.state != "closed":
             self._ended = reason

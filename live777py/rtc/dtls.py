@@ -162,9 +162,9 @@ class DtlsTransport:
             _logger.debug("DTLS data not sent: %s", _describe(error))
         self._flush()
 
-    def shutdown(self) -> None:
-        """Tell the peer (close_notify) and forget the connection; idempotent."""
-        if self._encrypted and self.state != "closed":
+    def shutdown(self, *, quiet: bool = False) -> None:
+        """Tell the peer (close_notify) unless `quiet`, and forget the connection; idempotent."""
+        if self._encrypted and self.state != "closed" and not quiet:
             with contextlib.suppress(SSL.Error):
                 self._connection.shutdown()
             self._flush()

@@ -285,8 +285,12 @@ class Peer:
             self._handshake.cancel()
             self._handshake = None
         if self._dtls is not None:
-            self._dtls.shutdown()
+            self._dtls.shutdown(quiet=self._leaves_quietly())
             self._dtls = None
+
+    def _leaves_quietly(self) -> bool:
+        """Whether the peer is told of the end in another way than by DTLS."""
+        return False
 
     def _release_transport(self) -> None:
         self._released = self._engine.close_transport(self.transport)

@@ -121,7 +121,8 @@ async def _delete(url: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def publishing(url: str, *, codec: str = "VP8") -> AsyncIterator[RTCPeerConnection]:
+async def publishing(url: str, *, codec: str = "VP8", goodbye: bool = True) -> AsyncIterator[RTCPeerConnection]:
+    """Without `goodbye` it leaves like one who shuts the lid: DTLS is closed, and there is no DELETE."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     connection.addTransceiver(Tone(), direction="sendonly")
     video = connection.addTransceiver(Picture(), direction="sendonly")
@@ -132,7 +133,8 @@ async def publishing(url: str, *, codec: str = "VP8") -> AsyncIterator[RTCPeerCo
         try:
             yield connection
         finally:
-            await _delete(session)
+            if goodbye:
+                await _delete(session)
     finally:
         await connection.close()
 
