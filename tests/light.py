@@ -39,6 +39,10 @@ class LightPeer(asyncio.DatagramProtocol):
             name, _, fingerprint = values["a=fingerprint"].partition(" ")
             return await self._dtls.connect([(name, fingerprint)])
 
+    def send(self, datagram: bytes) -> None:
+        """SRTP or SRTCP."""
+        self._send(datagram)
+
     def close(self, *, goodbye: bool = True) -> None:
         if goodbye:
             self._dtls.shutdown()

@@ -15,10 +15,13 @@ from live777py.errors import UpstreamError
 from live777py.http.keys import STREAMS
 from live777py.media import native
 from live777py.outbound import Endpoint
-from live777py.streams.manager import StreamManager
+from live777py.streams.manager import Client, StreamManager
+from tests import simulcast
 from tests.fakes import media as fake_media
+from tests.fakes.remote import watch
 from tests.interop.checks import assert_moves_on, assert_quadrants
 from tests.interop.peers import Viewed, counter_of, playing, publishing, quadrants_of
+from tests.light import LightPeer
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -51,6 +54,14 @@ class Node:
     async def listed(self) -> dict[str, Any]:
         async with aiohttp.ClientSession() as client, client.get(f"{self.url}/api/streams/") as response:
             return {stream["id"]: stream for stream in await response.json()}
+
+    async def seen_layers(self, stream: str) -> bool:
+        """Every layer of the publisher has been measured."""
+        await self.manager._sampler.refresh()
+        publisher = self.manager._registry.publisher(self.manager._registry.streams[stream])
+        if publisher is None or publisher.layers is None:
+            return False
+        return all(layer.active and layer.width and layer.bitrate for layer in publisher.layers.views(None))
 
     def live(self, stream: str, side: str = "subscribe") -> list[str]:
         """The sessions that are not closed."""
@@ -139,6 +150,30 @@ async def test_a_publisher_that_comes_back_is_seen_two_hops_away(start: Start) -
             viewer.images.clear()
             await assert_is_seen(viewer)
             assert len(b.live("s")) == len(c.live("s", "publish")) == 1, "the push has followed its publisher"
+
+
+async def test_every_layer_is_pushed_and_can_be_chosen_elsewhere(start: Start) -> None:
+    a, c = await start(), await start()
+    published = await a.manager.publish("s", simulcast.OFFER, client=Client(loopback=True))
+    async with simulcast.sending(published.sdp):
+        await eventually(lambda: a.seen_layers("s"))
+        await a.manager.push("s", c.whip("s"))
+        viewer = LightPeer()
+        answer = await c.manager.play("s", watch("vp8"), client=Client(loopback=True))
+        await viewer.connect(answer.sdp)
+        await eventually(lambda: c.seen_layers("s"))
+        layers = c.manager.layers("s", answer.session)
+        assert [layer.encoding_id for layer in layers] == list(simulcast.LAYERS)
+        assert [(layer.width, layer.height) for layer in layers] == list(simulcast.LAYERS.values())
+        for rid in ("2", "0", "1"):
+            await c.manager.select_layer("s", answer.session, rid)
+
+            async def switched(rid: str = rid) -> bool:
+                return [layer.encoding_id for layer in c.manager.layers("s", answer.session) if layer.selected] == [rid]
+
+            await eventually(switched)
+        assert viewer.received > 0
+        viewer.close()
 
 
 async def test_what_another_gateway_refuses_is_told(start: Start) -> None:

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 
+from live777py.errors import Conflict
 from live777py.media import native
 from live777py.media.engine import MediaEngine
 from live777py.streams.events import PublishStopped, SubscriberLeft
 from live777py.streams.manager import Client, StreamManager
 from tests.fakes import media as fake_media
+from tests.fakes.remote import offer
 from tests.interop.peers import QUADRANTS, Picture, Tone, Viewed, consume, counter_of, quadrants_of
+from tests.light import LightPeer
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from live777py.streams.events import StreamEvent
+    from live777py.streams.manager import Answer
 
 pytestmark = [
     pytest.mark.usefixtures("loopback_candidates"),
@@ -179,3 +184,27 @@ async def until_closed(manager: StreamManager) -> None:
             async for event in events:
                 if getattr(event, "state", None) == "closed":
                     return
+
+
+async def test_a_publisher_that_crashed_comes_back_within_seconds(manager: StreamManager) -> None:
+    first = await manager.publish("s", offer("opus"), client=HERE)
+    crashes = LightPeer()
+    await crashes.connect(first.sdp)
+    async with playing(manager):
+        crashes.close(goodbye=False)
+        with pytest.raises(Conflict):
+            await manager.publish("s", offer("opus"), client=HERE)
+
+        async def comes_back() -> Answer | None:
+            try:
+                return await manager.publish("s", offer("opus"), client=HERE)
+            except Conflict:
+                return None
+
+        answer = await eventually(comes_back, within=6)
+        back = LightPeer()
+        await back.connect(answer.sdp)
+        view = manager.stream("s")
+        assert [session.id for session in view.publish.sessions] == [answer.session]
+        assert [session.state for session in view.subscribe.sessions] == ["connected"]
+        back.close()
