@@ -170,7 +170,11 @@
         const context = canvas.getContext("2d", { willReadFrequently: true });
         context.drawImage(element, 0, 0);
         const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
-        state.counters.push(readCounter(data, canvas.width, canvas.height));
+        const count = readCounter(data, canvas.width, canvas.height);
+        state.counters.push(count);
+        if (state.frames) {
+          state.frames.push({ at: state.presented, width: canvas.width, count, quadrants: quadrants() });
+        }
       }
       element.requestVideoFrameCallback(watch);
     };
@@ -252,6 +256,8 @@
     say,
     heard: (role) => data[role].heard,
     counters: () => state.counters,
+    inspect: () => (state.frames = []),
+    frames: () => state.frames,
     viewerStats: () => report(state.viewer.connection),
     publisherStats: () => report(state.publisher.connection),
     viewerPair,

@@ -1,0 +1,192 @@
+"""OBS Studio 32.1 and later with three simulcast layers, scripted: its offer, and real H264 of three sizes.
+
+As OBS does it: rid 0 is the largest, MID and RID stand in every packet, each layer has its own clock offset, a key
+frame comes at a fixed interval and never on request, and nothing is sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+import av
+from aiortc.codecs.h264 import H264Encoder
+from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
+from aiortc.rtp import HeaderExtensions, HeaderExtensionsMap, RtcpSenderInfo, RtcpSrPacket, RtpPacket
+from av import VideoFrame
+from pylibsrtp import Policy, Session
+
+from tests.fakes.remote import CERTIFICATE, PASSWORD, UFRAG
+from tests.interop.peers import picture
+from tests.light import LightPeer
+from tests.rtc.offers import recorded
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+SIZES: Final = {"0": (960, 540), "1": (640, 360), "2": (320, 180)}
+FPS: Final = 30
+SECONDS: Final = 20
+"""What is encoded beforehand."""
+KEY_FRAME_INTERVAL: Final = 15
+"""Frames: half a second, so that any layer can be switched to within one."""
+
+_PAYLOAD_TYPE: Final = 96
+_CLOCK: Final = 90_000
+_NTP_EPOCH: Final = 2_208_988_800
+_EXTENSIONS: Final = {
+    1: "urn:ietf:params:rtp-hdrext:sdes:mid",
+    2: "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
+}
+
+
+def offer() -> str:
+    """The recorded one with the ICE and DTLS of `LightPeer`."""
+    name, value = CERTIFICATE.fingerprint
+    replaced = {
+        "a=fingerprint:": f"a=fingerprint:{name} {value}",
+        "a=ice-ufrag:": f"a=ice-ufrag:{UFRAG}",
+        "a=ice-pwd:": f"a=ice-pwd:{PASSWORD}",
+    }
+    lines = recorded("obs32-h264-3layers.sdp").splitlines()
+    return "".join(
+        next((new for start, new in replaced.items() if line.startswith(start)), line) + "\r\n" for line in lines
+    )
+
+
+def encode(width: int, height: int) -> list[list[bytes]]:
+    """RTP payloads of each frame of the counted picture."""
+    codec = av.CodecContext.create("libx264", "w")
+    assert isinstance(codec, av.VideoCodecContext)
+    codec.width, codec.height, codec.pix_fmt, codec.framerate = width, height, "yuv420p", Fraction(FPS)
+    codec.gop_size = KEY_FRAME_INTERVAL
+    codec.options = {
+        "preset": "ultrafast",
+        "tune": "zerolatency",
+        "profile": "high",
+        "x264-params": f"keyint={KEY_FRAME_INTERVAL}:scenecut=0:repeat-headers=1:sliced-threads=0",
+        "crf": "23",
+    }
+    frames = []
+    for count in range(SECONDS * FPS):
+        image = VideoFrame.from_ndarray(picture(count, width, height), format="rgb24")
+        image.pts = count
+        frames += [
+            H264Encoder._packetize(H264Encoder._split_bitstream(bytes(packet))) for packet in codec.encode(image)
+        ]
+    return frames
+
+
+@dataclass
+class Layer:
+    """One encoding on its way."""
+
+    rid: str
+    frames: list[list[bytes]]
+    ssrc: int
+    offset: int
+    sequence: int
+    packets: int = 0
+    octets: int = 0
+
+
+class ObsPublisher(LightPeer):
+    """`run` sends until it is cancelled; what was encoded begins anew at its end."""
+
+    def __init__(self, layers: dict[str, list[list[bytes]]]) -> None:
+        super().__init__()
+        choose = random.Random(777)
+        self.layers = [
+            Layer(rid, frames, choose.getrandbits(32), choose.getrandbits(32), choose.getrandbits(15))
+            for rid, frames in layers.items()
+        ]
+        self._extensions = HeaderExtensionsMap()
+        self._extensions.configure(
+            RTCRtpParameters(
+                headerExtensions=[RTCRtpHeaderExtensionParameters(id=id_, uri=uri) for id_, uri in _EXTENSIONS.items()]
+            )
+        )
+        self._srtp: Session | None = None
+
+    async def publish(self, url: str) -> None:
+        async with (
+            aiohttp.ClientSession() as client,
+            client.post(url, data=offer(), headers={"Content-Type": "application/sdp"}) as response,
+        ):
+            answer = await response.text()
+            assert response.status == 201, answer
+        assert "a=simulcast:recv 0;1;2" in answer
+        keys = await self.connect(answer)
+        assert keys.profile.engine_profile == "AEAD_AES_128_GCM"
+        policy = Policy(
+            key=keys.local_key + keys.local_salt,
+            ssrc_type=Policy.SSRC_ANY_OUTBOUND,
+            srtp_profile=Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
+        )
+        self._srtp = Session(policy)
+
+    async def run(self) -> None:
+        began = time.monotonic()
+        number = 0
+        while True:
+            for layer in self.layers:
+                self._send_frame(layer, number)
+                if number % FPS == 0:
+                    self._send_report(layer, number)
+            number += 1
+            await asyncio.sleep(max(0.0, began + number / FPS - time.monotonic()))
+
+    def _send_frame(self, layer: Layer, number: int) -> None:
+        payloads = layer.frames[number % len(layer.frames)]
+        for index, payload in enumerate(payloads):
+            packet = RtpPacket(
+                payload_type=_PAYLOAD_TYPE,
+                marker=int(index == len(payloads) - 1),
+                sequence_number=layer.sequence,
+                timestamp=self._timestamp(layer, number),
+                ssrc=layer.ssrc,
+                payload=payload,
+            )
+            packet.extensions = HeaderExtensions(mid="1", rtp_stream_id=layer.rid)
+            layer.sequence = (layer.sequence + 1) % 2**16
+            layer.packets += 1
+            layer.octets += len(payload)
+            assert self._srtp is not None
+            self._send(self._srtp.protect(packet.serialize(self._extensions)))
+
+    def _send_report(self, layer: Layer, number: int) -> None:
+        report = RtcpSrPacket(
+            ssrc=layer.ssrc,
+            sender_info=RtcpSenderInfo(
+                ntp_timestamp=int((time.time() + _NTP_EPOCH) * 2**32),
+                rtp_timestamp=self._timestamp(layer, number),
+                packet_count=layer.packets,
+                octet_count=layer.octets,
+            ),
+        )
+        assert self._srtp is not None
+        self._send(self._srtp.protect_rtcp(bytes(report)))
+
+    @staticmethod
+    def _timestamp(layer: Layer, number: int) -> int:
+        return (layer.offset + number * _CLOCK // FPS) % 2**32
+
+
+@contextlib.asynccontextmanager
+async def obs_publishing(url: str) -> AsyncIterator[ObsPublisher]:
+    encoded = {rid: await asyncio.to_thread(encode, *size) for rid, size in SIZES.items()}
+    publisher = ObsPublisher(encoded)
+    await publisher.publish(url)
+    running = asyncio.create_task(publisher.run(), name="obs")
+    try:
+        yield publisher
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        publisher.close()
