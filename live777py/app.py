@@ -17,6 +17,7 @@ from live777py.cascade.service import CascadeService
 from live777py.config import warnings
 from live777py.errors import StartError
 from live777py.hooks.commands import HookRunner
+from live777py.hooks.webhooks import WebhookSender
 from live777py.http.access_log import LOGGER as ACCESS_LOGGER
 from live777py.http.access_log import SERVER_LOGGER, AccessLogger
 from live777py.http.door import build_door
@@ -132,11 +133,14 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         app[ENGINE_STATS] = engine.stats
         hooks = HookRunner(manager.bus, config)
         hooks.start()
+        webhooks = WebhookSender(manager.bus, config)
+        await webhooks.start()
         await manager.start()
         await cascade.start()
 
         async def reconfigure(new: Config) -> None:
             wanted = settings.cascade(new)
+            await webhooks.reconfigure(new)
             outbound.policy = settings.addresses(new)
             manager.reconfigure(settings.streams(new))
             await cascade.reconfigure(wanted)
@@ -149,6 +153,7 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
                 await asyncio.gather(cascade.stop(), manager.stop(), hooks.stop())
         except TimeoutError:
             _logger.error("sessions did not end within %.0f s", STREAMS_GRACE)  # noqa: TRY400 (nothing to trace)
+        await webhooks.stop()
         await outbound.close()
     finally:
         engine.close()

@@ -15,6 +15,7 @@ Live777Error
 +-- UpstreamError               502  another server, which we asked, failed us
 |   +-- UpstreamTimeout         504  it did not answer in time
 |   +-- Refused                 403  it is at an address that this gateway does not connect to
++-- StoreError                  500: our database failed us
 +-- ConfigError                 never leaves the process: one line at start, exit code 2
 +-- StartError                  never leaves the process: one line at start, exit code 1
 """
@@ -121,6 +122,10 @@ class UpstreamTimeout(UpstreamError):
 class Refused(UpstreamError):
     status = 403
     title = "Forbidden"
+
+
+class StoreError(Live777Error):
+    pass
 
 
 class ConfigError(Live777Error):

@@ -63,6 +63,8 @@ class Reloader:
                 await self.reload()
             except Unprocessable:
                 continue  # it has been logged
+            except Live777Error as error:
+                _logger.error("the configuration stays as it was: %s", error.detail)  # noqa: TRY400 (nothing to trace)
 
     async def _apply(self, config: Config) -> None:
         done: list[Part] = []

@@ -137,6 +137,7 @@ def test_every_key_of_live777_is_read() -> None:
     ours.add("strategy.on_publish_conflict")
     ours |= {f"auth.{key}" for key in ("jwks", "audience", "issuer", "http_url", "http_timeout_ms")}
     ours |= {"cascade.allow_private"}
+    ours |= {"webhooks", "store.path"}
     assert set(_unchanged(config, Config())) == ours
     (camera,) = config.stream.values()
     assert camera.channel is not None
@@ -183,7 +184,7 @@ def test_a_stream_inherits_what_it_does_not_say() -> None:
         ("[http]\ncors = 1", "http.cors: expected true or false"),
         ("[http]\nlisen = ''", 'http.lisen: unknown key; did you mean "listen"?'),
         ("[htpp]", 'htpp: unknown key; did you mean "http"?'),
-        ("[webhook]\nwebhooks = []", 'webhook: unknown key; did you mean "hooks"?'),
+        ("[webhook]\nwebhooks = []", 'webhook: unknown key; did you mean "webhooks"?'),
         ("http = 1", "http: expected a table"),
         ("[http]\nx-y = 1", "http.'x-y': unknown key; expected one of listen, cors, rate_limit, trusted_proxies"),
         ("[http]\nrate_limit = -1", "http.rate_limit: expected an integer from 0 to 1000000"),
@@ -196,6 +197,19 @@ def test_a_stream_inherits_what_it_does_not_say() -> None:
         ("[sdp]\nvideo_codecs = [1]", "sdp.video_codecs: expected a list of strings"),
         ("[log]\nlevel = 'loud'", "log.level: expected one of off, error, warn, info, debug, trace"),
         ("[hooks]\non_stream_created = ['a\\nb', ' ']", "hooks.on_stream_created: expected a list of programs"),
+        ("[[webhooks]]\nurl = 'http://x'", "webhooks.0.secret: missing"),
+        ("[[webhooks]]\nurl = ''\nsecret = 'x'", "webhooks.0.url: expected an http:// or https:// URL"),
+        ("[[webhooks]]\nurl = 'ftp://x'\nsecret = 'x'", "webhooks.0.url: expected an http:// or https:// URL"),
+        ("[[webhooks]]\nurl = 'http://x'\nsecret = ' '", "webhooks.0.secret: expected some text"),
+        (
+            "[[webhooks]]\nurl = 'http://x'\nsecret = 'x'\nevents = ['created']",
+            "webhooks.0.events: expected names out of stream-created, stream-deleted",
+        ),
+        (
+            "[[webhooks]]\nurl = 'http://x'\nsecret = 'x'\n[[webhooks]]\nurl = 'http://x'\nsecret = 'y'",
+            "webhooks: expected each url once",
+        ),
+        ("[store]\npath = ''", "store.path: expected some text"),
         ("[hooks]\non_error = 'panic'", 'hooks.on_error: expected one of "stop", "continue"'),
         ("[webrtc]\nworkers = 0", "webrtc.workers: expected an integer from 1 to 64"),
         ("[webrtc]\nice_udp_addrs = ['auto:']", 'webrtc.ice_udp_addrs: expected a list of "auto"'),

@@ -12,6 +12,7 @@ from live777py.config.sections import (
     SdpConfig,
     StrategyConfig,
     StreamConfig,
+    WebhookConfig,
     WebrtcConfig,
 )
 from live777py.config.template import template
@@ -29,6 +30,7 @@ __all__ = [
     "StrategyConfig",
     "StreamConfig",
     "UdpAddress",
+    "WebhookConfig",
     "WebrtcConfig",
     "compare",
     "load",

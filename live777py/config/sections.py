@@ -5,7 +5,7 @@ The template (`live777py config`), the reader and docs/configuration.md all foll
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from live777py.config import values
 from live777py.config.keys import Fallback, key, section
@@ -188,6 +188,36 @@ class HooksConfig(HookCommands):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WebhookConfig:
+    url: str = key(
+        ...,
+        "http(s) URL that every event is posted to.",
+        example="https://example.org/live777",
+        secret=True,
+        check=values.some_http_url,
+    )
+    secret: str = key(
+        ..., "What the posts are signed with.", example="a long random text", secret=True, check=values.some
+    )
+    events: tuple[str, ...] = key(
+        (), f"Events that are posted: {', '.join(values.EVENTS)}. Empty = all.", check=values.events
+    )
+    streams: tuple[str, ...] = key((), 'Patterns of stream names, such as "cam*". Empty = all streams.')
+    max_age_seconds: int = key(
+        86400,
+        "Seconds after which an event that could not be delivered is given up.",
+        check=values.between(1, _MAX_INT),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreConfig:
+    path: str = key(
+        "./live777.db", "SQLite file of what survives a restart. It is made when something is kept.", check=values.some
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class CaptureConfig:
     backend: Literal["libcamera", "v4l2"] = key("v4l2", "libcamera or v4l2.")
     device: str = key("", "Camera device.", example="/dev/video0")
@@ -269,10 +299,13 @@ class TargetConfig:
     )
 
 
-def distinct_urls(targets: tuple[TargetConfig, ...]) -> tuple[TargetConfig, ...]:
-    if len({target.url for target in targets}) != len(targets):
+_WithUrl = TypeVar("_WithUrl", TargetConfig, WebhookConfig)
+
+
+def distinct_urls(tables: tuple[_WithUrl, ...]) -> tuple[_WithUrl, ...]:
+    if len({table.url for table in tables}) != len(tables):
         raise ValueError("each url once")
-    return targets
+    return tables
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -380,6 +413,13 @@ class Config:
     hooks: HooksConfig = section(
         HooksConfig, "Programs run on events, without a shell: PROGRAM event stream [reason].", live=True
     )
+    webhooks: tuple[WebhookConfig, ...] = section(
+        tuple,
+        "URLs that events are posted to: signed, in order, and again until they are taken.",
+        live=True,
+        check=distinct_urls,
+    )
+    store: StoreConfig = section(StoreConfig, "What survives a restart.")
     net4mqtt: Net4mqttConfig = section(Net4mqttConfig, "Reach this node by way of an MQTT broker.", built=False)
     recorder: RecorderConfig = section(RecorderConfig, "Recordings.", built=False)
     rtsp: RtspConfig = section(RtspConfig, "RTSP server.", built=False)

@@ -21,6 +21,16 @@ STREAM_NAME_RULE = (
 VIDEO_CODECS = ("VP8", "VP9", "H264", "H265", "AV1")
 AUDIO_CODECS = ("OPUS", "G722", "PCMU", "PCMA")
 
+EVENTS = (
+    "stream-created",
+    "stream-deleted",
+    "publish-started",
+    "publish-stopped",
+    "subscriber-joined",
+    "subscriber-left",
+)
+"""What hooks and webhooks tell."""
+
 # RFC 7064 and RFC 7065: scheme ":" host [":" port] ["?transport=" name]
 _ICE_URL = re.compile(
     r"(?:(?:stuns?):[^\s<>\"?,;]+|(?:turns?):[^\s<>\"?,;]+(?:\?transport=(?:udp|tcp))?)", re.IGNORECASE
@@ -208,6 +218,22 @@ def _url(value: str, expected: str, refused: set[str]) -> str:
         valid = False
     if not valid or parts.scheme in refused:
         raise ValueError(expected)
+    return value
+
+
+def some(value: str) -> str:
+    if not value.strip():
+        raise ValueError("some text")
+    return value
+
+
+def some_http_url(value: str) -> str:
+    return http_url(value) if value else http_url("-")
+
+
+def events(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not set(value) <= set(EVENTS):
+        raise ValueError(f"names out of {', '.join(EVENTS)}")
     return value
 
 

@@ -118,7 +118,7 @@ class Outbound:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # A time-out is an OSError too; the one of the whole request is not seen here, being a cancellation.
             failed = UpstreamTimeout if isinstance(error, TimeoutError) else UpstreamError
-            raise failed(f"{shown(url)}: {_reason(error)}") from None
+            raise failed(f"{shown(url)}: {failure(error)}") from None
 
     async def addresses(self, host: str) -> tuple[IpAddress, ...]:
         """Where a name or address leads, at most `MAX_ADDRESSES`. Raises as `request` does."""
@@ -220,7 +220,7 @@ async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
     return bytes(received)
 
 
-def _reason(error: Exception) -> str:
+def failure(error: Exception) -> str:
     """Why it failed, of words that are ours or the system's: what aiohttp writes may quote the request."""
     match error:
         case aiohttp.ClientConnectorCertificateError():

@@ -75,6 +75,16 @@ class Subscription:
     ) -> None:
         self.close()
 
+    async def batch(self) -> list[StreamEvent]:
+        """All that has not been read, waiting for the first; nothing after `close`."""
+        try:
+            events = [await anext(self)]
+        except StopAsyncIteration:
+            return []
+        events += self._events
+        self._events.clear()
+        return events
+
     def __aiter__(self) -> Self:
         return self
 
