@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from live777py.rtc.negotiation import PublishedMedia
-    from live777py.streams.live import LiveSession, SessionPeer
+    from live777py.rtc.peer import Peer
+    from live777py.streams.live import LiveSession
     from live777py.streams.registry import Registry
     from live777py.streams.sampler import Sampler
     from live777py.streams.session import Session
     from live777py.streams.stream import Stream
 
-_Peer = TypeVar("_Peer", bound="SessionPeer")
+_Peer = TypeVar("_Peer", bound="Peer")
 
 
 class Joining:

@@ -7,34 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 from live777py.media import native
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from live777py.rtc.channels import DataChannels, Message
-    from live777py.rtc.negotiation import Kind, PlayedMedia, PublishedMedia
-    from live777py.rtc.parameters import DataChannelParameters
-    from live777py.rtc.peer import EndReason, PeerState
+    from live777py.rtc.negotiation import Kind, PublishedMedia
+    from live777py.rtc.peer import EndReason, Peer, PeerState
     from live777py.streams.layers import LayerMeters
     from live777py.streams.session import Role, Session
     from live777py.streams.stream import Stream
-
-
-class SessionPeer(Protocol):
-    """What every session's peer has (`rtc.peer.Peer`)."""
-
-    @property
-    def transport(self) -> int: ...
-    @property
-    def worker(self) -> int: ...
-    @property
-    def tracks(self) -> Sequence[tuple[PublishedMedia, int]]: ...
-    @property
-    def subscriptions(self) -> Sequence[tuple[PlayedMedia, int]]: ...
-    @property
-    def data_channel(self) -> DataChannelParameters | None: ...
-    @property
-    def channels(self) -> DataChannels | None: ...
-    def close(self) -> None: ...
-    async def wait_closed(self) -> None: ...
 
 
 class LiveSessionOwner(Protocol):
@@ -55,7 +35,7 @@ class LiveSession:
     __slots__ = ("_owner", "announced", "forwarded", "layers", "muted", "peer", "pinned", "pushed", "session", "stream")
 
     def __init__(
-        self, owner: LiveSessionOwner, stream: Stream, session: Session, make_peer: Callable[[LiveSession], SessionPeer]
+        self, owner: LiveSessionOwner, stream: Stream, session: Session, make_peer: Callable[[LiveSession], Peer]
     ) -> None:
         self.stream = stream
         self.session = session

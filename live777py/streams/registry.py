@@ -33,16 +33,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from live777py.media.engine import MediaEngine
-    from live777py.rtc.peer import EndReason, PeerState
+    from live777py.rtc.peer import EndReason, Peer, PeerState
     from live777py.streams.events import DeleteReason, LeaveReason, StreamEvent
     from live777py.streams.lifecycle import Action
-    from live777py.streams.live import SessionPeer
     from live777py.streams.session import Session
     from live777py.streams.settings import ProvisionedStream, StreamSettings
     from live777py.streams.strategy import Strategy
     from live777py.streams.views import SessionState
 
-_Peer = TypeVar("_Peer", bound="SessionPeer")
+_Peer = TypeVar("_Peer", bound="Peer")
 
 _logger = logging.getLogger(__name__)
 
@@ -159,7 +158,7 @@ class Registry:
         self.require_running()
         peers: list[_Peer] = []
 
-        def make(live: LiveSession) -> SessionPeer:
+        def make(live: LiveSession) -> Peer:
             peers.append(make_peer(live))
             return peers[0]
 
@@ -225,8 +224,10 @@ class Registry:
                 case Delete(reason):
                     self._delete(stream, reason)
                 case WantSource():
+                    self._log_source(stream)
                     self.tell(SourceWanted(stream=stream.name))
                 case UnwantSource():
+                    self._log_source(stream)
                     self.tell(SourceUnwanted(stream=stream.name))
                 case Admit():
                     stream.waiting_room.settle(None)
@@ -288,6 +289,9 @@ class Registry:
         self.tell(PublishStarted(stream=stream.name, session=session.id))
         unfit = [viewer.session for viewer in self.viewers(stream) if not flow.fits(publisher, viewer)]
         self.run(stream, stream.life.publisher_arrives(self.clock.now(), unfit))
+
+    def _log_source(self, stream: Stream) -> None:
+        log.bind(_logger, stream=stream.name).info("on-demand source: %s", stream.life.phase)
 
     def _heard_udp(self, stream: str, datagram: bytes) -> None:
         self.streams[stream].channels.heard_bridge(datagram)

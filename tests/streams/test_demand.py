@@ -50,11 +50,10 @@ async def house(make_house: MakeHouse) -> House:
     return house
 
 
-async def waiting(house: House, count: int = 1, text: str | None = None) -> list[asyncio.Task[Answer]]:
+async def waiting(house: House, count: int = 1) -> list[asyncio.Task[Answer]]:
     """Viewers who wait for the source."""
     tasks = [
-        asyncio.create_task(house.manager.play("s", text or watch("opus", "vp8", "vp9"), client=HERE))
-        for _ in range(count)
+        asyncio.create_task(house.manager.play("s", watch("opus", "vp8", "vp9"), client=HERE)) for _ in range(count)
     ]
     life = house.manager._registry.streams["s"].life
     before = life.waiting

@@ -246,8 +246,9 @@ async def test_viewers_who_cannot_follow_are_closed_when_the_publisher_is_there(
 
 
 async def test_a_session_that_never_connects_is_reaped(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peer_module, "SETUP_TIMEOUT", 0.02)
-    answer = await house.manager.publish("s", offer("opus"), client=HERE)
+    with monkeypatch.context() as hurry:
+        hurry.setattr(peer_module, "SETUP_TIMEOUT", 0.02)
+        answer = await house.manager.publish("s", offer("opus"), client=HERE)
     await house.until(lambda: house.state(answer) == "closed")
     assert await house.events() == [StreamCreated(stream="s")]
     await house.publish()
