@@ -53,6 +53,12 @@ def _of_counts(counts: Counts) -> Iterator[Gauge | Total]:
         label="direction",
         values={"in": counts.rtp_bytes_in, "out": counts.rtp_bytes_out},
     )
+    yield Total(
+        name="live777_data_messages",
+        text="Messages to listeners on data channels",
+        label="outcome",
+        values={"sent": counts.data_messages_sent, "lost": counts.data_messages_lost},
+    )
 
 
 def _session_states(views: list[StreamView]) -> Gauge:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from live777py.rtc.channels import DataChannels, Message
     from live777py.streams.session import Role
 
 BRIDGE_LABEL: Final = "udp"
 """Of what comes from the bridge: a viewer who has no channel of this name gets it on the first one of its own."""
+
+AT_ONCE: Final = 64
+"""Listeners that are told before the event loop has its turn: about two milliseconds."""
+CPU_SHARE: Final = 0.5
+"""Of the time that a message to more listeners than that takes, what it may take from others."""
+MAX_WAITING: Final = 64
+"""Messages of one stream that wait for their turn."""
 
 
 class Member(Protocol):
@@ -28,17 +40,27 @@ class Bridge(Protocol):
     def send(self, datagram: bytes) -> None: ...
 
 
+class ChannelTotals:
+    """Messages to listeners, of all streams that ever were."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.lost = 0
+
+
 class ChannelHub:
     """One stream's. Text stays text, binary stays binary; a label is kept where the listener has a channel for it.
 
-    A listener that is slow or gone loses messages, and holds up nobody.
+    A listener that is slow or gone loses messages, and holds up nobody. Every listener gets its messages in order.
     """
 
-    __slots__ = ("_members", "bridge")
+    __slots__ = ("_members", "_totals", "_waiting", "bridge")
 
-    def __init__(self) -> None:
+    def __init__(self, totals: ChannelTotals | None = None) -> None:
         self.bridge: Bridge | None = None
+        self._totals = totals or ChannelTotals()
         self._members: dict[Member, None] = {}
+        self._waiting: deque[tuple[Iterator[Member], str, Message]] = deque()
 
     def join(self, member: Member) -> None:
         self._members[member] = None
@@ -61,6 +83,28 @@ class ChannelHub:
         self._tell("subscribe", BRIDGE_LABEL, datagram)
 
     def _tell(self, role: Role, label: str, message: Message) -> None:
-        for member in tuple(self._members):
-            if member.role == role and member.channels is not None:
-                member.channels.send(label, message)
+        listeners = [member for member in self._members if member.role == role]
+        if len(self._waiting) == MAX_WAITING:
+            self._totals.lost += len(listeners)
+            return
+        self._waiting.append((iter(listeners), label, message))
+        if len(self._waiting) == 1:
+            self._work()
+
+    def _work(self) -> None:
+        """Tell `AT_ONCE` listeners, and the others later."""
+        began = time.thread_time()
+        told = 0
+        while self._waiting:
+            listeners, label, message = self._waiting[0]
+            for listener in listeners:
+                if listener.channels is not None:
+                    sent = listener.channels.send(label, message)
+                    self._totals.sent += sent
+                    self._totals.lost += not sent
+                told += 1
+                if told == AT_ONCE:
+                    pause = (time.thread_time() - began) * (1 / CPU_SHARE - 1)
+                    asyncio.get_running_loop().call_later(pause, self._work)
+                    return
+            self._waiting.popleft()

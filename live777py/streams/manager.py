@@ -263,6 +263,8 @@ class StreamManager:
             reforwards=reforwards,
             rtp_bytes_in=self._sampler.bytes_in,
             rtp_bytes_out=self._sampler.bytes_out,
+            data_messages_sent=self._registry.channel_totals.sent,
+            data_messages_lost=self._registry.channel_totals.lost,
         )
 
     # Steps

@@ -12,6 +12,7 @@ from live777py.errors import NotFound, Unavailable
 from live777py.rtc.negotiation import CodecPolicy
 from live777py.streams import flow
 from live777py.streams.bus import EventBus
+from live777py.streams.channels import ChannelHub, ChannelTotals
 from live777py.streams.events import (
     PublishStarted,
     PublishStopped,
@@ -78,6 +79,7 @@ class Registry:
         self.left = 0
         """How many sessions have left."""
         self._timers: dict[Stream, asyncio.TimerHandle] = {}
+        self.channel_totals = ChannelTotals()
         self._bridges = UdpBridges(self._heard_udp)
 
     def require_running(self) -> None:
@@ -122,7 +124,7 @@ class Registry:
 
     def add_stream(self, name: str) -> Stream:
         strategy, provisioned = self._rules(name)
-        stream = Stream(name, strategy, self.clock.now(), provisioned)
+        stream = Stream(name, strategy, self.clock.now(), provisioned, channels=ChannelHub(self.channel_totals))
         stream.channels.bridge = self._bridges.get(name)
         self.streams[name] = stream
         self.tell(StreamCreated(stream=name))

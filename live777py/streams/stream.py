@@ -24,11 +24,19 @@ class Stream:
     `published` is None until it is known what the publisher sends. `now` is unix milliseconds.
     """
 
-    def __init__(self, name: str, strategy: Strategy, now: int, provisioned: ProvisionedStream | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        strategy: Strategy,
+        now: int,
+        provisioned: ProvisionedStream | None = None,
+        *,
+        channels: ChannelHub | None = None,
+    ) -> None:
         self.name = name
         self.created_at = now
         self.life = Lifecycle(name, strategy, now, provisioned)
-        self.channels = ChannelHub()
+        self.channels = channels or ChannelHub()
         self.waiting_room = WaitingRoom()
         self._published: tuple[PublishedMedia, ...] | None = None
         self._codecs: tuple[CodecView, ...] = ()

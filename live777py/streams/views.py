@@ -96,7 +96,11 @@ class SourceView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Counts(View, frozen=True, kw_only=True):
-    """Live objects of this node, and RTP bytes that ever came in or went out (they never fall)."""
+    """Live objects of this node, and what it ever did, which never falls.
+
+    RTP bytes that came in or went out; messages to listeners on data channels that were sent, or that were lost because
+    the listener was slow or had no channel.
+    """
 
     streams: int
     publishers: int
@@ -104,3 +108,5 @@ class Counts(View, frozen=True, kw_only=True):
     reforwards: int
     rtp_bytes_in: int
     rtp_bytes_out: int
+    data_messages_sent: int
+    data_messages_lost: int

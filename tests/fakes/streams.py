@@ -143,6 +143,8 @@ class FakeStreams:
             reforwards=0,
             rtp_bytes_in=1200,
             rtp_bytes_out=2400,
+            data_messages_sent=7,
+            data_messages_lost=1,
         )
 
     def end(self, stream: str, session: str) -> None:

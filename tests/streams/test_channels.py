@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from live777py.rtc import channels as channels_module
-from live777py.streams.channels import BRIDGE_LABEL, ChannelHub
+from live777py.streams.channels import AT_ONCE, BRIDGE_LABEL, MAX_WAITING, ChannelHub, ChannelTotals
 from live777py.streams.settings import ProvisionedStream, StreamSettings, UdpChannel
 from live777py.streams.udp_bridge import UdpBridge
 from tests.fakes.remote import offer, watch
@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 class Ear:
     """A member that notes what it is told."""
 
-    def __init__(self, role: Role, *, connected: bool = True) -> None:
+    def __init__(self, role: Role, *, connected: bool = True, takes: bool = True) -> None:
         self.role: Role = role
         self.heard: list[tuple[str, Message]] = []
         self._connected = connected
+        self._takes = takes
 
     @property
     def channels(self) -> Any:
@@ -40,7 +41,7 @@ class Ear:
 
     def send(self, label: str, message: Message) -> bool:
         self.heard.append((label, message))
-        return True
+        return self._takes
 
 
 class Program:
@@ -51,8 +52,8 @@ class Program:
         self.heard.append(datagram)
 
 
-def hub_of(*members: Ear) -> ChannelHub:
-    hub = ChannelHub()
+def hub_of(*members: Ear, totals: ChannelTotals | None = None) -> ChannelHub:
+    hub = ChannelHub(totals)
     for member in members:
         hub.join(cast("Any", member))
     return hub
@@ -99,6 +100,43 @@ def test_who_has_left_neither_speaks_nor_hears() -> None:
     hub.heard(publisher, "chat", "x")
     hub.heard(viewer, "chat", "y")
     assert (publisher.heard, viewer.heard) == ([], [])
+
+
+async def test_many_listeners_are_told_in_slices_and_in_order() -> None:
+    publisher = Ear("publish")
+    ears = [Ear("subscribe") for _ in range(3 * AT_ONCE + 10)]
+    hub = hub_of(publisher, *ears)
+    hub.heard(publisher, "chat", "first")
+    hub.heard(publisher, "chat", "second")
+    assert sum(len(ear.heard) for ear in ears) == AT_ONCE, "the event loop has its turn"
+    hub.leave(cast("Any", ears[-1]))
+    async with asyncio.timeout(10):
+        while len(ears[-2].heard) < 2:  # noqa: ASYNC110 - the hub goes on in between
+            await asyncio.sleep(0)
+    assert all(ear.heard == [("chat", "first"), ("chat", "second")] for ear in ears[:-1])
+
+
+async def test_messages_that_come_faster_than_they_can_be_told_are_lost_and_counted() -> None:
+    publisher = Ear("publish")
+    ears = [Ear("subscribe") for _ in range(AT_ONCE + 1)]
+    totals = ChannelTotals()
+    hub = hub_of(publisher, *ears, totals=totals)
+    for number in range(MAX_WAITING + 5):
+        hub.heard(publisher, "chat", str(number))
+    assert totals.lost == 5 * len(ears)
+    async with asyncio.timeout(10):
+        while len(ears[-1].heard) < MAX_WAITING:  # noqa: ASYNC110 - the hub goes on in between
+            await asyncio.sleep(0)
+    assert [message for _, message in ears[-1].heard] == [str(number) for number in range(MAX_WAITING)]
+    assert totals.sent == MAX_WAITING * len(ears)
+
+
+def test_what_a_listener_does_not_take_is_counted() -> None:
+    totals = ChannelTotals()
+    publisher, deaf = Ear("publish"), Ear("subscribe", takes=False)
+    hub = hub_of(publisher, deaf, Ear("subscribe"), totals=totals)
+    hub.heard(publisher, "chat", "x")
+    assert (totals.sent, totals.lost) == (1, 1)
 
 
 @pytest.fixture(autouse=True)
