@@ -163,6 +163,7 @@ async def test_a_request_carries_what_was_given_and_nothing_else(
         assert (method, body) == ("POST", b"offer")
         assert headers["Authorization"] == "Bearer tok"
         assert headers["Content-Type"] == "application/sdp"
+        assert headers["User-Agent"].startswith("live777py/")
         assert "Cookie" not in headers
 
 
@@ -389,6 +390,30 @@ async def test_the_last_gate_stands_behind_the_resolver(outbound: Outbound, monk
     resolving(monkeypatch, ["169.254.169.254"])
     with pytest.raises(UpstreamError, match="Permission denied"):
         await outbound.request("GET", "http://a.example/")
+
+
+async def test_addresses_of_a_name(outbound: Outbound, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await outbound.addresses("192.0.2.1") == (ip_address("192.0.2.1"),)
+    resolving(monkeypatch, ["169.254.169.254", "10.0.0.1", "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"])
+    assert await outbound.addresses("many.example") == tuple(ip_address(f"10.0.0.{n}") for n in (1, 2, 3, 4))
+    for host in ("169.254.169.254", "::", "2852039166"):
+        with pytest.raises(Refused):
+            await outbound.addresses(host)
+
+
+async def test_a_name_that_has_none(outbound: Outbound, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UpstreamError, match="not known"):
+        await outbound.addresses("nowhere.invalid")
+    stuck = asyncio.Event()
+
+    async def resolve(*_: object) -> list[dict[str, object]]:
+        await stuck.wait()
+        return []
+
+    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
+    monkeypatch.setattr(client_module, "CONNECT_TIMEOUT", 0.05)
+    with pytest.raises(UpstreamTimeout):
+        await outbound.addresses("slow.example")
 
 
 async def test_after_close_nothing_is_sent(outbound: Outbound) -> None:

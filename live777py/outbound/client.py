@@ -14,6 +14,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from live777py import __version__
 from live777py.errors import Refused, UpstreamError, UpstreamTimeout
 from live777py.outbound.endpoint import shown
 
@@ -164,6 +165,7 @@ class Outbound:
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": f"live777py/{__version__}"},
                 timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT),
                 auto_decompress=False,
                 trust_env=False,

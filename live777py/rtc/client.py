@@ -83,9 +83,10 @@ class ClientPeer(Peer):
         """WHEP: what the other server sends, as tracks of the engine, once its packets have said which codec it is.
 
         A track of which nothing comes for `MEDIA_TIMEOUT` counts as the first codec of the answer. When packets of
-        another codec come later, the peer ends itself (`codec-changed`): play anew.
+        another codec come later, the peer ends itself (`codec-changed`): play anew. An end meanwhile is told to the
+        owner, and raised.
 
-        Raises `UpstreamError` or `Unavailable`; then, or when cancelled, the caller closes the peer.
+        Raises `UpstreamError` (`Refused` is one) or `Unavailable`; then, or when cancelled, the caller closes the peer.
         """
         offered = offer_to_play(policy)
         answer = read_play_answer(await self._ask(offered, data_channel=data_channel), offered)
@@ -149,6 +150,9 @@ class ClientPeer(Peer):
         super().media_changed(event)
         if not isinstance(event, native.TrackStarted):
             return
+        known = self._heard.get(event.track)
+        if known is not None and event.payload_type in {codec.payload_type for codec in known.codecs}:
+            return
         for choice in self._choices.get(event.track, ()):
             if choice.codecs[0].payload_type == event.payload_type:
                 if self._heard.setdefault(event.track, choice) != choice:
@@ -161,7 +165,8 @@ class ClientPeer(Peer):
     @property
     def _media_known(self) -> bool:
         waited = self._media_timer is not None and self._media_timer.when() <= asyncio.get_running_loop().time()
-        return self.state == "connected" and (waited or self._choices.keys() <= self._heard.keys())
+        open_questions = {track for track, choices in self._choices.items() if len(choices) > 1} - self._heard.keys()
+        return self.state == "connected" and (waited or not open_questions)
 
     def _set_state(self, state: PeerState) -> None:
         super()._set_state(state)

@@ -215,6 +215,20 @@ async def test_the_packets_say_which_codec_it_is(house: House) -> None:
         media = await playing
     assert [[codec.name for codec in track.codecs] for track in media] == [["red", "opus"], ["VP9"]]
     assert [entry[0] for entry in peer.tracks] == list(media)
+    house.starts(peer, "audio", 111)  # Opus that needed no repetition
+    await house.engine.dump()
+    assert peer.state == "connected"
+
+
+async def test_where_there_is_no_choice_nothing_is_waited_for(house: House) -> None:
+    house.upstream.published = MEDIA[1:]
+    peer = house.peer("whep/x")
+    playing = asyncio.create_task(peer.play(CodecPolicy(video=("VP8",), audio=("PCMU",))))
+    await house.opened(peer)
+    await house.connect(peer)
+    async with asyncio.timeout(1):
+        media = await playing
+    assert [[codec.name for codec in track.codecs] for track in media] == [["VP8"]]
 
 
 async def test_without_packets_it_is_the_first_codec_of_the_answer(

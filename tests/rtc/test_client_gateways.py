@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -28,7 +29,6 @@ from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from tests.gateway import Gateway
     from tests.interop.aiortc_server import Setup
@@ -216,3 +216,13 @@ async def test_another_codec_upstream(gateway: Gateway, relay: Relay) -> None:
         assert await relay.owners[0].end() == "codec-changed"
         media = await relay.peer(f"{gateway.url}/whep/a").play(CodecPolicy())
         assert media[1].codecs[0].name == "H264"
+
+
+async def test_the_example_of_the_documentation(gateway: Gateway, other: Gateway) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "client.md").read_text()
+    names: dict[str, Any] = {}
+    exec(text.partition("```python\n")[2].partition("```")[0], names)  # noqa: S102 (it is ours)
+    async with publishing(f"{gateway.url}/whip/a"), playing(f"{other.url}/whep/b") as viewed:
+        relaying = asyncio.create_task(names["relay"](f"{gateway.url}/whep/a", f"{other.url}/whip/b"))
+        await assert_is_the_picture(viewed)
+    await asyncio.wait_for(relaying, 10)  # the source has gone
