@@ -15,7 +15,6 @@ DOCUMENT: Final = web.AppKey("api_document", ApiDocument)
 _HTML: Final = "text/html"
 _PAGE_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
 

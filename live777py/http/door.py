@@ -98,4 +98,5 @@ async def _end_event_streams(feed: snapshots.SnapshotFeed, viewer_events: Viewer
 
 async def _sign(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = "live777py"
+    response.headers["X-Content-Type-Options"] = "nosniff"
     request.app[METRICS].count_request(request.method, response.status)

@@ -9,6 +9,7 @@ import asyncio
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
 
@@ -101,7 +102,7 @@ class Resource:
                 refuse_forged(request)
             stream = request.match_info.get("stream")
             if stream is not None:
-                if not is_stream_name(stream):
+                if not (is_stream_name(stream) and _is_utf8(request.rel_url.raw_path)):
                     raise BadRequest(f"the path must hold {STREAM_NAME_RULE}")
                 request[STREAM] = stream
             if operation.access is not Access.PUBLIC:
@@ -112,6 +113,15 @@ class Resource:
                 return problem(error.status, error.title, error.detail, self.accepts)
 
         return handle
+
+
+def _is_utf8(path: str) -> bool:
+    """aiohttp leaves percent-encoded bytes that are no UTF-8 as they are, so that two paths would be one name."""
+    try:
+        unquote_to_bytes(path).decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _access_request(request: web.Request, access: Access) -> AccessRequest:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 BUILT_PAGES: Final = Path(live777py.__file__).parent / "webui"
 
 _HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     # embed.js is loaded by pages of other origins, as a module.
     "Access-Control-Allow-Origin": "*",
