@@ -15,7 +15,7 @@ MANIFEST := --manifest-path rust/Cargo.toml
 RUST_SOURCES := $(shell find rust -name target -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print 2>/dev/null)
 WEB_SOURCES := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
 
-.PHONY: help run setup ext web test test-rust test-python check bench fuzz soak fmt clean tools-run tools-test
+.PHONY: help run setup ext web test test-rust test-python check bench fuzz soak screenshots fmt clean tools-run tools-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -82,6 +82,9 @@ fuzz: $(STAMP)/test ## every parser, a minute each (SECONDS_EACH=60)
 
 soak: setup $(STAMP)/test ## the slow suites: a thousand viewers, three times over
 	$(BIN)/pytest -m slow --timeout 3600
+
+screenshots: tools-test setup $(STAMP)/test ## take the pictures of docs/images anew
+	$(BIN)/python scripts/screenshots.py
 
 fmt: $(STAMP)/test ## rewrite to the house format
 	$(BIN)/ruff format .

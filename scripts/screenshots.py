@@ -91,6 +91,9 @@ async def player(browser: Browser, gateway: Gateway) -> None:
     page = await playing(browser, f"{gateway.url}/tools/player.html?id=stage&autoplay&controls&muted")
     await page.keyboard.press("i")
     await expect(page.get_by_role("region", name="Statistics").get_by_text("Latency")).to_be_visible(timeout=WITHIN_MS)
+    await page.wait_for_function(
+        "(player) => player.reading.framesDecoded > 100", arg=await page.locator("whep-player").element_handle()
+    )
     await page.get_by_role("button", name="Stop").hover()
     await take(page, "player", whole=False)
     await page.close()
@@ -99,7 +102,7 @@ async def player(browser: Browser, gateway: Gateway) -> None:
 async def debugger(browser: Browser, gateway: Gateway) -> None:
     page = await browser.new_page()
     await page.goto(f"{gateway.url}/tools/debugger.html?id=test&vcodec=vp8")
-    await page.get_by_label("Layers").select_option("3")
+    await page.get_by_role("combobox", name="Layers").select_option("3")
     await page.get_by_role("button", name="Start publishing").click()
     await expect(page.locator("whip-publisher")).to_have_attribute("data-state", "live", timeout=WITHIN_MS)
     await page.get_by_role("button", name="Play", exact=True).first.click()
@@ -109,9 +112,13 @@ async def debugger(browser: Browser, gateway: Gateway) -> None:
         section = page.get_by_role("region", name=side, exact=True)
         await section.get_by_label("Message", exact=True).fill(text)
         await section.get_by_role("button", name="Send").click()
-    await expect(page.get_by_role("region", name="Play", exact=True).get_by_role("log")).to_contain_text("← Hello")
+    await expect(page.get_by_role("log", name="messages").nth(1)).to_contain_text("← Hello")
     await page.get_by_role("button", name="Refresh").click()
     await expect(page.get_by_role("button", name="Medium")).to_be_visible(timeout=WITHIN_MS)
+    await page.get_by_role("button", name="High").click()
+    await page.wait_for_function(
+        "(player) => player.video.videoWidth === 960", arg=await page.locator("whep-player").element_handle()
+    )
     await take(page, "debugger")
     await page.close()
 
@@ -132,8 +139,8 @@ async def take(page: Page, name: str, *, whole: bool = True) -> None:
             height = await page.evaluate("() => document.documentElement.scrollHeight")  # noqa: PLW2901
         for scheme in SCHEMES:
             await page.emulate_media(color_scheme=scheme)
-            # The plots take their colours when they draw, every two seconds.
-            await page.evaluate("() => new Promise((done) => setTimeout(done, 2500))")
+            # Two frames: layout, then the plots.
+            await page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
             clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
             options = {"format": "webp", "quality": 80, "captureBeyondViewport": whole, "clip": clip}
             image = base64.b64decode((await devtools.send("Page.captureScreenshot", options))["data"])

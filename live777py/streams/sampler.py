@@ -95,9 +95,10 @@ class Sampler:
         counters: dict[int, list[int]] = {}
         encodings: dict[int, list[native.TrackStats]] = {}
         for track in stats.tracks:  # one row for each encoding
-            total = counters.setdefault(track.track, [0, 0])
+            total = counters.setdefault(track.track, [0, 0, 0])
             total[0] += track.bytes
             total[1] += track.packets
+            total[2] += track.lost
             encodings.setdefault(track.track, []).append(track)
         for subscription in stats.subscriptions:
             counters[subscription.subscription] = [subscription.bytes, subscription.packets]
@@ -106,7 +107,8 @@ class Sampler:
             rows = [counters[number] for number in live.media_ids() if number in counters]
             meter = live.session.meter
             before = meter.bitrate
-            grown = meter.sample(sum(row[0] for row in rows), sum(row[1] for row in rows), self._sampled_at)
+            lost = sum(row[2] for row in rows) if rows and live.session.role == "publish" else None
+            grown = meter.sample(sum(row[0] for row in rows), sum(row[1] for row in rows), self._sampled_at, lost)
             changed = changed or grown > 0 or meter.bitrate != before
             if live.session.role == "publish":
                 self.bytes_in += grown

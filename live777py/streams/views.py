@@ -19,6 +19,8 @@ class StatsView(View, frozen=True, kw_only=True):
 
     bytes: int
     packets: int
+    packets_lost: int | None = None
+    """Packets of a publisher that never came, repair included; ours, not Live777's."""
     bitrate: int
 
 

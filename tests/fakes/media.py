@@ -164,6 +164,7 @@ class TrackStats:
     rid: str | None = None
     packets: int = 0
     bytes: int = 0
+    lost: int = 0
     width: int = 0
     height: int = 0
     bitrate: int = 0

@@ -210,6 +210,7 @@ async def test_plots_grow_while_a_stream_is_looked_at(gateway: Gateway, chromium
         }""",
         timeout=WITHIN_MS,
     )
+    await expect(page.locator("time-plot").nth(1)).to_contain_text("0.0 %")
     assert errors == []
 
 
@@ -272,6 +273,22 @@ async def test_the_debugger_sends_simulcast_and_switches_layers(gateway: Gateway
     await assert_decodes(player, 10)
 
 
+async def test_the_player_offers_the_layers_of_simulcast(gateway: Gateway, chromium: Browser) -> None:
+    page, _ = await open_page(chromium, f"{gateway.url}/tools/debugger.html?id=choice&vcodec=vp8&qrfps=15")
+    await page.get_by_role("combobox", name="Layers").select_option("2")
+    await page.get_by_role("button", name="Start publishing").click()
+    await expect(page.locator("whip-publisher")).to_have_attribute("data-state", "live", timeout=WITHIN_MS)
+    viewer, errors = await open_page(chromium, f"{gateway.url}/tools/player.html?id=choice&autoplay&muted&controls")
+    player = viewer.locator("whep-player")
+    await assert_decodes(player)
+    for layer, width in [("h", 480), ("f", 960), ("", 960)]:
+        await viewer.get_by_role("combobox", name="Layer").select_option(layer)
+        await viewer.wait_for_function(
+            "([player, width]) => player.video.videoWidth === width", arg=[await player.element_handle(), width]
+        )
+    assert errors == []
+
+
 async def test_the_debugger_talks_by_data_channel(gateway: Gateway, chromium: Browser) -> None:
     page, _ = await open_page(chromium, f"{gateway.url}/tools/debugger.html?id=talk")
     sides = {name: page.get_by_role("region", name=name, exact=True) for name in ("Publish", "Play")}
@@ -320,6 +337,13 @@ async def test_signing_in(tmp_path: Path, chromium: Browser) -> None:
         await publish(page, "guarded")
         await row(page, "guarded").get_by_role("button", name="Play", exact=True).click()
         await assert_decodes(page.locator("whep-player"))
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(dialog).to_contain_text("asks for a token", timeout=WITHIN_MS)
+
+        visitor, _ = await open_page(chromium, f"{gateway.url}/tools/player.html?id=guarded&autoplay&muted")
+        await visitor.get_by_role("dialog").get_by_label("Token").fill("secret")
+        await visitor.keyboard.press("Enter")
+        await assert_decodes(visitor.locator("whep-player"))
 
 
 async def test_elements_embedded_by_another_site(tmp_path: Path, chromium: Browser) -> None:

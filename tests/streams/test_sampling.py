@@ -35,8 +35,8 @@ async def test_counters_are_summed_and_never_fall(house: House) -> None:
     numbers = house.subscriptions(viewer)
     house.fake.counters.tracks = [
         fake_media.TrackStats(track=audio, packets=1, bytes=100),
-        fake_media.TrackStats(track=video, rid="h", packets=2, bytes=2_000),
-        fake_media.TrackStats(track=video, rid="f", packets=3, bytes=3_000),
+        fake_media.TrackStats(track=video, rid="h", packets=2, bytes=2_000, lost=1),
+        fake_media.TrackStats(track=video, rid="f", packets=3, bytes=3_000, lost=2),
     ]
     house.fake.counters.subscriptions = [
         fake_media.SubscriptionStats(subscription=number, packets=5, bytes=500) for number in numbers
@@ -44,6 +44,7 @@ async def test_counters_are_summed_and_never_fall(house: House) -> None:
     await sample(house)
     view = house.manager.stream("s")
     assert (view.stats.publish.bytes, view.stats.publish.packets) == (5_100, 6)
+    assert (view.stats.publish.packets_lost, view.stats.subscribe.packets_lost) == (3, None)
     assert (view.stats.subscribe.bytes, view.subscribe.sessions[0].stats.packets) == (1_000, 10)
     counts = house.manager.counts()
     assert (counts.streams, counts.publishers, counts.subscribers) == (1, 1, 1)

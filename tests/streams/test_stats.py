@@ -45,3 +45,16 @@ def test_folding_a_meter_in_changes_no_total() -> None:
     total.fold(gone)
     after = total.view([live])
     assert (before.bytes, before.packets) == (after.bytes, after.packets) == (110, 3)
+
+
+def test_lost_packets_are_told_where_they_are_known() -> None:
+    total, viewer, gone, live = Total(), Meter(0), Meter(0), Meter(0)
+    viewer.sample(10, 1, 1_000)
+    assert viewer.view().packets_lost is None
+    assert total.view([viewer]).packets_lost is None
+    gone.sample(10, 1, 1_000, 3)
+    live.sample(10, 1, 1_000, 5)
+    live.sample(20, 2, 2_000, 4)  # one came late
+    total.fold(gone)
+    assert live.view().packets_lost == 5
+    assert total.view([live]).packets_lost == 8

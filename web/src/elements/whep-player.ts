@@ -269,7 +269,11 @@ export class WhepPlayer extends MediaElement<PlayerState> {
       ${this.#overlay()}
       <div>
         ${
-          this.state === "playing" && this.muted && (this.controls || this.silenced) && this.reading?.audioCodec
+          this.state === "playing" &&
+          this.muted &&
+          !this.details &&
+          (this.controls || this.silenced) &&
+          this.reading?.audioCodec
             ? html`<button class="unmute" @click=${() => this.#mute(false)}>${icons.silent} Unmute</button>`
             : nothing
         }

@@ -27,7 +27,8 @@ export class ClientsDialog extends Modal {
     dialog { width: min(820px, calc(100vw - 32px)); }
     form { gap: 12px; }
     .closed { color: var(--muted); }
-    small { display: block; color: var(--muted); font-size: 12px; overflow-wrap: anywhere; }
+    small { display: block; color: var(--muted); font-size: 12px; font-weight: 400; overflow-wrap: anywhere; }
+    @media (max-width: 720px) { .actions { grid-column: span 2; align-self: end; text-align: right; } }
   `,
   ];
 

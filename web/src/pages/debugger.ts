@@ -61,15 +61,18 @@ class StreamDebugger extends LitElement {
     .brand { display: flex; flex: 1; align-items: center; gap: 12px; min-height: 36px; color: inherit; text-decoration: none; }
     h1 { margin: 0; font-size: 20px; font-weight: 650; letter-spacing: -0.01em; white-space: nowrap; }
     .top label { width: 200px; }
-    main { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 20px; align-items: start; }
+    main { display: grid; grid-template: "publish play" auto "publish events" 1fr / minmax(0, 1fr) minmax(0, 1fr); gap: 20px; align-items: start; }
     section { display: grid; gap: 16px; min-width: 0; padding: 20px; border: 1px solid var(--line); border-radius: 12px; background: var(--surface); }
-    .wide { grid-column: 1 / -1; }
+    .publish { grid-area: publish; }
+    .play { grid-area: play; }
+    .events { grid-area: events; }
     h2 { margin: 0; font-size: 15px; font-weight: 600; }
     h3 { margin: 0 0 6px; color: var(--muted); font-size: 12px; font-weight: 500; }
     whep-player { border-radius: var(--radius); }
     .row { display: flex; flex-wrap: wrap; align-items: end; justify-content: space-between; gap: 12px 20px; }
     .tabs { flex-wrap: wrap; }
     .tabs button { flex: 1 0 auto; }
+    .text { min-height: 0; padding: 0 4px; border: 0; background: none; color: var(--focus); text-decoration: underline; }
     .latency { min-width: 110px; font-size: 22px; font-weight: 600; font-variant-numeric: tabular-nums; line-height: 38px; }
     .latency small { color: var(--muted); font-size: 13px; font-weight: 400; }
     summary { cursor: pointer; font-weight: 500; }
@@ -79,7 +82,7 @@ class StreamDebugger extends LitElement {
     .log { min-height: 120px; max-height: 300px; margin: 0; }
     @media (max-width: 900px) {
       .page { padding: 0 16px 32px; }
-      main { grid-template-columns: minmax(0, 1fr); gap: 16px; }
+      main { grid-template: "publish" "play" "events" / minmax(0, 1fr); gap: 16px; }
       section { padding: 16px; }
       .brand { flex-basis: 100%; }
       .top label { flex: 1; width: auto; }
@@ -164,8 +167,14 @@ class StreamDebugger extends LitElement {
   async #loadLayers(): Promise<void> {
     const player = this.#player;
     this.layers = [];
-    await this.#try("player", "layers", () => player?.loadLayers());
-    this.layers = player?.layers ?? [];
+    try {
+      await player?.loadLayers();
+      this.layers = player?.layers ?? [];
+      const names = this.layers.map((layer) => `${layer.encodingId} ${layerName(layer)}`);
+      this.#note("player", `layers: ${names.join(", ") || "none"}`);
+    } catch (error) {
+      this.#note("player", `layers: ${error instanceof Error ? error.message : String(error)}`);
+    }
   }
 
   override updated(): void {
@@ -189,7 +198,7 @@ class StreamDebugger extends LitElement {
         </label>
       </header>
       <main>
-        <section aria-label="Publish">
+        <section class="publish" aria-label="Publish">
           <h2>Publish (WHIP)</h2>
           <whip-publisher .stream=${this.name} source="pattern" size="960x540" fps=${fps} codec=${videoCodec} audiocodec=${audioCodec}
             controls advanced datachannel @state=${publisher["state"]} @error=${publisher["error"]}
@@ -197,7 +206,7 @@ class StreamDebugger extends LitElement {
           <div class="row">${this.#mutes("publisher")}</div>
           ${this.#channel("publisher")} ${this.#descriptions("publisher")}
         </section>
-        <section aria-label="Play">
+        <section class="play" aria-label="Play">
           <h2>Play (WHEP)</h2>
           <whep-player .stream=${this.name} controls muted datachannel ?lowlatency=${lowLatency} @state=${player["state"]}
             @error=${player["error"]} @session=${player["session"]} @message=${player["message"]} @stats=${player["stats"]}></whep-player>
@@ -205,7 +214,7 @@ class StreamDebugger extends LitElement {
           <div class="row">${this.#mutes("player")}</div>
           ${this.#channel("player")} ${this.#descriptions("player")}
         </section>
-        <section class="wide" aria-label="Events">
+        <section class="events" aria-label="Events">
           <h2>Events</h2>
           <pre class="log" role="log" aria-label="Event log" tabindex="0">${this.log.join("\n")}</pre>
         </section>
@@ -232,10 +241,9 @@ class StreamDebugger extends LitElement {
       button(layer.encodingId, name, `${layer.encodingId}: ${layerName(layer)}`),
     );
     return html`<div>
-      <h3>Layer</h3>
+      <h3>Layer <button class="text" @click=${() => this.#loadLayers()}>Refresh</button></h3>
       <div class="tabs" role="group" aria-label="Layer">
         ${button(null, "Auto", "The gateway chooses")} ${entries}
-        <button @click=${() => this.#loadLayers()}>Refresh</button>
       </div>
     </div>`;
   }

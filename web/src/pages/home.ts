@@ -187,6 +187,7 @@ class GatewayHome extends LitElement {
         <h1>live777py</h1>
         <span class="numbers">${this.#summary()}</span>
         <span class="space"></span>
+        <a class="button" href="api/docs" target="_blank">API</a>
         <a class="button" href=${this.#gateway.debugger(named)} target="_blank" rel="opener">${icons.debug} Debugger</a>
         ${this.signed ? html`<button @click=${() => this.#signOut()}>Sign out</button>` : nothing}
       </header>
