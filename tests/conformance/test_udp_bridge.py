@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 PAYLOADS = [b"x", bytes(range(256)), os.urandom(1500), os.urandom(60_000)]
 
 
+@pytest.mark.live777_case(10)
 @pytest.mark.usefixtures("loopback_candidates")
 async def test_udp_to_a_viewer_and_back_byte_for_byte(start: Callable[[str], Awaitable[Gateway]]) -> None:
     port = free_port()

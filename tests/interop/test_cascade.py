@@ -113,6 +113,7 @@ async def _all_have(notes: list[Any], count: int) -> bool:
     return len(set.intersection(*(set(arrivals) for arrivals in notes))) >= count
 
 
+@pytest.mark.live777_case(12)
 async def test_by_configuration(tmp_path: Path, chromium: Browser) -> None:
     async with chain(tmp_path) as (a, b, c):
         await assert_first_frame_is_soon(chromium, c)
