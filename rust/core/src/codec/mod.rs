@@ -6,7 +6,7 @@ mod h264;
 mod h265;
 mod nal;
 pub mod vp8;
-mod vp9;
+pub mod vp9;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,14 @@
 
 use super::bits::Bits;
 
-struct Descriptor {
+/// The payload descriptor (RFC 9628 section 4.2), as far as it is used.
+pub struct Descriptor {
+    /// Picture id and its offset in the payload.
+    pub picture_id: Option<(usize, u16)>,
+    /// Whether the picture id has 15 bits.
+    pub long_picture_id: bool,
+    /// TL0PICIDX and its offset in the payload; not in flexible mode.
+    pub tl0_picture_index: Option<(usize, u8)>,
     inter_predicted: bool,
     start_of_frame: bool,
     spatial_id: u8,
@@ -13,6 +20,11 @@ struct Descriptor {
 }
 
 impl Descriptor {
+    /// `None` where the payload ends too early.
+    pub fn parse(payload: &[u8]) -> Option<Descriptor> {
+        parse(payload)
+    }
+
     /// As far as the descriptor tells.
     fn starts_intra_picture(&self) -> bool {
         self.start_of_frame && !self.inter_predicted && self.spatial_id == 0
@@ -24,15 +36,28 @@ fn parse(payload: &[u8]) -> Option<Descriptor> {
     let [id, predicted, layers, flexible, start, structure] =
         [0x80, 0x40, 0x20, 0x10, 0x08, 0x02].map(|mask| first & mask != 0);
     let mut at = 1;
+    let (mut picture_id, mut long_picture_id, mut tl0_picture_index) = (None, false, None);
     if id {
-        at += if payload.get(at)? & 0x80 != 0 { 2 } else { 1 };
+        let high = *payload.get(at)?;
+        long_picture_id = high & 0x80 != 0;
+        if long_picture_id {
+            picture_id = Some((at, u16::from_be_bytes([high & 0x7f, *payload.get(at + 1)?])));
+            at += 2;
+        } else {
+            picture_id = Some((at, u16::from(high)));
+            at += 1;
+        }
     }
     let (mut spatial_id, mut inter_layer) = (0, false);
     if layers {
         let byte = *payload.get(at)?;
         spatial_id = byte >> 1 & 0x07;
         inter_layer = byte & 1 != 0;
-        at += if flexible { 1 } else { 2 };
+        at += 1;
+        if !flexible {
+            tl0_picture_index = Some((at, *payload.get(at)?));
+            at += 1;
+        }
     }
     if flexible && predicted {
         for _ in 0..3 {
@@ -63,7 +88,17 @@ fn parse(payload: &[u8]) -> Option<Descriptor> {
             }
         }
     }
-    Some(Descriptor { inter_predicted: predicted, start_of_frame: start, spatial_id, inter_layer, size, len: at })
+    Some(Descriptor {
+        picture_id,
+        long_picture_id,
+        tl0_picture_index,
+        inter_predicted: predicted,
+        start_of_frame: start,
+        spatial_id,
+        inter_layer,
+        size,
+        len: at,
+    })
 }
 
 /// The first packet of a picture that refers to none before it, in its lowest spatial layer.
@@ -155,6 +190,21 @@ mod tests {
         let delta = with(&[0xd8, 0x81, 0x24, 0x03, 0x04], &[0x86, 0x00]);
         assert!(!is_key_frame_start(&delta));
         assert_eq!(picture_size(&delta), None);
+    }
+
+    #[test]
+    fn picture_numbers_of_both_modes() {
+        let numbers = |payload: &[u8]| {
+            let descriptor = Descriptor::parse(payload).unwrap();
+            (descriptor.picture_id, descriptor.long_picture_id, descriptor.tl0_picture_index)
+        };
+        // I, L, B, not flexible: 15-bit and 7-bit picture ids, each with TL0PICIDX.
+        assert_eq!(numbers(&[0xa8, 0x92, 0x34, 0x00, 0x56, 0x82]), (Some((1, 0x1234)), true, Some((4, 0x56))));
+        assert_eq!(numbers(&[0xa8, 0x12, 0x00, 0x56, 0x82]), (Some((1, 0x12)), false, Some((3, 0x56))));
+        // I, L, F, B: flexible mode has no TL0PICIDX.
+        assert_eq!(numbers(&[0xb8, 0x92, 0x34, 0x00, 0x82]), (Some((1, 0x1234)), true, None));
+        assert_eq!(numbers(&[0x08, 0x82]), (None, false, None));
+        assert!(Descriptor::parse(&[0xa8, 0x92]).is_none() && Descriptor::parse(&[0xa8, 0x12, 0x00]).is_none());
     }
 
     #[test]

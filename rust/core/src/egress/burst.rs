@@ -44,7 +44,8 @@ impl Element {
     pub const NONE: Element = Element { kind: 0, offset: 0, len: 0 };
 }
 
-/// Picture numbers of a VP8 payload descriptor (RFC 7741 section 4.2) and where they lie in the payload.
+/// Picture numbers of a VP8 or VP9 payload descriptor (RFC 7741 section 4.2, RFC 9628 section 4.2) and where they lie in the
+/// payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PictureNumbers {
     /// Offset of the picture id from the first payload byte, 0 where there is none.
@@ -84,7 +85,7 @@ pub struct Packet {
     pub arrival: Instant,
     /// Elements to copy.
     pub elements: [Element; COPIED.len()],
-    /// VP8 only.
+    /// VP8 and VP9 only.
     pub pictures: Option<PictureNumbers>,
 }
 

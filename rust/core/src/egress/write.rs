@@ -66,7 +66,7 @@ pub(super) fn write(
     (header_len, at)
 }
 
-/// Continues VP8's picture numbers over a change of source.
+/// Continues VP8's and VP9's picture numbers over a change of source.
 fn renumber(pictures: &PictureNumbers, segment: &Segment, payload: &mut [u8]) {
     let (picture_id, tl0) = rewritten(pictures, segment);
     if pictures.picture_id_offset != 0 {

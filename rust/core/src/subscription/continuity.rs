@@ -26,9 +26,9 @@ pub struct Segment {
     pub sequence_offset: u64,
     /// Added to the RTP timestamp.
     pub timestamp_offset: u32,
-    /// Added to the VP8 picture id.
+    /// Added to the picture id of VP8 or VP9.
     pub picture_id_offset: u16,
-    /// Added to the VP8 TL0PICIDX.
+    /// Added to TL0PICIDX of VP8 or VP9.
     pub tl0_offset: u8,
 }
 

@@ -138,6 +138,7 @@ impl Encoding {
         }
         if packet.key_frame && codec.is_key_frame_start(&[]).is_none() {
             packet.key_frame = whole;
+            self.key_frame_requests.satisfy();
         } else if packet.key_frame {
             // Each part of a key frame may look like its start; viewers begin at the first.
             let first = self.key_frame_timestamp.replace(packet.timestamp) != Some(packet.timestamp);

@@ -129,6 +129,12 @@ impl Track {
         }
     }
 
+    /// Whether an encoding cannot be compared with the others before its key frame tells its size.
+    pub fn is_unmeasured(&self, encoding: u8) -> bool {
+        let several = self.kind == Kind::Video && self.encodings.len() > 1;
+        several && self.encodings[usize::from(encoding)].size == (0, 0)
+    }
+
     /// Whether anybody wants its packets.
     pub fn is_watched(&self) -> bool {
         !self.subscriptions.is_empty() || !self.routes.is_empty()

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::codec::{Codec, vp8};
+use crate::codec::{Codec, vp8, vp9};
 use crate::egress::burst::{COPIED, Element, Packet, PictureNumbers, Source};
 use crate::event::Path;
 use crate::receive::nack::Arrival;
@@ -220,7 +220,11 @@ impl Worker {
             if track.transport().is_some() {
                 self.notices.event(started);
             }
-            if self.objects.tracks[slot].choose(now) || begins {
+            let track = &mut self.objects.tracks[slot];
+            if begins && track.is_unmeasured(packet.source.encoding) {
+                track.encodings[usize::from(packet.source.encoding)].key_frame_requests.want();
+            }
+            if track.choose(now) || begins {
                 let coming = packet.key_frame.then_some(packet.source.encoding);
                 self.want_key_frames_for_all(now, slot, coming);
             }
@@ -230,15 +234,22 @@ impl Worker {
 }
 
 fn pictures(codec: Codec, payload: &[u8]) -> Option<PictureNumbers> {
-    if codec != Codec::Vp8 {
-        return None;
-    }
-    let descriptor = vp8::Descriptor::parse(payload)?;
-    let (picture_id_offset, picture_id) = descriptor.picture_id.unwrap_or((0, 0));
-    let (tl0_offset, tl0) = descriptor.tl0_picture_index.unwrap_or((0, 0));
+    let (picture_id, long_picture_id, tl0) = match codec {
+        Codec::Vp8 => {
+            let descriptor = vp8::Descriptor::parse(payload)?;
+            (descriptor.picture_id, descriptor.long_picture_id, descriptor.tl0_picture_index)
+        }
+        Codec::Vp9 => {
+            let descriptor = vp9::Descriptor::parse(payload)?;
+            (descriptor.picture_id, descriptor.long_picture_id, descriptor.tl0_picture_index)
+        }
+        _ => return None,
+    };
+    let (picture_id_offset, picture_id) = picture_id.unwrap_or((0, 0));
+    let (tl0_offset, tl0) = tl0.unwrap_or((0, 0));
     (picture_id_offset != 0 || tl0_offset != 0).then_some(PictureNumbers {
         picture_id_offset: picture_id_offset as u8,
-        long_picture_id: descriptor.long_picture_id,
+        long_picture_id,
         picture_id,
         tl0_offset: tl0_offset as u8,
         tl0,
