@@ -39,6 +39,23 @@ pub fn fuzz_stun(bytes: &[u8]) {
         let outcome = agent.handle_stun(now, path, &message, &mut reply);
         assert!(!outcome.authenticated && reply.is_empty() && !agent.authenticated(path));
         assert!(agent.poll_transmit().is_none());
+        fuzz_reflexive(agent, now, path, bytes);
+    }
+}
+
+/// The same bytes as the answer of a STUN server: taken from there alone, and for an address alone.
+fn fuzz_reflexive(mut agent: Agent, now: Instant, server: Path, bytes: &[u8]) {
+    assert!(agent.discover_reflexive(now, server));
+    let (_, question) = agent.poll_transmit().expect("a question");
+    let mut answer = bytes.to_vec();
+    answer[8..20].copy_from_slice(&question[8..20]);
+    let Ok(answer) = Message::parse(&answer) else { return };
+    let mut reply = Vec::new();
+    let elsewhere = Path { remote: ([192, 0, 2, 2], 5000).into(), ..server };
+    for (path, believed) in [(elsewhere, false), (server, answer.class() == stun::Class::Success)] {
+        let outcome = agent.handle_stun(now, path, &answer, &mut reply);
+        assert!(!outcome.authenticated && reply.is_empty() && !agent.authenticated(path));
+        assert!(outcome.reflexive.is_none() || believed && answer.mapped_address().is_some());
     }
 }
 

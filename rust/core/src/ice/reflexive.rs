@@ -78,3 +78,112 @@ impl Discovery {
         self.queries.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::SocketId;
+    use crate::stun::{Builder, ErrorCode, IntegrityKey};
+
+    const MAPPED: &str = "203.0.113.9:40000";
+
+    fn server(host: u8) -> Path {
+        Path { socket: SocketId::shared(0), remote: SocketAddr::from(([198, 51, 100, host], 3478)) }
+    }
+
+    /// The bytes of an answer to this transaction.
+    fn answer(transaction: TransactionId, write: impl FnOnce(Builder<'_>) -> Builder<'_>, class: Class) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write(Builder::new(&mut bytes, class, transaction)).finish_unsigned();
+        bytes
+    }
+
+    fn told(discovery: &mut Discovery, path: Path, bytes: &[u8]) -> Option<SocketAddr> {
+        discovery.answer(path, &Message::parse(bytes).expect("well-formed"))
+    }
+
+    #[test]
+    fn a_question_is_repeated_seven_times_in_forty_seconds_and_given_up() {
+        let start = Instant::now();
+        let (mut discovery, mut random) = (Discovery::default(), Random::new(1));
+        assert!(discovery.ask(start, server(1), &mut random));
+        assert!(!discovery.ask(start, server(1), &mut random), "asked already");
+        let mut sent = Vec::new();
+        let mut ids = Vec::new();
+        while let Some(due) = discovery.next_deadline() {
+            while let Some((path, transaction)) = discovery.poll(due) {
+                assert_eq!(path, server(1));
+                sent.push((due - start).as_millis());
+                ids.push(transaction);
+            }
+            if sent.len() == 7 && due > start + Duration::from_secs(35) {
+                assert_eq!(due - start, Duration::from_millis(39_500));
+            }
+        }
+        assert_eq!(sent, [0, 500, 1500, 3500, 7500, 15_500, 31_500]);
+        assert!(ids.iter().all(|id| *id == ids[0]) && !discovery.expects(ids[0]));
+    }
+
+    #[test]
+    fn only_the_server_that_was_asked_is_believed_and_only_once() {
+        let now = Instant::now();
+        let (mut discovery, mut random) = (Discovery::default(), Random::new(1));
+        discovery.ask(now, server(1), &mut random);
+        let (_, transaction) = discovery.poll(now).expect("a question");
+        let mapped: SocketAddr = MAPPED.parse().expect("an address");
+        let success = answer(transaction, |builder| builder.mapped_address(mapped), Class::Success);
+        let other = answer(TransactionId([9; 12]), |builder| builder.mapped_address(mapped), Class::Success);
+        assert_eq!(told(&mut discovery, server(2), &success), None, "another sender");
+        let own = Path { socket: SocketId::shared(1), ..server(1) };
+        assert_eq!(told(&mut discovery, own, &success), None, "another socket");
+        assert_eq!(told(&mut discovery, server(1), &other), None, "another transaction");
+        assert_eq!(told(&mut discovery, server(1), &success), Some(mapped));
+        assert_eq!(told(&mut discovery, server(1), &success), None, "again");
+        assert_eq!(discovery.next_deadline(), None);
+    }
+
+    #[test]
+    fn what_names_no_usable_address_ends_the_question() {
+        let now = Instant::now();
+        type Write = fn(Builder<'_>) -> Builder<'_>;
+        let cases: [(Class, Write); 4] = [
+            (Class::Error, |builder| builder.error(ErrorCode::BadRequest)),
+            (Class::Success, |builder| builder),
+            (Class::Success, |builder| builder.mapped_address("0.0.0.0:7".parse().expect("an address"))),
+            (Class::Success, |builder| {
+                builder.mapped_address(MAPPED.parse().expect("an address")).raw_attribute(0x7abc, &[])
+            }),
+        ];
+        for (class, write) in cases {
+            let (mut discovery, mut random) = (Discovery::default(), Random::new(1));
+            discovery.ask(now, server(1), &mut random);
+            let (_, transaction) = discovery.poll(now).expect("a question");
+            assert_eq!(told(&mut discovery, server(1), &answer(transaction, write, class)), None);
+            assert!(!discovery.expects(transaction));
+        }
+    }
+
+    #[test]
+    fn questions_are_bounded() {
+        let now = Instant::now();
+        let (mut discovery, mut random) = (Discovery::default(), Random::new(1));
+        let asked = (0..=255).filter(|&host| discovery.ask(now, server(host), &mut random)).count();
+        assert_eq!(asked, MAX_QUERIES);
+        let nowhere = Path { socket: SocketId::shared(0), remote: SocketAddr::from(([224, 0, 0, 1], 3478)) };
+        assert!(!Discovery::default().ask(now, nowhere, &mut random));
+    }
+
+    #[test]
+    fn a_signed_answer_is_no_better() {
+        let now = Instant::now();
+        let (mut discovery, mut random) = (Discovery::default(), Random::new(1));
+        discovery.ask(now, server(1), &mut random);
+        let (_, transaction) = discovery.poll(now).expect("a question");
+        let mapped: SocketAddr = MAPPED.parse().expect("an address");
+        let mut bytes = Vec::new();
+        Builder::new(&mut bytes, Class::Success, transaction)
+            .mapped_address(mapped)
+            .finish(&IntegrityKey::new("whatever"));
+        assert_eq!(told(&mut discovery, server(1), &bytes), Some(mapped));
+    }
+}
