@@ -38,7 +38,7 @@ struct End {
     path: Path,
     arrived: Rc<RefCell<VecDeque<Vec<u8>>>>,
     sent: Rc<RefCell<VecDeque<Vec<u8>>>>,
-    seen: Rc<RefCell<Vec<Vec<u8>>>>,
+    seen: Datagrams,
     start: Instant,
 }
 
@@ -62,12 +62,14 @@ impl Peer for End {
     }
 }
 
+type Datagrams = Rc<RefCell<Vec<Vec<u8>>>>;
+
 /// The two ends. `seen` is what the first node sent.
-fn wire(net: &Net) -> ([End; 2], Rc<RefCell<Vec<Vec<u8>>>>) {
+fn wire(net: &Net) -> ([End; 2], Datagrams) {
     let queues: [Rc<RefCell<VecDeque<_>>>; 2] = Default::default();
-    let seen: Rc<RefCell<Vec<_>>> = Rc::default();
+    let seen = Datagrams::default();
     let own = SocketId::own(CLIENT, 0).expect("a usable number");
-    let end = |side: usize, socket, address: [u8; 4], seen: &Rc<RefCell<_>>| End {
+    let end = |side: usize, socket, address: [u8; 4], seen: &Datagrams| End {
         path: Path { socket, remote: SocketAddr::from((address, 7777)) },
         arrived: Rc::clone(&queues[side]),
         sent: Rc::clone(&queues[1 - side]),
