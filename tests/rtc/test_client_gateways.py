@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import psutil
 import pytest
+from aioice import stun
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsFingerprint
 
 from live777py.errors import UpstreamError
 from live777py.media import native
 from live777py.media.engine import MediaEngine
 from live777py.outbound import AddressPolicy, Endpoint, Outbound
+from live777py.rtc import sdp
 from live777py.rtc.certificate import Certificate
 from live777py.rtc.client import ClientPeer
-from live777py.rtc.negotiation import CodecPolicy, payload_map
+from live777py.rtc.negotiation import CodecPolicy, payload_map, plan_publish
+from live777py.rtc.sdpfrag import parse_fragment
 from tests.fakes import media as fake_media
+from tests.fakes.remote import offer
 from tests.gateway import running_gateway
 from tests.interop.aiortc_server import AiortcServer, aiortc_server
 from tests.interop.checks import assert_moves_on, assert_quadrants
 from tests.interop.peers import counter_of, playing, publishing, quadrants_of
 from tests.interop.programs import ffmpeg_publisher
 from tests.rtc.test_peer import WRONG, Owner
+from tests.rtc.upstream import Upstream, serving
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -181,6 +187,41 @@ async def test_no_media_from_a_server_with_another_certificate(
             await relay.peer(f"{server.url}whep").play(CodecPolicy())
     assert await relay.owners[0].end() == "dtls-failed"
     assert all(track.packets == 0 for track in (await relay.engine.stats()).tracks)
+
+
+class StunServer(asyncio.DatagramProtocol):
+    """Sees everybody behind a NAT at `SEEN`."""
+
+    SEEN = ("203.0.113.9", 4242)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        request = stun.parse_message(data)
+        answer = stun.Message(
+            message_method=stun.Method.BINDING,
+            message_class=stun.Class.RESPONSE,
+            transaction_id=request.transaction_id,
+        )
+        answer.attributes["XOR-MAPPED-ADDRESS"] = self.SEEN
+        self.transport.sendto(bytes(answer), addr)
+
+
+async def test_the_other_side_hears_how_a_stun_server_sees_us(relay: Relay) -> None:
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(StunServer, local_addr=("127.0.0.1", 0))
+    port = transport.get_extra_info("sockname")[1]
+    links = [f'<stun:127.0.0.1:{port}>; rel="ice-server"']
+    with contextlib.closing(transport):
+        async with serving(Upstream(links=links)) as upstream, asyncio.timeout(10):
+            await relay.peer(f"{upstream.url}whip/x").publish(plan_publish(offer("opus", "vp8"), CodecPolicy()).media)
+            await upstream.patched.wait()
+            ((_, candidate),) = parse_fragment(upstream.requests("PATCH")[0].body).candidates
+            assert (candidate.type, candidate.address, candidate.port) == ("srflx", *StunServer.SEEN)
+            own = sdp.parse(upstream.requests("POST")[0].body).media[0].candidates[0]
+            assert (candidate.related_address, candidate.related_port) == (own.address, own.port)
+            await relay.close()
 
 
 async def test_ffmpeg_behind_a_gateway(gateway: Gateway, other: Gateway, relay: Relay) -> None:
