@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING, TypeVar
 
 from live777py import log
@@ -13,6 +12,7 @@ from live777py.rtc.negotiation import CodecPolicy
 from live777py.streams import flow
 from live777py.streams.bus import EventBus
 from live777py.streams.channels import ChannelHub, ChannelTotals
+from live777py.streams.clock import Clock
 from live777py.streams.events import (
     PublishStarted,
     PublishStopped,
@@ -45,21 +45,6 @@ if TYPE_CHECKING:
 _Peer = TypeVar("_Peer", bound="Peer")
 
 _logger = logging.getLogger(__name__)
-
-
-class Clock:
-    """Unix milliseconds that never go back while the process runs."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.offset = time.time() - self._loop.time()
-        """Seconds from the loop's time to the unix time."""
-
-    def now(self) -> int:
-        return int((self._loop.time() + self.offset) * 1000)
-
-    def call_at(self, unix_ms: int, callback: Callable[..., None], *arguments: object) -> asyncio.TimerHandle:
-        return self._loop.call_at(unix_ms / 1000 - self.offset, callback, *arguments)
 
 
 class Registry:

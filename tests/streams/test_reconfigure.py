@@ -133,14 +133,17 @@ async def test_the_version_grows_with_what_is_seen_and_with_nothing_else(house: 
     assert grown(), "the closed session is not listed any more"
 
 
-async def test_two_thousand_streams_are_listed_quickly(engine: MediaEngine) -> None:
-    """No bound on the time: that is in docs/performance.md. Here the list is whole, and its JSON."""
+async def test_two_thousand_streams_are_listed(engine: MediaEngine) -> None:
+    """The time is printed for docs/streams.md, and bounded by nothing here."""
     manager = StreamManager(engine)
     await manager.start()
     for number in range(STREAMS):
         await manager.publish(f"stream-{number}", offer("opus", "vp8"), client=HERE)
-    started = time.perf_counter()
-    body = msgspec.json.encode(manager.streams())
-    print(f"{STREAMS} streams: {1000 * (time.perf_counter() - started):.1f} ms, {len(body)} bytes")
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        body = msgspec.json.encode(manager.streams())
+        times.append(1000 * (time.perf_counter() - started))
+    print(f"{STREAMS} streams: {min(times):.1f} to {max(times):.1f} ms, {len(body)} bytes")
     assert len(msgspec.json.decode(body)) == STREAMS
     await manager.stop()
