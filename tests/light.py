@@ -23,6 +23,7 @@ class LightPeer(asyncio.DatagramProtocol):
     def __init__(self) -> None:
         self.closed = asyncio.Event()
         self.received = 0
+        self._request = b""
         self._dtls = DtlsTransport(CERTIFICATE, role="client", send=self._send, on_closed=self.closed.set)
         self._checked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._transport: asyncio.DatagramTransport | None = None
@@ -33,8 +34,9 @@ class LightPeer(asyncio.DatagramProtocol):
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_datagram_endpoint(lambda: self, remote_addr=(words[4], int(words[5])))
         async with asyncio.timeout(TIMEOUT):
+            self._request = self._check(values["a=ice-ufrag"], values["a=ice-pwd"])
             while not self._checked.done():
-                self._send(self._check(values["a=ice-ufrag"], values["a=ice-pwd"]))
+                self.keep_alive()
                 await asyncio.wait([self._checked], timeout=_REPEAT)
             name, _, fingerprint = values["a=fingerprint"].partition(" ")
             return await self._dtls.connect([(name, fingerprint)])
@@ -42,6 +44,10 @@ class LightPeer(asyncio.DatagramProtocol):
     def send(self, datagram: bytes) -> None:
         """SRTP or SRTCP."""
         self._send(datagram)
+
+    def keep_alive(self) -> None:
+        """A binding request, without which the gateway takes the peer for gone after 30 s (RFC 7675)."""
+        self._send(self._request)
 
     def close(self, *, goodbye: bool = True) -> None:
         if goodbye:

@@ -55,7 +55,7 @@ class Result:
         )
 
 
-def _offer(name: str) -> str:
+def browser_offer(name: str) -> str:
     """A browser's, with our ICE and DTLS credentials."""
     values = {"ice-ufrag": UFRAG, "ice-pwd": PASSWORD, "fingerprint": " ".join(CERTIFICATE.fingerprint)}
     return re.sub(
@@ -66,7 +66,7 @@ def _offer(name: str) -> str:
     )
 
 
-async def _connect(client: aiohttp.ClientSession, url: str, offer: str) -> tuple[LightPeer, float]:
+async def connect(client: aiohttp.ClientSession, url: str, offer: str) -> tuple[LightPeer, float]:
     """With the seconds from POST to connected."""
     peer = LightPeer()
     began = time.perf_counter()
@@ -82,14 +82,14 @@ async def measure() -> Result:
     with tempfile.TemporaryDirectory() as directory:
         async with running_gateway(Path(directory)) as gateway, aiohttp.ClientSession() as client:
             process = psutil.Process(gateway.pid)
-            peers = [(await _connect(client, f"{gateway.url}/whip/bench", _offer("chromium-156-whip.sdp")))[0]]
-            url, offer = f"{gateway.url}/whep/bench", _offer("chromium-recvonly.sdp")
-            peers += [(await _connect(client, url, offer))[0] for _ in range(WARM_UP)]
+            peers = [(await connect(client, f"{gateway.url}/whip/bench", browser_offer("chromium-156-whip.sdp")))[0]]
+            url, offer = f"{gateway.url}/whep/bench", browser_offer("chromium-recvonly.sdp")
+            peers += [(await connect(client, url, offer))[0] for _ in range(WARM_UP)]
 
             memory, cpu = process.memory_info().rss, process.cpu_times()
             walls = []
             for _ in range(SESSIONS):
-                peer, wall = await _connect(client, url, offer)
+                peer, wall = await connect(client, url, offer)
                 peers.append(peer)
                 walls.append(wall)
             used = process.cpu_times()
