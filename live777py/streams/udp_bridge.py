@@ -69,10 +69,7 @@ class UdpBridge:
         for _ in range(_AT_ONCE):
             try:
                 datagram = self._input.recv(_LARGEST)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                _logger.debug("UDP: %s", error)
+            except OSError:  # nothing is left; what ICMP said about a datagram before is no reason to stop
                 return
             self._on_datagram(datagram)
 

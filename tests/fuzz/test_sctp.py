@@ -19,7 +19,7 @@ from tests.fuzz.test_sdp import SECONDS
 from tests.rtc.channel_peers import PARAMETERS, Pair
 
 PROFILE = settings(
-    max_examples=150 + int(200 * SECONDS),
+    max_examples=150 + int(40 * SECONDS),
     derandomize=not SECONDS,
     deadline=None,
     database=None,

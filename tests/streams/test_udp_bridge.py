@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 from typing import TYPE_CHECKING
@@ -116,3 +117,12 @@ async def test_a_port_that_cannot_be_had_changes_nothing() -> None:
         bridges.reconfigure({"b": channel(LOOPBACK), "c": channel(taken.getsockname())})
     assert (bridges.get("a"), bridges.get("b"), bridges.get("c")) == (before, None, None)
     bridges.reconfigure({})
+
+
+async def test_a_system_without_the_family_of_an_address_is_told_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+    monkeypatch.setattr("live777py.streams.udp_bridge.socket.socket", refuse)
+    with pytest.raises(StartError, match=r"no UDP socket for \[::1\]:9: Address family"):
+        UdpBridge(channel(("::1", 9)), on_datagram=print)
