@@ -4,7 +4,7 @@ This file is the whole conversation between control and media. `live777py.media`
 
 Commands return at once. Each carries a `request` number that the caller chose, and is answered by exactly one
 `Response` with that number. Responses and notifications leave through one ordered queue: `fileno()` becomes readable,
-`poll()` empties it. Transports, tracks and subscriptions are numbered by the caller; a number is never used twice.
+`poll()` empties it. Transports, tracks, subscriptions and taps are numbered by the caller; no number is used twice.
 
 A malformed argument raises `ValueError` at the call; what only the media thread can know (an unknown id, an id in use)
 is the `error` of the response. After `close()` every command raises `EngineClosed`; `fileno()` and `poll()` work on, so
@@ -19,6 +19,7 @@ __version__: str
 class EngineClosed(RuntimeError): ...
 
 Kind = Literal["audio", "video"]
+FrameCodec = Literal["H264", "H265", "VP8", "VP9", "AV1", "opus", "PCMU", "PCMA", "G722"]
 SrtpProfile = Literal["AEAD_AES_128_GCM", "AEAD_AES_256_GCM", "AES128_CM_HMAC_SHA1_80"]
 ErrorCode = Literal["unknown_id", "id_in_use", "invalid_state", "invalid_argument", "limit_reached", "no_socket"]
 IceRole = Literal["lite", "controlling", "controlled"]
@@ -104,6 +105,63 @@ class SubscriptionParameters:
     ) -> SubscriptionParameters: ...
 
 @final
+class SourceParameters:
+    """What a source writes: the payload type under which subscriptions find it, and the codec, one of `FrameCodec`."""
+
+    def __new__(cls, *, codec: CodecParameters) -> SourceParameters: ...
+
+@final
+class Frame:
+    """One encoded picture, or the sound of one packet. Whole, always: what lost a part is not there.
+
+    `memoryview(frame)` shows the bytes without copying them:
+
+    * H264, H265: one access unit in Annex B form, start codes of four bytes, the parameter sets in front of key frames;
+    * VP8, VP9: one frame; the layers of a VP9 picture are one superframe (VP9 bitstream specification, annex B);
+    * AV1: one temporal unit of OBUs with sizes, without temporal delimiter;
+    * sound: the payload of one packet.
+
+    Frames come from taps, in the order of decoding. Programs make them for tests and tools.
+    """
+
+    timestamp: int
+    """In units of `clock_rate`, without wrapping, starting anywhere. It goes on over a change of source."""
+    clock_rate: int
+    wallclock: float
+    """Unix time in seconds at which it was sampled, by one clock for all tracks of a publisher; never back where
+    `timestamp` goes on. Until `synced`, it is derived from arrival."""
+    synced: bool
+    """A sender report of the publisher says what `wallclock` is."""
+    key_frame: bool
+    """Decoding can begin here; always true of sound."""
+    gap: bool
+    """Something between the frame before and this one is missing, or the source has changed. Up to the next key frame
+    it may refer to what is missing."""
+    width: int
+    """Of a key frame, in pixels, cropping applied; else 0, and where the codec does not tell."""
+    height: int
+    codec: FrameCodec
+    rid: str | None
+
+    def __new__(
+        cls,
+        data: bytes | bytearray | memoryview | Frame,
+        *,
+        codec: FrameCodec,
+        timestamp: int,
+        clock_rate: int,
+        wallclock: float,
+        synced: bool = True,
+        key_frame: bool = True,
+        gap: bool = False,
+        width: int = 0,
+        height: int = 0,
+        rid: str | None = None,
+    ) -> Frame: ...
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+@final
 class Response:
     """The answer to the command that carried `request`. `value` is set by `stats`, `dump` and `open_transport`: the
     `ip:port` of the sockets that only this transport has."""
@@ -167,13 +225,47 @@ class LayerChanged:
     rid: str | None
 
 @final
+class FramesReady:
+    """A tap has frames. It is not said again before they are taken."""
+
+    tap: int
+
+    def take(self) -> tuple[list[Frame], int]:
+        """What the tap has by now, which may be nothing, and how many frames it has forgotten since the last call
+        because it was full: whole groups of pictures, the oldest first."""
+
+@final
+class TapEnded:
+    """The track is gone. What the last `FramesReady` told of can still be taken; nothing follows."""
+
+    tap: int
+
+@final
+class KeyFrameNeeded:
+    """A viewer or a tap of the source `track` waits for a key frame. Repeated twice a second until one is written."""
+
+    track: int
+
+@final
 class Closed:
     """The engine gave up on a worker (`reason` says why); every transport of it is gone."""
 
     worker: int
     reason: str
 
-Event = IceConnected | ReflexiveAddress | IceLost | Dtls | TrackStarted | TrackSilent | LayerChanged | Closed
+Event = (
+    IceConnected
+    | ReflexiveAddress
+    | IceLost
+    | Dtls
+    | TrackStarted
+    | TrackSilent
+    | LayerChanged
+    | FramesReady
+    | TapEnded
+    | KeyFrameNeeded
+    | Closed
+)
 
 @final
 class TransportStats:
@@ -234,6 +326,44 @@ class SubscriptionStats:
     jitter_ms: float
 
 @final
+class TapStats:
+    tap: int
+    track: int
+    rid: str | None
+    codec: FrameCodec | None
+    """None before the first packet that it can read."""
+    frames: int
+    bytes: int
+    key_frames: int
+    lost_packets: int
+    """Packets that it has waited for in vain."""
+    damaged: int
+    """Frames that are absent because a part of them was lost or malformed."""
+    skipped: int
+    """Frames before the first key frame of a source."""
+    dropped: int
+    """Frames that it has forgotten because it was full."""
+    queued_frames: int
+    queued_bytes: int
+    waiting_packets: int
+    """Packets that wait for one before them."""
+    synced: bool
+
+@final
+class SourceStats:
+    track: int
+    worker: int
+    ssrc: int
+    frames: int
+    key_frames: int
+    packets: int
+    bytes: int
+    """RTP header and payload."""
+    refused: int
+    """Frames that are empty, too large or not of the codec's form."""
+    key_frames_needed: int
+
+@final
 class WorkerStats:
     worker: int
     thread_cpu_seconds: float
@@ -266,7 +396,10 @@ class Stats:
     workers: list[WorkerStats]
     transports: list[TransportStats]
     tracks: list[TrackStats]
+    """Of publishers; `sources` has the others."""
     subscriptions: list[SubscriptionStats]
+    taps: list[TapStats]
+    sources: list[SourceStats]
 
 @final
 class Engine:
@@ -320,5 +453,27 @@ class Engine:
     def select_layer(self, request: int, subscription: int, *, rid: str | None) -> None: ...
     def pause(self, request: int, subscription: int, *, paused: bool) -> None: ...
     def request_key_frame(self, request: int, track: int) -> None: ...
+
+    # A tap reads a track as frames: of the best encoding, as a viewer gets it, from a key frame on. It lives where the
+    # track does. `capacity` bounds the bytes of what waits to be taken. With `interval_ms` it tells of frames at
+    # multiples of that time only, all taps at the same instant, so that many of them wake the reader once.
+    def open_tap(self, request: int, tap: int, track: int, *, capacity: int, interval_ms: int = 0) -> None: ...
+    def close_tap(self, request: int, tap: int) -> None: ...
+
+    # A source is a track that is written: subscriptions attach to it and taps open on it as on any other.
+    def open_source(self, request: int, track: int, *, worker: int, parameters: SourceParameters) -> None: ...
+    def close_source(self, request: int, track: int) -> None: ...
+
+    # In the form and the units of `Frame`; nothing happens on a source that is gone. `wallclock` is Unix time in seconds
+    # by one clock for all sources that belong together, None if there is none.
+    def write_frame(
+        self,
+        track: int,
+        data: bytes | bytearray | memoryview | Frame,
+        *,
+        timestamp: int,
+        wallclock: float | None = None,
+        key_frame: bool,
+    ) -> None: ...
     def stats(self, request: int) -> None: ...
     def dump(self, request: int) -> None: ...
