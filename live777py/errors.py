@@ -5,10 +5,11 @@ Live777Error
 |   +-- BadRequest              400  not understood
 |   +-- Unauthorized            401  no or a bad credential
 |   +-- Forbidden               403  a good credential without this right
-|   +-- NotFound                404  no such stream or session
+|   +-- NotFound                404  no such stream, session or object
 |   +-- Conflict                409  the stream's state forbids it
 |   +-- PayloadTooLarge         413
 |   +-- UnsupportedMediaType    415
+|   +-- RangeNotSatisfiable     416  the object is shorter
 |   +-- Unprocessable           422  understood, cannot be done (RFC 9725 section 4.2)
 |   +-- TooManyRequests         429
 +-- Unavailable                 503  a limit of ours; try again after `retry_after` seconds
@@ -16,6 +17,10 @@ Live777Error
 |   +-- UpstreamTimeout         504  it did not answer in time
 |   +-- Refused                 403  it is at an address that this gateway does not connect to
 +-- StoreError                  500: our database failed us
++-- StorageError                500: the disk or the object store of the recordings failed us
+|   +-- StorageUnavailable      503  it is away or overloaded: the same may work later
+|   +-- StorageFull             507  no space is left
+|       +-- SpoolFull           507  too much waits for the object store
 +-- ConfigError                 never leaves the process: one line at start, exit code 2
 +-- StartError                  never leaves the process: one line at start, exit code 1
 """
@@ -79,6 +84,17 @@ class UnsupportedMediaType(ClientError):
     title = "Unsupported media type"
 
 
+class RangeNotSatisfiable(ClientError):
+    """`size` is that of the whole object, in bytes."""
+
+    status = 416
+    title = "Range not satisfiable"
+
+    def __init__(self, detail: str, *, size: int) -> None:
+        super().__init__(detail)
+        self.size = size
+
+
 class Unprocessable(ClientError):
     status = 422
     title = "Unprocessable content"
@@ -125,6 +141,24 @@ class Refused(UpstreamError):
 
 
 class StoreError(Live777Error):
+    pass
+
+
+class StorageError(Live777Error):
+    pass
+
+
+class StorageUnavailable(StorageError):
+    status = 503
+    title = "Service unavailable"
+
+
+class StorageFull(StorageError):
+    status = 507
+    title = "Insufficient storage"
+
+
+class SpoolFull(StorageFull):
     pass
 
 
