@@ -1,0 +1,47 @@
+"""NAL units in the byte stream format: ITU-T H.264 and H.265, Annex B."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from typing_extensions import Buffer
+
+_START = b"\x00\x00\x01"
+_LONGEST_HEADER = 1024
+"""Bytes of a parameter set that are read. What we want stands within the first 200 even with all scaling lists."""
+
+
+def nal_units(data: Buffer) -> list[memoryview]:
+    """The NAL units of an access unit, without start codes; empty ones are left out."""
+    view = memoryview(data)
+    whole = bytes(view)
+    units = []
+    at = whole.find(_START)
+    while at >= 0:
+        begin = at + 3
+        at = whole.find(_START, begin)
+        end = at if at >= 0 else len(whole)
+        # Zeros behind a unit belong to the next start code or are trailing_zero_8bits (B.1.1): a unit ends in a one.
+        while end > begin and not whole[end - 1]:
+            end -= 1
+        if end > begin:
+            units.append(view[begin:end])
+    return units
+
+
+def length_prefixed(units: Iterable[memoryview]) -> tuple[list[Buffer], int]:
+    """The sample format of ISO/IEC 14496-15 with four-byte lengths: the pieces, and their size in bytes."""
+    pieces: list[Buffer] = []
+    size = 0
+    for unit in units:
+        pieces += (len(unit).to_bytes(4), unit)
+        size += 4 + len(unit)
+    return pieces, size
+
+
+def payload(unit: Buffer) -> bytes:
+    """The head of a NAL unit's RBSP, with the unit's header: emulation prevention bytes removed (H.264 7.4.1.1)."""
+    return bytes(memoryview(unit)[:_LONGEST_HEADER]).replace(b"\x00\x00\x03", b"\x00\x00")

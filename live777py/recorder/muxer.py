@@ -1,0 +1,280 @@
+"""Frames of one track and one configuration to segments. No I/O and no clock; times are ticks of the time line.
+
+The boxes are written here and not by FFmpeg's muxer: a publisher's bytes then meet no C parser in this process, the
+times and durations of the time line are what a segment says, and a segment costs what copying its bytes costs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final
+
+from live777py.recorder import mp4, webm
+from live777py.recorder.bitstream import annexb, h264, h265
+from live777py.recorder.configuration import configuration_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from typing_extensions import Buffer
+
+    from live777py.recorder.frames import Frame
+
+LONGEST: Final = 6
+"""Segment lengths after which a segment is cut without a key frame: a publisher may never send one."""
+MOST_BYTES: Final = 64 << 20
+"""What a segment holds at most, likewise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A part of a segment that can be played when the parts before it have been (low latency)."""
+
+    data: bytes
+    time: int
+    ticks: int
+    timescale: int
+    key: bool
+    """It begins with a key frame; always so for audio."""
+
+    @property
+    def start(self) -> Fraction:
+        """Seconds on the recording's time line."""
+        return Fraction(self.time, self.timescale)
+
+    @property
+    def duration(self) -> Fraction:
+        return Fraction(self.ticks, self.timescale)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment(Chunk):
+    """All of it; of what was given as chunks too."""
+
+    frames: int
+
+
+class _Samples:
+    """Frames in decoding order whose durations are not yet all known."""
+
+    def __init__(self) -> None:
+        self.pieces: list[list[Buffer]] = []
+        self.sizes: list[int] = []
+        self.times: list[int] = []
+        self.keys: list[bool] = []
+
+    def add(self, pieces: list[Buffer], size: int, time: int, *, key: bool) -> None:
+        self.pieces.append(pieces)
+        self.sizes.append(size)
+        self.times.append(time)
+        self.keys.append(key)
+
+    def take(self, count: int) -> _Samples:
+        taken = _Samples()
+        for name in ("pieces", "sizes", "times", "keys"):
+            column = getattr(self, name)
+            setattr(taken, name, column[:count])
+            setattr(self, name, column[count:])
+        return taken
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+
+class TrackMuxer:
+    """`push` takes frames in decoding order. Each frame waits for the next one, which tells how long it lasts.
+
+    `seconds` is the wanted length of a segment. Video is cut at the first key frame after it. Audio is cut by itself
+    after it, or, `aligned`, where `cut` says: at the segments of the video.
+    With `chunk_seconds` `push` also returns the parts of the segment in progress.
+    `frame` is the first frame (`configuration_of` reads it): a key frame if it is video. It is not pushed by this.
+    """
+
+    def __init__(
+        self, frame: Frame, *, seconds: float, chunk_seconds: float | None = None, aligned: bool = False
+    ) -> None:
+        self.configuration = configuration_of(frame)
+        self.timescale = self.configuration.timescale
+        self.init = (webm if self.configuration.container == "webm" else mp4).init_segment(self.configuration)
+        self._codec = frame.codec
+        self._video = self.configuration.kind == "video"
+        self._length = max(1, round(seconds * self.timescale))
+        # Nothing plays WebM with low latency.
+        in_chunks = chunk_seconds is not None and self.configuration.container == "mp4"
+        self._chunk_length = max(1, round((chunk_seconds or 0) * self.timescale)) if in_chunks else None
+        self._aligned = aligned and not self._video
+        self._cuts: list[int] = []
+        self._samples = _Samples()
+        self._segment: list[Chunk] = []
+        """What the segment in progress has so far."""
+        self._segment_start: int | None = None
+        self._segment_frames = 0
+        self._segment_bytes = 0
+        self._end = 0
+        """Where what was written ends."""
+        self._sequence = 0
+        self._last_duration = 0
+        self._reordered = False
+        self._parameter_sets: list[memoryview] = []
+
+    def accepts(self, frame: Frame) -> bool:
+        """False when the frame belongs to another configuration: a new Period begins with it.
+
+        `BitstreamError` when the frame's headers are broken.
+        """
+        if frame.codec != self._codec:
+            return False
+        if not (self._video and frame.key_frame):
+            return True
+        if self._codec in {"H264", "H265"} and not self._sets_of(annexb.nal_units(frame)):
+            return True
+        return configuration_of(frame) == self.configuration
+
+    def push(self, frame: Frame, time: int) -> list[Chunk]:
+        """`time` is when the frame is presented. Returns what is complete: chunks and segments, in order."""
+        out: list[Chunk] = []
+        if self._segment_start is not None:
+            out += self._cut_until(time)
+        if self._segment_start is not None:
+            if self._is_over(frame, time - self._segment_start):
+                out += self._close(len(self._samples), time)
+            elif self._chunk_is_full(time):
+                out.append(self._flush(len(self._samples), time))
+        if self._segment_start is None:
+            self._begin(time)
+        if self._samples and time <= self._samples.times[-1]:
+            self._reordered = True
+        pieces, size = self._sample(frame)
+        self._samples.add(pieces, size, time, key=frame.key_frame or not self._video)
+        self._segment_bytes += size
+        return out
+
+    def cut(self, time: int) -> list[Chunk]:
+        """An aligned track's segment ends before the first frame that is at `time` or later."""
+        self._cuts.append(time)
+        return self._cut_until(self._samples.times[-1]) if self._samples else []
+
+    def finish(self, end: int | None = None) -> list[Chunk]:
+        """The rest, when no more frames come. `end`: where the last frame's time is over, if that is known."""
+        if self._segment_start is None:
+            return []
+        last = max(self._samples.times, default=self._end)
+        if end is None or end <= last:
+            end = last + (self._last_duration or self.timescale // (30 if self._video else 50))
+        return self._close(len(self._samples), end)
+
+    def _begin(self, time: int) -> None:
+        self._segment_start = time
+        self._segment_bytes = 0
+
+    def _is_over(self, frame: Frame, length: int) -> bool:
+        if length >= LONGEST * self._length or self._segment_bytes >= MOST_BYTES:
+            return True
+        return length >= self._length and (frame.key_frame if self._video else not self._aligned)
+
+    def _chunk_is_full(self, time: int) -> bool:
+        return (
+            self._chunk_length is not None
+            and not self._reordered
+            and bool(self._samples)
+            and time - self._samples.times[0] >= self._chunk_length
+        )
+
+    def _cut_until(self, time: int) -> list[Chunk]:
+        """Carries out the cuts up to `time`, which is that of the next frame or of the newest that waits."""
+        out: list[Chunk] = []
+        while self._cuts and self._cuts[0] <= time:
+            at = self._cuts.pop(0)
+            count = sum(known < at for known in self._samples.times)
+            behind = self._samples.times[count:]
+            if count or self._segment:
+                out += self._close(count, behind[0] if behind else time)
+                if behind:
+                    self._begin(behind[0])
+        return out
+
+    def _close(self, count: int, end: int) -> list[Chunk]:
+        """Ends the segment behind `count` of the waiting frames, at `end`."""
+        out: list[Chunk] = []
+        if count:
+            chunk = self._flush(count, end)
+            if self._chunk_length is not None:
+                out.append(chunk)
+        data = b"".join(chunk.data for chunk in self._segment)
+        first = self._segment[0]
+        out.append(Segment(data, first.time, self._end - first.time, self.timescale, first.key, self._segment_frames))
+        self._segment = []
+        self._segment_frames = 0
+        self._segment_start = None
+        return out
+
+    def _flush(self, count: int, end: int) -> Chunk:
+        samples = self._samples.take(count)
+        decode_times = self._decode_times(samples.times, max(samples.times[0], self._end))
+        end = max(end, decode_times[-1] + 1)
+        durations = [after - before for before, after in zip(decode_times, [*decode_times[1:], end], strict=True)]
+        self._last_duration = durations[-1]
+        self._sequence += 1
+        write = self._write_clusters if self.configuration.container == "webm" else self._write_fragment
+        data = write(samples, decode_times, durations)
+        chunk = Chunk(data, decode_times[0], end - decode_times[0], self.timescale, samples.keys[0])
+        self._segment.append(chunk)
+        self._segment_frames += count
+        self._end = end
+        return chunk
+
+    def _decode_times(self, times: Sequence[int], start: int) -> list[int]:
+        """Increasing times from `start` on: those of the presentation, in their order; so offsets may be negative."""
+        if not self._reordered:
+            return list(times)
+        decode_times: list[int] = []
+        earliest = start
+        for time in sorted(times):
+            decode_times.append(max(time, earliest))
+            earliest = decode_times[-1] + 1
+        return decode_times
+
+    def _write_fragment(self, samples: _Samples, decode_times: Sequence[int], durations: Sequence[int]) -> bytes:
+        offsets = None
+        if self._reordered:
+            offsets = [shown - decoded for shown, decoded in zip(samples.times, decode_times, strict=True)]
+        head = mp4.fragment(
+            self._sequence,
+            decode_times[0],
+            sizes=samples.sizes,
+            durations=durations,
+            offsets=offsets,
+            keys=samples.keys if self._video else None,
+        )
+        styp = b"" if self._segment else mp4.STYP
+        return b"".join((styp, head, *(piece for pieces in samples.pieces for piece in pieces)))
+
+    def _write_clusters(self, samples: _Samples, decode_times: Sequence[int], durations: Sequence[int]) -> bytes:
+        blocks = [
+            webm.Block(time, piece[0], size, key)
+            for time, piece, size, key in zip(decode_times, samples.pieces, samples.sizes, samples.keys, strict=True)
+        ]
+        last = blocks[-1]
+        blocks[-1] = webm.Block(last.time, last.data, last.size, last.key, duration=durations[-1])
+        return b"".join(webm.clusters(blocks))
+
+    def _sample(self, frame: Frame) -> tuple[list[Buffer], int]:
+        if self._codec not in {"H264", "H265"}:
+            view = memoryview(frame)
+            return [view], len(view)
+        units = annexb.nal_units(frame)
+        if frame.key_frame:
+            # Sets stay in the samples, and are put in where the publisher left them out: each segment stands alone,
+            # also where an encoder numbers them anew.
+            sets = self._sets_of(units)
+            if sets:
+                self._parameter_sets = [memoryview(bytes(unit)) for unit in sets]
+            else:
+                units = [*self._parameter_sets, *units]
+        return annexb.length_prefixed(units)
+
+    def _sets_of(self, units: Sequence[memoryview]) -> list[memoryview]:
+        if self._codec == "H264":
+            return [unit for unit in units if unit[0] & 0x1F in {h264.SPS, h264.PPS}]
+        return [unit for unit in units if h265.unit_type(unit) in h265.PARAMETER_SETS]
