@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from live777py.recorder.bitstream import BitstreamError
@@ -221,6 +221,7 @@ def test_the_end_is_what_the_caller_knows_or_one_frame_more() -> None:
 PACKET = st.integers(1, 5000)
 
 
+@settings(deadline=None)
 @given(
     steps=st.lists(PACKET, min_size=1, max_size=80),
     cuts=st.lists(st.integers(0, 80 * 5000), max_size=8),
@@ -245,6 +246,7 @@ def test_time_is_neither_lost_nor_made(steps: list[int], cuts: list[int], chunk:
     assert all(segment.ticks > 0 for segment in made)
 
 
+@settings(deadline=None)
 @given(order=st.permutations(range(12)), step=st.integers(1, 3000))
 def test_any_order_of_pictures_gives_increasing_decoding_times(order: list[int], step: int) -> None:
     key, delta = video("VP9")[0], video("VP9")[1]
