@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -29,6 +30,7 @@ from live777py.outbound import Outbound
 from live777py.reload import Reloader
 from live777py.rtc.client import ClientPeer
 from live777py.rtc.memory import keep_little_free
+from live777py.store import Database
 from live777py.streams.manager import StreamManager
 
 if TYPE_CHECKING:
@@ -122,6 +124,7 @@ def announcement(bound: tuple[str, int], *, pages: bool) -> Iterator[str]:
 
 async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
     config = app[CONFIG].current
+    store = Database(Path(config.store.path))
     engine = MediaEngine(worker_sockets(config.webrtc.ice_udp_addrs, config.webrtc.workers))
     try:
         outbound = Outbound(settings.addresses(config))
@@ -133,7 +136,7 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         app[ENGINE_STATS] = engine.stats
         hooks = HookRunner(manager.bus, config)
         hooks.start()
-        webhooks = WebhookSender(manager.bus, config)
+        webhooks = WebhookSender(manager.bus, config, store)
         await webhooks.start()
         await manager.start()
         await cascade.start()
@@ -157,6 +160,7 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         await outbound.close()
     finally:
         engine.close()
+        await store.close()
 
 
 async def _event_loop_lag(app: web.Application) -> AsyncIterator[None]:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 import uuid
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Final
 
@@ -16,12 +15,13 @@ import msgspec
 from live777py.errors import StoreError
 from live777py.hooks.notice import CAPACITY, Notice, notice_of
 from live777py.hooks.receiver import Receiver, key_of
-from live777py.store import Database, Deliveries, Delivery
+from live777py.store import Deliveries, Delivery
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from live777py.config import Config
+    from live777py.store import Database
     from live777py.streams.bus import EventBus
 
 MAX_QUEUED: Final = 10_000
@@ -48,17 +48,16 @@ class Post(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class WebhookSender:
     """Usage: `await start()` before the first event that counts, `await stop()` after the last.
 
-    Without webhooks no store is opened.
+    Without webhooks the store is not opened. It belongs to the caller, who closes it after `stop`.
     """
 
-    def __init__(self, bus: EventBus, config: Config, *, random: Random | None = None) -> None:
+    def __init__(self, bus: EventBus, config: Config, store: Database, *, random: Random | None = None) -> None:
         self.given_up = 0
         """Events that no webhook was told of: there were too many."""
         self._events = bus.subscribe(capacity=CAPACITY)
-        self._path = Path(config.store.path)
+        self._store = store
         self._config = config
         self._random = random or Random()  # noqa: S311 (jitter)
-        self._database: Database | None = None
         self._queue: Deliveries | None = None
         self._session: aiohttp.ClientSession | None = None
         self._receivers: dict[str, Receiver] = {}
@@ -75,9 +74,9 @@ class WebhookSender:
 
         Raises StartError, having changed nothing.
         """
-        if config.webhooks and self._database is None:
-            self._database = await Database.open(self._path)
-            self._queue = Deliveries(self._database)
+        if config.webhooks and self._queue is None:
+            await self._store.open()
+            self._queue = Deliveries(self._store)
         if (queue := self._queue) is None:
             return
         wanted = {key_of(webhook): webhook for webhook in config.webhooks}
@@ -103,13 +102,11 @@ class WebhookSender:
                     await self._reader
                 await asyncio.gather(*(receiver.settled() for receiver in self._receivers.values()))
         except TimeoutError:
-            _logger.info("webhooks: what is not delivered waits in %s", self._path)
+            _logger.info("webhooks: what is not delivered waits in %s", self._store.path)
         for run in self._runs.values():
             await _ended(run)
         if self._session is not None:
             await self._session.close()
-        if self._database is not None:
-            await self._database.close()
 
     async def _read(self) -> None:
         missed = 0

@@ -29,6 +29,24 @@ MIGRATIONS: Final = (
     );
     CREATE INDEX delivery_order ON delivery (hook, stream, number);
     """,
+    """
+    CREATE TABLE recording (
+        stream TEXT NOT NULL,
+        record TEXT NOT NULL,
+        directory TEXT NOT NULL UNIQUE,
+        start_us INTEGER NOT NULL,
+        end_us INTEGER,
+        duration_ms INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        reason TEXT,
+        bytes INTEGER NOT NULL,
+        codecs TEXT NOT NULL,
+        acked INTEGER NOT NULL,
+        updated_us INTEGER NOT NULL UNIQUE,
+        PRIMARY KEY (stream, record)
+    ) WITHOUT ROWID;
+    CREATE INDEX recording_start ON recording (start_us);
+    """,
 )
 """Each brings the schema one version further; `user_version` says how many have been done."""
 
@@ -37,51 +55,74 @@ _LOCK_TIMEOUT: Final = 2.0
 
 
 class Database:
-    """Usage: `await Database.open(path)`, `await database.run(work)`, `await database.close()`.
+    """Usage: `Database(path)`, `await database.run(work)`, `await database.close()`.
 
-    One process at a time. What `run` has returned from survives a crash of the process and of the machine.
+    The file is made and opened when it is first needed. One process at a time. What `run` has returned from survives a
+    crash of the process and of the machine.
     """
 
-    def __init__(self, path: Path, thread: ThreadPoolExecutor, connection: sqlite3.Connection) -> None:
-        self._path = path
-        self._thread = thread
-        self._connection = connection
-        """Used in its thread alone."""
+    def __init__(self, path: Path) -> None:
+        self.path: Final = path
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._connection: sqlite3.Connection | None = None
+        """Used in the thread alone."""
 
-    @classmethod
-    async def open(cls, path: Path) -> Database:
-        """Raises StartError."""
-        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+    async def open(self) -> None:
+        """For who wants to know at once. Raises StartError."""
         try:
-            connection = await asyncio.get_running_loop().run_in_executor(thread, _connect, path)
-        except (OSError, sqlite3.Error) as error:
-            thread.shutdown()
-            why = error.strerror if isinstance(error, OSError) else error
-            raise StartError(f"store.path: cannot use {path}: {why}") from None
-        return cls(path, thread, connection)
+            await self._in_thread(self._opened)
+        except StoreError as error:
+            raise StartError(f"store.path: {error.detail}") from None
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """`work` in a transaction of its own. Raises StoreError, nothing having changed."""
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._transaction, work)
-        except sqlite3.Error as error:
-            raise StoreError(f"the store {self._path} failed: {error}") from None
+        return await self._in_thread(lambda: self._transaction(work))
+
+    async def look(self, work: Callable[[sqlite3.Connection], T], *, otherwise: T) -> T:
+        """As `run`, but a file that is not there is not made; then the answer is `otherwise`."""
+
+        def in_thread() -> T:
+            if self._connection is None and not self.path.exists():
+                return otherwise
+            return self._transaction(work)
+
+        return await self._in_thread(in_thread)
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
+        await self._in_thread(self._close)
         self._thread.shutdown()
 
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
     def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
+        connection = self._opened()
         try:
-            result = work(connection)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise StoreError(f"the store {self.path} failed: {error}") from None
         return result
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            try:
+                self._connection = _connect(self.path)
+            except (OSError, sqlite3.Error) as error:
+                why = error.strerror if isinstance(error, OSError) else error
+                raise StoreError(f"cannot use {self.path}: {why}") from None
+        return self._connection
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 def _connect(path: Path) -> sqlite3.Connection:

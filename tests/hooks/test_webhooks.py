@@ -119,18 +119,21 @@ class House:
         self.bus = EventBus()
         self.path = directory / "store.db"
         self.sender: WebhookSender | None = None
+        self.store: Database | None = None
 
     def config(self, *hooks: str) -> Config:
         return parse(f"[store]\npath = '{self.path}'\n" + "".join(f"[[webhooks]]\n{hook}\n" for hook in hooks), {})
 
     async def start(self, *hooks: str) -> WebhookSender:
-        self.sender = WebhookSender(self.bus, self.config(*hooks), random=Random(1))
+        self.store = Database(self.path)
+        self.sender = WebhookSender(self.bus, self.config(*hooks), self.store, random=Random(1))
         await self.sender.start()
         return self.sender
 
     async def stop(self) -> None:
-        if self.sender is not None:
+        if self.sender is not None and self.store is not None:
             await self.sender.stop()
+            await self.store.close()
             self.sender = None
 
 
@@ -232,7 +235,7 @@ async def test_410_is_the_end_of_an_event(house: House, listener: Listener) -> N
 
 
 async def test_what_is_too_old_is_given_up(house: House, listener: Listener) -> None:
-    database = await Database.open(house.path)
+    database = Database(house.path)
     (webhook,) = house.config(hook(listener)).webhooks
     old = Delivery(
         hook=receiver.key_of(webhook), stream="cam", id="old", event="stream-created", body=b"{}", created_ms=1
@@ -357,10 +360,10 @@ async def test_a_full_disk_holds_events_back(
     house: House, listener: Listener, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(webhooks, "_STORE_RETRY", 0.02)
-    sender = await house.start(hook(listener))
-    assert sender._database is not None
-    (pages,) = await sender._database.run(lambda connection: connection.execute("PRAGMA page_count").fetchone())
-    await sender._database.run(lambda connection: connection.execute(f"PRAGMA max_page_count = {pages}").close())
+    await house.start(hook(listener))
+    assert house.store is not None
+    (pages,) = await house.store.run(lambda connection: connection.execute("PRAGMA page_count").fetchone())
+    await house.store.run(lambda connection: connection.execute(f"PRAGMA max_page_count = {pages}").close())
     for number in range(200):
         house.bus.publish(StreamCreated(stream=str(number)))
 
@@ -369,7 +372,7 @@ async def test_a_full_disk_holds_events_back(
 
     await eventually(complains)
     assert listener.accepted == []
-    await sender._database.run(lambda connection: connection.execute("PRAGMA max_page_count = 100000").close())
+    await house.store.run(lambda connection: connection.execute("PRAGMA max_page_count = 100000").close())
     await listener.accept(200)
 
 

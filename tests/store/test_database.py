@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = await Database.open(tmp_path / "store.db")
+    database = Database(tmp_path / "store.db")
     yield database
     await database.close()
 
@@ -51,7 +51,7 @@ async def test_nobody_else_may_read_it(database: Database, tmp_path: Path) -> No
 async def test_a_second_process_is_refused(database: Database, tmp_path: Path) -> None:
     await Deliveries(database).put([delivery(1)], limit=10)
     with pytest.raises(StartError, match=r"store\.path: cannot use .*store\.db: database is locked"):
-        await Database.open(tmp_path / "store.db")
+        await Database(tmp_path / "store.db").open()
 
 
 @pytest.mark.parametrize(
@@ -67,18 +67,40 @@ async def test_a_file_that_cannot_be_used(tmp_path: Path, content: bytes | None,
         path.parent.mkdir()
         path.write_bytes(content * 100)
     with pytest.raises(StartError) as raised:
-        await Database.open(path)
+        await Database(path).open()
     assert raised.value.detail == f"store.path: cannot use {path}: {why}"
 
 
 async def test_a_newer_file_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
-    await (await Database.open(path)).close()
+    database = Database(path)
+    await database.open()
+    await database.close()
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     with pytest.raises(StartError, match="newer version"):
-        await Database.open(path)
+        await Database(path).open()
+
+
+async def test_the_file_is_made_when_something_is_kept(tmp_path: Path) -> None:
+    database = Database(tmp_path / "store.db")
+    assert await database.look(lambda _: "there", otherwise="nothing") == "nothing"
+    await database.close()
+    assert not database.path.exists()
+    database = Database(tmp_path / "store.db")
+    assert await database.run(lambda _: "made") == "made"
+    assert await database.look(lambda _: "there", otherwise="nothing") == "there"
+    await database.close()
+
+
+async def test_a_file_that_cannot_be_made_later_is_an_error_of_the_moment(tmp_path: Path) -> None:
+    database = Database(tmp_path / "directory" / "store.db")
+    with pytest.raises(StoreError, match="No such file or directory"):
+        await database.run(lambda _: None)
+    (tmp_path / "directory").mkdir()
+    await database.run(lambda _: None)
+    await database.close()
 
 
 async def test_a_transaction_is_whole_or_nothing(database: Database) -> None:
@@ -144,7 +166,7 @@ from pathlib import Path
 from live777py.store import Database, Deliveries, Delivery
 
 async def main():
-    queue = Deliveries(await Database.open(Path(sys.argv[1])))
+    queue = Deliveries(Database(Path(sys.argv[1])))
     for number in range(3):
         item = Delivery(hook="hook", stream="cam", id=str(number), event="e", body=b"{}", created_ms=number)
         await queue.put([item], limit=10)
@@ -157,7 +179,7 @@ asyncio.run(main())
     assert subprocess.run([sys.executable, "-c", program, str(path)], timeout=30, check=False).returncode == -9
 
     async def read() -> list[str]:
-        database = await Database.open(path)
+        database = Database(path)
         found = await ids(Deliveries(database))
         await database.close()
         return found
