@@ -138,6 +138,7 @@ def test_every_key_of_live777_is_read() -> None:
     ours |= {f"auth.{key}" for key in ("jwks", "audience", "issuer", "http_url", "http_timeout_ms")}
     ours |= {"cascade.allow_private"}
     ours |= {"webhooks", "store.path"}
+    ours |= {f"recorder.{key}" for key in ("segment_seconds", "resume_seconds", "low_latency")}
     assert set(_unchanged(config, Config())) == ours
     (camera,) = config.stream.values()
     assert camera.channel is not None
@@ -387,10 +388,10 @@ def test_udp_addresses_that_are_none(text: str) -> None:
 
 
 def test_what_is_not_built_is_named_once() -> None:
-    config = parse("[recorder]\nauto_streams = ['*']\n[rtsp]\nlisten = '0.0.0.0:8554'\n", {})
-    assert not_built(config) == ("recorder.auto_streams",)
+    config = parse("[recorder.upload]\nenabled = true\n[rtsp]\nlisten = '0.0.0.0:8554'\n", {})
+    assert not_built(config) == ("recorder.upload.enabled",)
     (warning,) = warnings(config, {})
-    assert "recorder.auto_streams" in warning
+    assert "recorder.upload.enabled" in warning
     assert list(warnings(Config(), {})) == []
     assert set(not_built(replace(Config(), rtsp=RtspConfig(max_connections=1)))) == {"rtsp.max_connections"}
 

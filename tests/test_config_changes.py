@@ -23,7 +23,9 @@ from live777py.config import compare, parse
             ("strategy.auto_delete_whep", "stream.a.strategy.auto_delete_whep"),
             (),
         ),
-        ("", "[recorder]\nauto_streams = ['*']", (), ()),
+        ("", "[recorder]\nauto_streams = ['*']", ("recorder.auto_streams",), ()),
+        ("", "[recorder]\nindex_path = 'i'", (), ("recorder.index_path",)),
+        ("", "[recorder.upload]\nenabled = true", (), ()),
     ],
 )
 def test_what_changes(old: str, new: str, live: tuple[str, ...], restart_needed: tuple[str, ...]) -> None:

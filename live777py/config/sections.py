@@ -374,14 +374,31 @@ class UploadConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RecorderConfig:
-    auto_streams: tuple[str, ...] = key((), 'Patterns of stream names that are recorded, such as "cam*".')
+    auto_streams: tuple[str, ...] = key(
+        (), 'Patterns of names of streams that are recorded whenever they are published, such as "cam*".', live=True
+    )
     node_alias: str | None = key(None, "Name of this node in the index.", example="node-0")
     index_path: str = key("./recordings/index.json", "Index of the recordings, one JSON object a line.")
     max_recording_seconds: int = key(
-        86400, "Seconds after which a new recording is begun; 0 = never.", check=values.between(0, _MAX_INT)
+        86400,
+        "Seconds after which a new recording is begun; 0 = never.",
+        live=True,
+        check=values.between(0, _MAX_INT),
+    )
+    segment_seconds: int = key(
+        10, "Seconds of a segment; it ends at the next key frame.", live=True, check=values.between(1, 300)
+    )
+    resume_seconds: int = key(
+        30,
+        "Seconds for which a recording waits for its publisher to come back; 0 = it ends when the publisher leaves.",
+        live=True,
+        check=values.between(0, 86400),
+    )
+    low_latency: bool = key(
+        False, "Recordings that begin can be watched with two seconds of delay while they are made.", live=True
     )
     storage: StorageConfig = section(StorageConfig, "Where recordings are kept.")
-    upload: UploadConfig = section(UploadConfig, "Uploads by way of a cluster manager.")
+    upload: UploadConfig = section(UploadConfig, "Uploads by way of a cluster manager.", built=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -421,5 +438,5 @@ class Config:
     )
     store: StoreConfig = section(StoreConfig, "What survives a restart.")
     net4mqtt: Net4mqttConfig = section(Net4mqttConfig, "Reach this node by way of an MQTT broker.", built=False)
-    recorder: RecorderConfig = section(RecorderConfig, "Recordings.", built=False)
+    recorder: RecorderConfig = section(RecorderConfig, "Recordings.")
     rtsp: RtspConfig = section(RtspConfig, "RTSP server.", built=False)

@@ -107,6 +107,51 @@ class StatsSampled:
     """New counters are in the views (every two seconds)."""
 
 
+RecordingEndReason = Literal[
+    "stopped",
+    "publisher-left",
+    "stream-deleted",
+    "rotated",
+    "storage-full",
+    "storage-failed",
+    "storage-slow",
+    "failed",
+    "shutdown",
+]
+"""`stopped`: somebody asked for it. `rotated`: it was as long as it may be, and goes on in another one. `storage-slow`:
+more waited to be written than may. `failed`: a fault of ours."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingStarted:
+    """`directory` is the path of what is recorded, below the root of the storage."""
+
+    stream: str
+    directory: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentWritten:
+    """`path` is below the root of the storage; times are seconds on the recording's time line."""
+
+    stream: str
+    directory: str
+    path: str
+    start: float
+    duration: float
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingEnded:
+    """Follows exactly one `RecordingStarted` of the same directory. `duration` is in seconds."""
+
+    stream: str
+    directory: str
+    reason: RecordingEndReason
+    duration: float
+
+
 StreamEvent = (
     StreamCreated
     | StreamDeleted
@@ -118,4 +163,7 @@ StreamEvent = (
     | SourceWanted
     | SourceUnwanted
     | StatsSampled
+    | RecordingStarted
+    | SegmentWritten
+    | RecordingEnded
 )

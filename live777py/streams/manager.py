@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from live777py.media.engine import MediaEngine
     from live777py.outbound import Endpoint
-    from live777py.rtc.negotiation import Kind, PlayPlan, PublishPlan
+    from live777py.rtc.negotiation import Kind, PlayPlan, PublishedMedia, PublishPlan
     from live777py.streams.bus import EventBus
     from live777py.streams.live import LiveSession
     from live777py.streams.session import Role
@@ -212,6 +212,16 @@ class StreamManager:
         """Close everybody and forget the stream. Raises `NotFound`, `Conflict` for one of the configuration."""
         target = self._registry.require_stream(stream)
         await wait_closed(self._registry.run(target, target.life.api_deletes()))
+
+    def published_tracks(self, stream: str) -> tuple[tuple[PublishedMedia, int], ...]:
+        """What the publisher sends, each with the engine's number of the track; nothing without one.
+
+        Raises `NotFound`.
+        """
+        publisher = self._registry.publisher(self._registry.require_stream(stream))
+        if publisher is None or publisher.stream.published is None:
+            return ()
+        return tuple(publisher.peer.tracks)
 
     # Cascade
 
