@@ -13,6 +13,9 @@ from live777py.recorder.boxes import box
 if TYPE_CHECKING:
     from live777py.recorder.frames import Frame
 
+Kind = Literal["video", "audio"]
+Container = Literal["mp4", "webm"]
+
 VIDEO_TIMESCALE: Final = 90_000
 OPUS_TIMESCALE: Final = 48_000
 WEBM_TIMESCALE: Final = 1000
@@ -23,8 +26,8 @@ _LEVEL_FRAME_RATE: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    kind: Literal["video", "audio"]
-    container: Literal["mp4", "webm"]
+    kind: Kind
+    container: Container
     codecs: str
     timescale: int
     width: int = 0
