@@ -31,7 +31,7 @@ def picture(
     size: tuple[int, int] = (640, 360),
     drift: float = 0.0,
 ) -> DataFrame:
-    """VP8 (RFC 6386 section 9.1), its header and nothing else. `time` is the publisher's, `drift` that of RTP's clock."""
+    """VP8 (RFC 6386 section 9.1), its header and nothing else. `drift` is RTP's against the publisher's clock."""
     head = bytes((0x10 if key else 0x11, 0, 0))
     if key:
         head += b"\x9d\x01\x2a" + struct.pack("<HH", *size)

@@ -44,7 +44,8 @@ def play(
     """One publisher from its coming to its leaving: frames come in batches, `delay` seconds after they were sampled."""
     recording.begin(kinds)
     arrivals: list[tuple[float, Kind, DataFrame]] = []
-    for kind, frames in (("video", video), ("audio", audio)):
+    tracks: dict[Kind, Sequence[DataFrame]] = {"video": video, "audio": audio}
+    for kind, frames in tracks.items():
         last = 0.0
         for frame in frames:
             last = max(last, frame.wallclock - WALLCLOCK + delay(kind))
