@@ -96,7 +96,8 @@ class TrackMuxer:
     ) -> None:
         self.configuration = configuration_of(frame)
         self.timescale = self.configuration.timescale
-        self.init = (webm if self.configuration.container == "webm" else mp4).init_segment(self.configuration)
+        init_segment = webm.init_segment if self.configuration.container == "webm" else mp4.init_segment
+        self.init: bytes = init_segment(self.configuration)
         self._codec = frame.codec
         self._video = self.configuration.kind == "video"
         self._length = max(1, round(seconds * self.timescale))

@@ -16,9 +16,10 @@ from live777py.recorder.bitstream import BitstreamError
 from live777py.recorder.configuration import OPUS_TIMESCALE, VIDEO_TIMESCALE
 from live777py.recorder.key_frames import KeyFrameRequests
 from live777py.recorder.made import ChunkMade, PeriodBegan, PeriodEnded, Rotated, SegmentMade, TrackBegan
-from live777py.recorder.muxer import Segment, TrackMuxer
+from live777py.recorder.muxer import Segment
 from live777py.recorder.silence import silence
 from live777py.recorder.timeline import TrackTimeline
+from live777py.recorder.transcode import make_muxer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,7 +44,7 @@ _TIMESCALE: Final = {"video": VIDEO_TIMESCALE, "audio": OPUS_TIMESCALE}
 
 
 class Muxer(Protocol):
-    """Implemented by `muxer.TrackMuxer`."""
+    """Implemented by `muxer.TrackMuxer` and `transcode.TranscodingMuxer`."""
 
     @property
     def configuration(self) -> Configuration: ...
@@ -97,7 +98,7 @@ class Recording:
     All positions are seconds, and `now` those of a monotonic clock.
     """
 
-    def __init__(self, settings: RecordingSettings, *, make_muxer: MakeMuxer = TrackMuxer) -> None:
+    def __init__(self, settings: RecordingSettings, *, make_muxer: MakeMuxer = make_muxer) -> None:
         self.settings = settings
         self.dropped = 0
         """Frames that came and are in no segment."""
