@@ -464,8 +464,8 @@ class Engine:
     def open_source(self, request: int, track: int, *, worker: int, parameters: SourceParameters) -> None: ...
     def close_source(self, request: int, track: int) -> None: ...
 
-    # In the form and the units of `Frame`; nothing happens on a source that is gone. `wallclock` is Unix time in seconds
-    # by one clock for all sources that belong together, None if there is none.
+    # In the form and the units of `Frame`; nothing happens on a source that is gone. `wallclock` is Unix time in
+    # seconds by one clock for all sources that belong together, None if there is none.
     def write_frame(
         self,
         track: int,

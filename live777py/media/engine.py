@@ -16,6 +16,8 @@ from live777py.errors import Live777Error, StartError, Unavailable
 from live777py.media import native
 from live777py.media.addresses import SocketAddress
 from live777py.media.placement import Placement
+from live777py.media.source import Source
+from live777py.media.tap import CAPACITY, INTERVAL, Tap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
@@ -83,6 +85,8 @@ class MediaEngine:
         self._pending: dict[int, asyncio.Future[Any]] = {}
         self._transports: dict[int, _Transport] = {}
         self._owners: dict[int, _Transport] = {}
+        self._taps: dict[int, Tap] = {}
+        self._sources: dict[int, Source] = {}
         self._inbox: deque[object] = deque()
         self._closed = False
         self._dispatchers: dict[type, Callable[[Any], None]] = {
@@ -90,11 +94,13 @@ class MediaEngine:
             native.Dtls: self._on_dtls,
             native.IceConnected: self._on_ice_connected,
             native.ReflexiveAddress: self._on_reflexive_address,
-            native.ReflexiveAddress: self._on_reflexive_address,
             native.IceLost: self._on_ice_lost,
             native.TrackStarted: self._on_track_event,
             native.TrackSilent: self._on_track_event,
             native.LayerChanged: self._on_layer_changed,
+            native.FramesReady: self._on_frames_ready,
+            native.TapEnded: self._on_tap_ended,
+            native.KeyFrameNeeded: self._on_key_frame_needed,
             native.Closed: self._on_worker_closed,
         }
         self._fd = self._engine.fileno()
@@ -106,7 +112,7 @@ class MediaEngine:
         return len(self._transports)
 
     def next_id(self) -> int:
-        """A number for a transport, track or subscription; none is used twice."""
+        """A number for a transport, track, subscription or tap; none is used twice."""
         return next(self._ids)
 
     def close(self) -> None:
@@ -119,6 +125,9 @@ class MediaEngine:
         self._engine.close()
         self._dispatch()
         self._end_transports(range(len(self.addresses)), "the media engine is closed")
+        taps, self._taps = self._taps, {}
+        for tap in taps.values():
+            tap.ended()
         pending, self._pending = self._pending, {}
         for future in pending.values():
             _fail(future, EngineGone())
@@ -218,6 +227,64 @@ class MediaEngine:
     def request_key_frame(self, track: int) -> asyncio.Future[None]:
         return self._command(self._engine.request_key_frame, track)
 
+    # Frames
+
+    def tap(self, track: int, *, capacity: int = CAPACITY, interval: float = INTERVAL) -> Tap:
+        """Read a track as frames; it is opened by `async with`.
+
+        `capacity` bounds the bytes that wait for the reader, `interval` is the time between batches in seconds: 0 is
+        each frame as it comes.
+        """
+        return Tap(self, track, capacity=capacity, interval=interval)
+
+    def source(
+        self,
+        codec: native.CodecParameters,
+        *,
+        worker: int,
+        on_key_frame_needed: Callable[[], None] | None = None,
+    ) -> Source:
+        """Write a track as frames; it is opened by `async with`."""
+        return Source(self, codec, worker=worker, on_key_frame_needed=on_key_frame_needed)
+
+    def open_tap(self, tap: int, reader: Tap, *, capacity: int, interval_ms: int) -> asyncio.Future[None]:
+        """The reader hears of its frames from now until `close_tap` is called or the track is gone."""
+        self._taps[tap] = reader
+        opened = self._command(self._engine.open_tap, tap, reader.track, capacity=capacity, interval_ms=interval_ms)
+        opened.add_done_callback(lambda future: _drop_refused(self._taps, tap, future))
+        return opened
+
+    def close_tap(self, tap: int) -> asyncio.Future[None]:
+        if self._taps.pop(tap, None) is None:
+            return self._answered()
+        return self._command(self._engine.close_tap, tap)
+
+    def open_source(
+        self, track: int, writer: Source, *, worker: int, parameters: native.SourceParameters
+    ) -> asyncio.Future[None]:
+        self._sources[track] = writer
+        opened = self._command(self._engine.open_source, track, worker=worker, parameters=parameters)
+        opened.add_done_callback(lambda future: _drop_refused(self._sources, track, future))
+        return opened
+
+    def close_source(self, track: int) -> asyncio.Future[None]:
+        """Its taps end; its subscriptions stay, detached."""
+        if self._sources.pop(track, None) is None:
+            return self._answered()
+        return self._command(self._engine.close_source, track)
+
+    def write_frame(
+        self,
+        track: int,
+        data: bytes | bytearray | memoryview | native.Frame,
+        *,
+        timestamp: int,
+        wallclock: float | None,
+        key_frame: bool,
+    ) -> None:
+        if track in self._sources and not self._closed:
+            self._engine.write_frame(track, data, timestamp=timestamp, wallclock=wallclock, key_frame=key_frame)
+
     # The whole engine
 
     def stats(self) -> asyncio.Future[Stats]:
@@ -301,6 +368,18 @@ class MediaEngine:
         if entry := self._owners.get(event.subscription):
             entry.handler.media_changed(event)
 
+    def _on_frames_ready(self, event: native.FramesReady) -> None:
+        if tap := self._taps.get(event.tap):
+            tap.frames_ready(event)
+
+    def _on_tap_ended(self, event: native.TapEnded) -> None:
+        if tap := self._taps.pop(event.tap, None):
+            tap.ended()
+
+    def _on_key_frame_needed(self, event: native.KeyFrameNeeded) -> None:
+        if source := self._sources.get(event.track):
+            source.key_frame_needed()
+
     def _on_worker_closed(self, event: native.Closed) -> None:
         _logger.error("media worker %d has ended: %s", event.worker, event.reason)
         self.placement.remove_worker(event.worker)
@@ -313,6 +392,11 @@ class MediaEngine:
             for media in entry.media:
                 del self._owners[media]
             entry.handler.worker_closed(reason)
+
+
+def _drop_refused(owners: dict[int, Any], key: int, opened: asyncio.Future[None]) -> None:
+    if opened.cancelled() or opened.exception() is not None:
+        owners.pop(key, None)
 
 
 def _fail(future: asyncio.Future[Any], error: Live777Error) -> None:

@@ -138,6 +138,70 @@ class LayerChanged:
     rid: str | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class SourceParameters:
+    codec: CodecParameters
+
+
+class Frame(bytes):
+    """Bytes, so that it has the buffer protocol on every Python."""
+
+    def __new__(
+        cls,
+        data: Any,
+        *,
+        codec: str,
+        timestamp: int,
+        clock_rate: int,
+        wallclock: float,
+        synced: bool = True,
+        key_frame: bool = True,
+        gap: bool = False,
+        width: int = 0,
+        height: int = 0,
+        rid: str | None = None,
+    ) -> Frame:
+        frame = super().__new__(cls, data)
+        frame.codec, frame.timestamp, frame.clock_rate, frame.wallclock = codec, timestamp, clock_rate, wallclock
+        frame.synced, frame.key_frame, frame.gap = synced, key_frame, gap
+        frame.width, frame.height, frame.rid = width, height, rid
+        return frame
+
+    codec: str
+    timestamp: int
+    clock_rate: int
+    wallclock: float
+    synced: bool
+    key_frame: bool
+    gap: bool
+    width: int
+    height: int
+    rid: str | None
+
+
+@dataclass
+class FramesReady:
+    """`frames` are what `take` gives, once."""
+
+    tap: int
+    frames: list[Any]
+    dropped: int = 0
+
+    def take(self) -> tuple[list[Any], int]:
+        taken, self.frames, dropped, self.dropped = self.frames, [], self.dropped, 0
+        return taken, dropped
+
+
+@dataclass(frozen=True)
+class TapEnded:
+    tap: int
+
+
+@dataclass(frozen=True)
+class KeyFrameNeeded:
+    track: int
+
+
 @dataclass(frozen=True)
 class Closed:
     worker: int
@@ -181,12 +245,29 @@ class SubscriptionStats:
     bytes: int = 0
 
 
+@dataclass(kw_only=True)
+class TapStats:
+    tap: int
+    track: int = 0
+    frames: int = 0
+    dropped: int = 0
+
+
+@dataclass(kw_only=True)
+class SourceStats:
+    track: int
+    frames: int = 0
+    refused: int = 0
+
+
 @dataclass
 class Stats:
     workers: list[Any] = field(default_factory=list)
     transports: list[TransportStats] = field(default_factory=list)
     tracks: list[TrackStats] = field(default_factory=list)
     subscriptions: list[SubscriptionStats] = field(default_factory=list)
+    taps: list[TapStats] = field(default_factory=list)
+    sources: list[SourceStats] = field(default_factory=list)
 
 
 @dataclass
@@ -204,8 +285,8 @@ class FakeTransport:
 
 
 class Engine:
-    """`transports`, `tracks`, `subscriptions`, `attached`, `layers` (those pinned) and `paused` show what control has
-    asked for.
+    """`transports`, `tracks`, `subscriptions`, `attached`, `layers` (those pinned), `paused`, `taps` (their tracks),
+    `sources` and `written` (what each source was given) show what control has asked for.
 
     `counters` is what `stats` answers. `emit` puts an event on the queue. While `held` is set nothing is answered.
     """
@@ -217,6 +298,9 @@ class Engine:
         self.attached: dict[int, tuple[int, tuple[tuple[int, int], ...]]] = {}
         self.layers: dict[int, str] = {}
         self.paused: set[int] = set()
+        self.taps: dict[int, int] = {}
+        self.sources: dict[int, SourceParameters] = {}
+        self.written: dict[int, list[tuple[bytes, int, float | None, bool]]] = {}
         self.counters = Stats()
         self.held = False
         self._queue: deque[Any] = deque()
@@ -283,6 +367,7 @@ class Engine:
             for subscription, (track, payload_types) in self.attached.items()
             if subscription in self.subscriptions and track not in gone
         }
+        self._end_taps(gone)
         self._answer(request)
 
     def add_remote_candidate(self, request: int, transport: int, *, address: str, priority: int) -> None:
@@ -406,6 +491,46 @@ class Engine:
         self._require_open()
         self._answer(request, *(() if track in self.tracks else ("unknown_id", f"track {track}")))
 
+    def open_tap(self, request: int, tap: int, track: int, *, capacity: int, interval_ms: int = 0) -> None:  # noqa: ARG002
+        self._require_open()
+        if track not in self.tracks and track not in self.sources:
+            self._answer(request, "unknown_id", f"track {track}")
+        elif tap in self.taps:
+            self._answer(request, "id_in_use", f"tap {tap}")
+        else:
+            self.taps[tap] = track
+            self._answer(request)
+
+    def close_tap(self, request: int, tap: int) -> None:
+        self._require_open()
+        self._answer(request, *(() if self.taps.pop(tap, None) is not None else ("unknown_id", f"tap {tap}")))
+
+    def open_source(self, request: int, track: int, *, worker: int, parameters: SourceParameters) -> None:
+        self._require_open()
+        if not 0 <= worker < len(self._sockets):
+            self._answer(request, "invalid_argument", f"no worker {worker}")
+        elif track in self.sources or track in self.tracks:
+            self._answer(request, "id_in_use", f"track {track}")
+        else:
+            self.sources[track] = parameters
+            self.written[track] = []
+            self._answer(request)
+
+    def close_source(self, request: int, track: int) -> None:
+        self._require_open()
+        if self.sources.pop(track, None) is None:
+            self._answer(request, "unknown_id", f"track {track}")
+        else:
+            self._end_taps({track})
+            self._answer(request)
+
+    def write_frame(
+        self, track: int, data: Any, *, timestamp: int, wallclock: float | None = None, key_frame: bool
+    ) -> None:
+        self._require_open()
+        if track in self.sources:
+            self.written[track].append((bytes(data), timestamp, wallclock, key_frame))
+
     def stats(self, request: int) -> None:
         self._require_open()
         self._answer(request, value=self.counters)
@@ -413,6 +538,11 @@ class Engine:
     def dump(self, request: int) -> None:
         self._require_open()
         self._answer(request, value="\n".join(f"transport {transport}" for transport in self.transports) or "empty")
+
+    def _end_taps(self, tracks: set[int]) -> None:
+        for tap in [tap for tap, track in self.taps.items() if track in tracks]:
+            del self.taps[tap]
+            self.emit(TapEnded(tap))
 
     def _require_open(self) -> None:
         if self._closed:

@@ -25,6 +25,10 @@ id!(
     /// One track forwarded onto one transport.
     SubscriptionId
 );
+id!(
+    /// One track read as whole frames.
+    TapId
+);
 
 /// Audio or video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +138,40 @@ pub struct SubscriptionParameters {
     pub extensions: Vec<(u8, crate::rtp::ExtensionKind)>,
 }
 
+/// What a source writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceParameters {
+    /// The payload type under which subscriptions find it, and the codec.
+    pub codec: CodecParameters,
+}
+
+impl SourceParameters {
+    /// The same as a track, for whoever imports it.
+    pub fn track_parameters(&self) -> TrackParameters {
+        TrackParameters {
+            kind: if self.codec.codec.is_video() { Kind::Video } else { Kind::Audio },
+            mid: None,
+            codecs: vec![self.codec.clone()],
+            encodings: vec![EncodingParameters::default()],
+            extensions: Vec::new(),
+            local_ssrc: 0,
+        }
+    }
+}
+
+/// A frame on its way into a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenFrame {
+    /// In the form of [`crate::frame::Frame`].
+    pub data: Vec<u8>,
+    /// In units of the codec's clock; the lower 32 bits go out.
+    pub timestamp: i64,
+    /// When it was sampled, in microseconds of Unix time.
+    pub wallclock: Option<i64>,
+    /// Decoding can begin here.
+    pub key_frame: bool,
+}
+
 /// One request. Every one is answered by a `Result<Reply, CommandError>`.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the fields are named for their types")]
@@ -170,6 +208,14 @@ pub enum Command {
     Pause { subscription: SubscriptionId, paused: bool },
     /// Ask the publisher for a key frame, within the rate limit.
     RequestKeyFrame { track: TrackId },
+    /// Read a track as frames. `capacity` in bytes; frames are told of at multiples of `interval`.
+    OpenTap { tap: TapId, track: TrackId, capacity: usize, interval: std::time::Duration },
+    /// Read no more.
+    CloseTap { tap: TapId },
+    /// A track that is written; `RemoveTrack` ends it.
+    OpenSource { track: TrackId, parameters: SourceParameters },
+    /// Write one frame of a source.
+    WriteFrame { track: TrackId, frame: WrittenFrame },
     /// Begin to hand the packets of a track to another worker (see `relay`).
     Export { track: TrackId, route: crate::relay::RouteId },
     /// Stop handing them.

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use crate::command::{SubscriptionId, TrackId, TransportId};
+use crate::command::{SubscriptionId, TapId, TrackId, TransportId};
+use crate::tap::queue::FrameQueue;
 
 /// One of a worker's sockets: an address that all its transports share, or one that a single transport has to itself.
 /// None is ever named twice, as transports are not: what came late for a closed socket finds nobody.
@@ -87,9 +89,20 @@ pub enum Event {
     TrackSilent { track: TrackId },
     /// The subscription forwards another encoding from this key frame on.
     LayerChanged { subscription: SubscriptionId, rid: Option<String> },
+    /// A tap has frames; not said again before they are taken.
+    FramesReady { tap: TapId, queue: Arc<FrameQueue> },
+    /// The track of a tap is gone.
+    TapEnded { tap: TapId },
+    /// Somebody waits for a key frame of a source.
+    KeyFrameNeeded { track: TrackId },
 }
 
 impl Event {
+    /// Whether peers cannot provoke any number of these, and control relies on each.
+    pub fn is_essential(&self) -> bool {
+        matches!(self, Event::IceLost { .. } | Event::FramesReady { .. } | Event::TapEnded { .. })
+    }
+
     /// The socket that the event is about.
     pub fn socket(&self) -> Option<SocketId> {
         match self {

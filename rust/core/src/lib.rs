@@ -4,13 +4,16 @@
 
 pub mod codec;
 pub mod command;
+mod depacketise;
 mod dump;
 mod egress;
 pub mod event;
+pub mod frame;
 pub mod fuzz;
 pub mod ice;
 mod notices;
 mod objects;
+mod packetise;
 mod random;
 pub mod receive;
 pub mod relay;
@@ -20,6 +23,7 @@ pub mod srtp;
 pub mod stats;
 pub mod stun;
 mod subscription;
+pub mod tap;
 mod timers;
 mod track;
 mod transport;

@@ -22,9 +22,9 @@ pub struct Notices {
 }
 
 impl Notices {
-    /// Queues an event. All but the loss of a transport are bounded, since peers decide on their number.
+    /// Queues an event. Those are bounded whose number peers decide on.
     pub fn event(&mut self, event: Event) {
-        if self.events.len() >= MAX_EVENTS && !matches!(event, Event::IceLost { .. }) {
+        if self.events.len() >= MAX_EVENTS && !event.is_essential() {
             self.dropped += 1;
             return;
         }

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
-use crate::command::{CommandError, SubscriptionId, TrackId, TransportId};
+use crate::command::{CommandError, SubscriptionId, TapId, TrackId, TransportId};
 use crate::stats::Totals;
 use crate::subscription::Subscription;
 use crate::track::Track;
@@ -23,6 +23,8 @@ pub struct Objects {
     transport_ids: FxHashMap<TransportId, usize>,
     track_ids: FxHashMap<TrackId, usize>,
     subscription_ids: FxHashMap<SubscriptionId, usize>,
+    /// Slot of the track that each tap reads; the track owns the tap.
+    tap_ids: FxHashMap<TapId, usize>,
 }
 
 impl Objects {
@@ -54,6 +56,21 @@ impl Objects {
     /// Refuses an id that is in use.
     pub fn subscription_is_new(&self, id: SubscriptionId) -> Result<(), CommandError> {
         if self.subscription_ids.contains_key(&id) { Err(CommandError::IdInUse) } else { Ok(()) }
+    }
+
+    /// Refuses an id that is in use.
+    pub fn tap_is_new(&self, id: TapId) -> Result<(), CommandError> {
+        if self.tap_ids.contains_key(&id) { Err(CommandError::IdInUse) } else { Ok(()) }
+    }
+
+    /// Notes that a track has a tap.
+    pub fn note_tap(&mut self, id: TapId, track: usize) {
+        self.tap_ids.insert(id, track);
+    }
+
+    /// Forgets a tap; the slot of its track.
+    pub fn forget_tap(&mut self, id: TapId) -> Result<usize, CommandError> {
+        self.tap_ids.remove(&id).ok_or(CommandError::UnknownId)
     }
 
     /// Stores a transport.

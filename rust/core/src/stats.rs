@@ -1,6 +1,7 @@
 //! Counters of every object, as a snapshot (`live777py/_media.pyi` has the same nouns).
 
-use crate::command::{SubscriptionId, TrackId, TransportId};
+use crate::codec::Codec;
+use crate::command::{SubscriptionId, TapId, TrackId, TransportId};
 use crate::event::Path;
 use crate::subscription::Subscription;
 use crate::track::Track;
@@ -13,10 +14,14 @@ pub struct Stats {
     pub worker: WorkerStats,
     /// One row per transport.
     pub transports: Vec<TransportStats>,
-    /// One row per encoding of each track that is published on this worker; imported tracks are not listed.
+    /// One row per encoding of each track that a transport of this worker publishes; imported tracks are not listed.
     pub tracks: Vec<TrackStats>,
     /// One row per subscription.
     pub subscriptions: Vec<SubscriptionStats>,
+    /// One row per tap.
+    pub taps: Vec<TapStats>,
+    /// One row per source.
+    pub sources: Vec<SourceStats>,
 }
 
 /// Counters of one worker. Monotonic.
@@ -152,6 +157,62 @@ pub struct TrackStats {
     pub bitrate: u64,
     /// Whether it has sent lately: what is not active cannot be switched to now.
     pub active: bool,
+}
+
+/// Counters of one tap.
+#[derive(Clone, Debug)]
+pub struct TapStats {
+    /// Which one.
+    pub tap: TapId,
+    /// What it reads.
+    pub track: TrackId,
+    /// Encoding that it reads now.
+    pub rid: Option<String>,
+    /// What the frames are, once that is known.
+    pub codec: Option<Codec>,
+    /// Frames queued.
+    pub frames: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
+    /// Key frames among them.
+    pub key_frames: u64,
+    /// Packets waited for in vain.
+    pub lost_packets: u64,
+    /// Frames of which a part was lost or malformed.
+    pub damaged: u64,
+    /// Frames before the first key frame of a source.
+    pub skipped: u64,
+    /// Frames that the full queue has forgotten.
+    pub dropped: u64,
+    /// Frames in the queue.
+    pub queued_frames: usize,
+    /// Bytes that they occupy.
+    pub queued_bytes: usize,
+    /// Packets that wait for one before them.
+    pub waiting_packets: usize,
+    /// A sender report says when the newest frame was sampled.
+    pub synced: bool,
+}
+
+/// Counters of one source.
+#[derive(Clone, Debug)]
+pub struct SourceStats {
+    /// Which track.
+    pub track: TrackId,
+    /// Its SSRC.
+    pub ssrc: u32,
+    /// Frames written.
+    pub frames: u64,
+    /// Key frames among them.
+    pub key_frames: u64,
+    /// Packets that they became.
+    pub packets: u64,
+    /// Header and payload of these, in bytes.
+    pub bytes: u64,
+    /// Frames that could not be packetised.
+    pub refused: u64,
+    /// Requests for a key frame.
+    pub key_frames_needed: u64,
 }
 
 /// Counters of one subscription.

@@ -11,6 +11,8 @@ mod receive;
 mod relayed;
 mod reports;
 mod snapshot;
+mod sources;
+mod taps;
 mod timeouts;
 
 use std::time::Instant;
@@ -145,13 +147,19 @@ impl Worker {
             notices: &mut self.notices,
         };
         self.egress.flush(&mut flush, &self.touched, &self.answering, out);
-        for track in self.touched.drain(..) {
-            if let Some(track) = self.objects.tracks.get_mut(track) {
-                track.burst.clear();
+        let mut touched = std::mem::take(&mut self.touched);
+        for slot in touched.drain(..) {
+            let Some(track) = self.objects.tracks.get(slot) else { continue };
+            if !track.taps.is_empty() {
+                self.feed_taps(now, slot);
             }
+            self.objects.tracks[slot].burst.clear();
         }
+        self.touched = touched;
         self.answering.clear();
         self.burst.clear();
+        // What taps ask publishers for.
+        self.outbox.drain(out);
     }
 
     /// Does what is due. Call it when `poll_timeout` has passed; calling it early is harmless.

@@ -3,14 +3,27 @@
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-const LITERALS: [(&str, &[&str]); 4] = [
+const LITERALS: [(&str, &[&str]); 5] = [
     ("Kind", &["audio", "video"]),
     ("SrtpProfile", &["AEAD_AES_128_GCM", "AEAD_AES_256_GCM", "AES128_CM_HMAC_SHA1_80"]),
-    ("ErrorCode", &["unknown_id", "id_in_use", "invalid_state", "invalid_argument", "limit_reached"]),
+    ("ErrorCode", &["unknown_id", "id_in_use", "invalid_state", "invalid_argument", "limit_reached", "no_socket"]),
+    ("FrameCodec", &["H264", "H265", "VP8", "VP9", "AV1", "opus", "PCMU", "PCMA", "G722"]),
     ("IceRole", &["lite", "controlling", "controlled"]),
 ];
 
-const EVENTS: [&str; 7] = ["IceConnected", "IceLost", "Dtls", "TrackStarted", "TrackSilent", "LayerChanged", "Closed"];
+const EVENTS: [&str; 11] = [
+    "IceConnected",
+    "ReflexiveAddress",
+    "IceLost",
+    "Dtls",
+    "TrackStarted",
+    "TrackSilent",
+    "LayerChanged",
+    "FramesReady",
+    "TapEnded",
+    "KeyFrameNeeded",
+    "Closed",
+];
 
 /// Adds them to the module, whose classes must be there already. stubtest wants a union of `Literal`s, not a `Literal`
 /// of several values, which means the same.

@@ -5,17 +5,19 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use live777_media::command::{Command, CommandError, SubscriptionId, TrackId, TransportId};
+use live777_media::command::{Command, CommandError, SubscriptionId, TapId, TrackId, TransportId, WrittenFrame};
 use live777_media::event::SocketId;
 use live777_media::srtp::{MasterKey, Profile};
 use live777_media::worker::{Worker, WorkerConfig};
+use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
 
 use crate::error::{Number, closed, invalid, system};
 use crate::events;
-use crate::params::{IceParameters, SubscriptionParameters, TrackParameters, check_payload_type};
+use crate::frame::parse_wallclock;
+use crate::params::{IceParameters, SourceParameters, SubscriptionParameters, TrackParameters, check_payload_type};
 use crate::queue::{Output, lock};
 use crate::routes::Routes;
 use crate::socket::UdpSocket;
@@ -280,6 +282,59 @@ impl Engine {
 
     fn request_key_frame(&self, request: Number<u64>, track: Number<u64>) -> PyResult<()> {
         self.submit(request, Command::RequestKeyFrame { track: TrackId(track.0) })
+    }
+
+    #[pyo3(signature = (request, tap, track, *, capacity, interval_ms=Number(0)),
+           text_signature = "($self, request, tap, track, *, capacity, interval_ms=0)")]
+    fn open_tap(
+        &self,
+        request: Number<u64>,
+        tap: Number<u64>,
+        track: Number<u64>,
+        capacity: Number<usize>,
+        interval_ms: Number<u32>,
+    ) -> PyResult<()> {
+        let interval = Duration::from_millis(interval_ms.0.into());
+        let (tap, track) = (TapId(tap.0), TrackId(track.0));
+        self.submit(request, Command::OpenTap { tap, track, capacity: capacity.0, interval })
+    }
+
+    fn close_tap(&self, request: Number<u64>, tap: Number<u64>) -> PyResult<()> {
+        self.submit(request, Command::CloseTap { tap: TapId(tap.0) })
+    }
+
+    #[pyo3(signature = (request, track, *, worker, parameters))]
+    fn open_source(
+        &self,
+        request: Number<u64>,
+        track: Number<u64>,
+        worker: Number<usize>,
+        parameters: &Bound<'_, SourceParameters>,
+    ) -> PyResult<()> {
+        let (track, parameters) = (TrackId(track.0), parameters.get().0.clone());
+        self.board()?.submit(Some(request.0), |routes| routes.open_source(worker.0, track, parameters));
+        Ok(())
+    }
+
+    fn close_source(&self, request: Number<u64>, track: Number<u64>) -> PyResult<()> {
+        self.submit(request, Command::RemoveTrack { track: TrackId(track.0) })
+    }
+
+    #[pyo3(signature = (track, data, *, timestamp, wallclock=None, key_frame))]
+    fn write_frame(
+        &self,
+        py: Python<'_>,
+        track: Number<u64>,
+        data: PyBuffer<u8>,
+        timestamp: Number<i64>,
+        wallclock: Option<f64>,
+        key_frame: bool,
+    ) -> PyResult<()> {
+        let wallclock = wallclock.map(parse_wallclock).transpose()?;
+        let frame = WrittenFrame { data: data.to_vec(py)?, timestamp: timestamp.0, wallclock, key_frame };
+        let command = Command::WriteFrame { track: TrackId(track.0), frame };
+        self.board()?.submit(None, |routes| routes.plan(command));
+        Ok(())
     }
 
     fn stats(&self, request: Number<u64>) -> PyResult<()> {

@@ -1,14 +1,17 @@
 //! The classes of what `Engine.poll` returns: the response, and one per event.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use live777_media::command::CommandError;
 use live777_media::event::Event;
+use live777_media::tap::queue::FrameQueue;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyList};
 
 use crate::error::describe;
+use crate::frame::Frame;
 use crate::queue::{Notification, Value};
 use crate::record::record;
 use crate::stats::Stats;
@@ -74,6 +77,14 @@ record! {
     LayerChanged { subscription: u64, rid: Option<String> }
 }
 record! {
+    /// The track is gone. What the last `FramesReady` told of can still be taken; nothing follows.
+    TapEnded { tap: u64 }
+}
+record! {
+    /// A viewer or a tap of the source `track` waits for a key frame. Repeated twice a second until one is written.
+    KeyFrameNeeded { track: u64 }
+}
+record! {
     /// The engine gave up on a worker (`reason` says why); every transport of it is gone.
     Closed { worker: usize, reason: String }
 }
@@ -89,6 +100,30 @@ pub struct Dtls {
 impl Dtls {
     fn __repr__(&self, py: Python<'_>) -> String {
         format!("Dtls(transport={}, data=<{} bytes>)", self.transport, self.data.as_bytes(py).len())
+    }
+}
+
+/// A tap has frames. It is not said again before they are taken.
+#[pyclass(frozen, module = "live777py._media")]
+pub struct FramesReady {
+    #[pyo3(get)]
+    tap: u64,
+    queue: Arc<FrameQueue>,
+}
+
+#[pymethods]
+impl FramesReady {
+    fn take(&self, py: Python<'_>) -> PyResult<(Py<PyList>, u64)> {
+        let (frames, dropped) = self.queue.take();
+        let frames = PyList::new(
+            py,
+            frames.into_iter().map(|frame| Py::new(py, Frame::from(frame))).collect::<PyResult<Vec<_>>>()?,
+        )?;
+        Ok((frames.unbind(), dropped))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("FramesReady(tap={})", self.tap)
     }
 }
 
@@ -117,6 +152,9 @@ pub fn into_object(py: Python<'_>, notification: Notification) -> PyResult<Py<Py
             Event::LayerChanged { subscription, rid } => {
                 LayerChanged { subscription: subscription.0, rid }.into_py_any(py)
             }
+            Event::FramesReady { tap, queue } => FramesReady { tap: tap.0, queue }.into_py_any(py),
+            Event::TapEnded { tap } => TapEnded { tap: tap.0 }.into_py_any(py),
+            Event::KeyFrameNeeded { track } => KeyFrameNeeded { track: track.0 }.into_py_any(py),
         },
     }
 }

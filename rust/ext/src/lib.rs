@@ -10,6 +10,7 @@ mod aliases;
 mod engine;
 mod error;
 mod events;
+mod frame;
 mod os;
 mod params;
 mod queue;
@@ -31,12 +32,17 @@ mod _media {
     use crate::error::EngineClosed;
     #[pymodule_export]
     use crate::events::{
-        Closed, Dtls, IceConnected, IceLost, LayerChanged, ReflexiveAddress, Response, TrackSilent, TrackStarted,
+        Closed, Dtls, FramesReady, IceConnected, IceLost, KeyFrameNeeded, LayerChanged, ReflexiveAddress, Response,
+        TapEnded, TrackSilent, TrackStarted,
     };
     #[pymodule_export]
-    use crate::params::{CodecParameters, EncodingParameters, IceParameters, SubscriptionParameters, TrackParameters};
+    use crate::frame::Frame;
     #[pymodule_export]
-    use crate::stats::{Stats, SubscriptionStats, TrackStats, TransportStats, WorkerStats};
+    use crate::params::{
+        CodecParameters, EncodingParameters, IceParameters, SourceParameters, SubscriptionParameters, TrackParameters,
+    };
+    #[pymodule_export]
+    use crate::stats::{SourceStats, Stats, SubscriptionStats, TapStats, TrackStats, TransportStats, WorkerStats};
 
     #[pymodule_export]
     #[expect(non_upper_case_globals, reason = "Python's name")]

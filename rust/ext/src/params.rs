@@ -6,6 +6,7 @@ use live777_media::rtp::ExtensionKind;
 use pyo3::prelude::*;
 
 use crate::error::{Number, invalid};
+use crate::frame::CODECS;
 
 /// RFC 8445 section 5.3: at least 24 bits of ufrag and 128 bits of password, six bits a character, 256 at most.
 const UFRAG_LENGTH: std::ops::RangeInclusive<usize> = 4..=256;
@@ -181,6 +182,27 @@ impl SubscriptionParameters {
             codecs: take_codecs(&codecs)?,
             extensions: parse_extensions(extensions)?,
         }))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
+/// What a source writes: the payload type under which subscriptions find it, and the codec, one of `FrameCodec`.
+#[pyclass(frozen, module = "live777py._media")]
+pub struct SourceParameters(pub media::SourceParameters);
+
+#[pymethods]
+impl SourceParameters {
+    #[new]
+    #[pyo3(signature = (*, codec))]
+    fn new(codec: &Bound<'_, CodecParameters>) -> PyResult<Self> {
+        let codec = codec.get().0.clone();
+        if !CODECS.contains(&codec.codec) {
+            return Err(invalid("codec", "not a codec of frames"));
+        }
+        Ok(Self(media::SourceParameters { codec }))
     }
 
     fn __repr__(&self) -> String {

@@ -77,10 +77,8 @@ impl Pending {
                 self.dtls_bytes += if fits { data.len() } else { 0 };
                 fits
             }
-            Notification::Event { event: Event::IceLost { .. }, .. }
-            | Notification::Response { .. }
-            | Notification::Closed { .. } => true,
-            Notification::Event { .. } => self.notifications.len() < EVENT_LIMIT,
+            Notification::Response { .. } | Notification::Closed { .. } => true,
+            Notification::Event { event, .. } => event.is_essential() || self.notifications.len() < EVENT_LIMIT,
         }
     }
 }

@@ -7,7 +7,8 @@
 use std::collections::HashMap;
 
 use live777_media::command::{
-    Command, CommandError, IceParameters, SubscriptionId, TrackId, TrackParameters, TransportId,
+    Command, CommandError, IceParameters, SourceParameters, SubscriptionId, TapId, TrackId, TrackParameters,
+    TransportId,
 };
 use live777_media::event::SocketId;
 use live777_media::relay::RouteId;
@@ -32,7 +33,8 @@ struct Transport {
 #[derive(Debug)]
 struct Track {
     worker: usize,
-    transport: TransportId,
+    /// None for a source.
+    transport: Option<TransportId>,
     parameters: TrackParameters,
     /// How many subscriptions of each other worker it flows through.
     importers: HashMap<usize, usize>,
@@ -46,11 +48,18 @@ struct Subscription {
 }
 
 #[derive(Debug)]
+struct Tap {
+    worker: usize,
+    track: TrackId,
+}
+
+#[derive(Debug)]
 pub struct Routes {
     alive: Vec<bool>,
     transports: HashMap<TransportId, Transport>,
     tracks: HashMap<TrackId, Track>,
     subscriptions: HashMap<SubscriptionId, Subscription>,
+    taps: HashMap<TapId, Tap>,
 }
 
 /// The number under which workers address each other.
@@ -65,6 +74,8 @@ pub fn inverse(command: &Command) -> Option<Command> {
         Command::AddTrack { track, .. } => Some(Command::RemoveTrack { track }),
         Command::Subscribe { subscription, .. } => Some(Command::Unsubscribe { subscription }),
         Command::Attach { subscription, .. } => Some(Command::Detach { subscription }),
+        Command::OpenTap { tap, .. } => Some(Command::CloseTap { tap }),
+        Command::OpenSource { track, .. } => Some(Command::RemoveTrack { track }),
         _ => None,
     }
 }
@@ -76,6 +87,7 @@ impl Routes {
             transports: HashMap::new(),
             tracks: HashMap::new(),
             subscriptions: HashMap::new(),
+            taps: HashMap::new(),
         }
     }
 
@@ -100,11 +112,7 @@ impl Routes {
         ice: IceParameters,
         own_socket: bool,
     ) -> Result<Vec<Step>, CommandError> {
-        match self.alive.get(worker) {
-            None => return Err(CommandError::InvalidArgument),
-            Some(false) => return Err(CommandError::InvalidState),
-            Some(true) => {}
-        }
+        self.check_worker(worker)?;
         if self.transports.contains_key(&transport) {
             return Err(CommandError::IdInUse);
         }
@@ -117,7 +125,35 @@ impl Routes {
         Ok(vec![Step { worker, command, asked: true }])
     }
 
-    /// The steps of every command but `OpenTransport`, `Stats` and `Dump`, in the order in which they must be queued.
+    /// The steps of creating a source on a worker.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_source(
+        &mut self,
+        worker: usize,
+        track: TrackId,
+        parameters: SourceParameters,
+    ) -> Result<Vec<Step>, CommandError> {
+        self.check_worker(worker)?;
+        if self.tracks.contains_key(&track) {
+            return Err(CommandError::IdInUse);
+        }
+        let home =
+            Track { worker, transport: None, parameters: parameters.track_parameters(), importers: HashMap::new() };
+        self.tracks.insert(track, home);
+        Ok(vec![Step { worker, command: Command::OpenSource { track, parameters }, asked: true }])
+    }
+
+    fn check_worker(&self, worker: usize) -> Result<(), CommandError> {
+        match self.alive.get(worker) {
+            None => Err(CommandError::InvalidArgument),
+            Some(false) => Err(CommandError::InvalidState),
+            Some(true) => Ok(()),
+        }
+    }
+
+    /// The steps of every command but `OpenTransport`, `OpenSource`, `Stats` and `Dump`, in the order in which they must be queued.
     ///
     /// # Errors
     /// `UnknownId` and `IdInUse`; commands that workers exchange among themselves are an `InvalidArgument`.
@@ -133,7 +169,18 @@ impl Routes {
             Command::SelectLayer { subscription, .. } | Command::Pause { subscription, .. } => {
                 Ok(asked(self.subscriptions.get(&subscription).ok_or(unknown)?.worker, command))
             }
-            Command::RequestKeyFrame { track } => Ok(asked(self.tracks.get(&track).ok_or(unknown)?.worker, command)),
+            Command::RequestKeyFrame { track } | Command::WriteFrame { track, .. } => {
+                Ok(asked(self.tracks.get(&track).ok_or(unknown)?.worker, command))
+            }
+            Command::OpenTap { tap, track, .. } => {
+                let worker = self.tracks.get(&track).ok_or(unknown)?.worker;
+                if self.taps.contains_key(&tap) {
+                    return Err(CommandError::IdInUse);
+                }
+                self.taps.insert(tap, Tap { worker, track });
+                Ok(asked(worker, command))
+            }
+            Command::CloseTap { tap } => Ok(asked(self.taps.remove(&tap).ok_or(unknown)?.worker, command)),
             Command::AddTrack { transport, track, ref parameters } => {
                 let home = self.transports.get_mut(&transport).ok_or(unknown)?;
                 if self.tracks.contains_key(&track) {
@@ -142,6 +189,7 @@ impl Routes {
                 home.tracks.push(track);
                 let worker = home.worker;
                 let parameters = parameters.clone();
+                let transport = Some(transport);
                 self.tracks.insert(track, Track { worker, transport, parameters, importers: HashMap::new() });
                 Ok(asked(worker, command))
             }
@@ -175,7 +223,7 @@ impl Routes {
             Command::RemoveTrack { track } => {
                 let found = self.tracks.get(&track).ok_or(unknown)?;
                 let mut steps = asked(found.worker, command);
-                if let Some(home) = self.transports.get_mut(&found.transport) {
+                if let Some(home) = found.transport.and_then(|transport| self.transports.get_mut(&transport)) {
                     home.tracks.retain(|&other| other != track);
                 }
                 self.remove_imports(track, &mut steps);
@@ -188,6 +236,7 @@ impl Routes {
                 Ok(steps)
             }
             Command::OpenTransport { .. }
+            | Command::OpenSource { .. }
             | Command::Export { .. }
             | Command::Unexport { .. }
             | Command::Import { .. }
@@ -196,9 +245,10 @@ impl Routes {
         }
     }
 
-    /// Forgets a worker that has ended with all it had. The steps tell the others.
-    pub fn bury(&mut self, worker: usize) -> Vec<Step> {
+    /// Forgets a worker that has ended with all it had. The steps tell the others; the taps have ended.
+    pub fn bury(&mut self, worker: usize) -> (Vec<Step>, Vec<TapId>) {
         self.alive[worker] = false;
+        let taps = self.taps.iter().filter(|(_, found)| found.worker == worker).map(|(&id, _)| id).collect();
         let lost: Vec<TransportId> =
             self.transports.iter().filter(|(_, found)| found.worker == worker).map(|(&id, _)| id).collect();
         let mut steps = Vec::new();
@@ -207,8 +257,13 @@ impl Routes {
                 self.abandon(found, &mut steps);
             }
         }
+        let sources: Vec<TrackId> =
+            self.tracks.iter().filter(|(_, found)| found.worker == worker).map(|(&id, _)| id).collect();
+        for track in sources {
+            self.remove_imports(track, &mut steps);
+        }
         steps.retain(|step| step.worker != worker);
-        steps
+        (steps, taps)
     }
 
     fn attach(
@@ -255,6 +310,7 @@ impl Routes {
     /// The track is gone from its own worker: the copies on others go too.
     fn remove_imports(&mut self, track: TrackId, steps: &mut Vec<Step>) {
         let Some(gone) = self.tracks.remove(&track) else { return };
+        self.taps.retain(|_, tap| tap.track != track);
         for worker in gone.importers.into_keys() {
             steps.push(Step { worker, command: Command::RemoveTrack { track }, asked: false });
         }
@@ -390,13 +446,13 @@ mod tests {
     fn a_dead_worker_is_forgotten_and_the_others_are_told() {
         let mut routes = house();
         plan(&mut routes, attach(102));
-        assert_eq!(names(routes.bury(1)), ["0:Unexport"]);
+        assert_eq!(names(routes.bury(1).0), ["0:Unexport"]);
         assert_eq!(routes.worker_of(TransportId(2)), None);
         assert_eq!(open(&mut routes, 1, TransportId(9)).unwrap_err(), CommandError::InvalidState);
 
         let mut routes = house();
         plan(&mut routes, attach(102));
-        assert_eq!(names(routes.bury(0)), ["1:RemoveTrack"]);
+        assert_eq!(names(routes.bury(0).0), ["1:RemoveTrack"]);
         assert_eq!(routes.plan(attach(102)).unwrap_err(), CommandError::UnknownId);
     }
 

@@ -67,6 +67,42 @@ record! {
 }
 
 record! {
+    /// Counters of one tap.
+    TapStats {
+        tap: u64,
+        track: u64,
+        rid: Option<String>,
+        codec: Option<String>,
+        frames: u64,
+        bytes: u64,
+        key_frames: u64,
+        lost_packets: u64,
+        damaged: u64,
+        skipped: u64,
+        dropped: u64,
+        queued_frames: usize,
+        queued_bytes: usize,
+        waiting_packets: usize,
+        synced: bool,
+    }
+}
+
+record! {
+    /// Counters of one source.
+    SourceStats {
+        track: u64,
+        worker: usize,
+        ssrc: u32,
+        frames: u64,
+        key_frames: u64,
+        packets: u64,
+        bytes: u64,
+        refused: u64,
+        key_frames_needed: u64,
+    }
+}
+
+record! {
     /// Counters of one media thread.
     WorkerStats {
         worker: usize,
@@ -156,6 +192,44 @@ impl From<media::SubscriptionStats> for SubscriptionStats {
     }
 }
 
+impl From<media::TapStats> for TapStats {
+    fn from(row: media::TapStats) -> Self {
+        Self {
+            tap: row.tap.0,
+            track: row.track.0,
+            rid: row.rid,
+            codec: row.codec.map(|codec| codec.name().to_owned()),
+            frames: row.frames,
+            bytes: row.bytes,
+            key_frames: row.key_frames,
+            lost_packets: row.lost_packets,
+            damaged: row.damaged,
+            skipped: row.skipped,
+            dropped: row.dropped,
+            queued_frames: row.queued_frames,
+            queued_bytes: row.queued_bytes,
+            waiting_packets: row.waiting_packets,
+            synced: row.synced,
+        }
+    }
+}
+
+impl SourceStats {
+    fn new(worker: usize, row: &media::SourceStats) -> Self {
+        Self {
+            track: row.track.0,
+            worker,
+            ssrc: row.ssrc,
+            frames: row.frames,
+            key_frames: row.key_frames,
+            packets: row.packets,
+            bytes: row.bytes,
+            refused: row.refused,
+            key_frames_needed: row.key_frames_needed,
+        }
+    }
+}
+
 impl WorkerStats {
     fn new(snapshot: &Snapshot) -> Self {
         let totals = &snapshot.stats.worker.totals;
@@ -193,6 +267,8 @@ pub struct Stats {
     transports: Py<PyList>,
     tracks: Py<PyList>,
     subscriptions: Py<PyList>,
+    taps: Py<PyList>,
+    sources: Py<PyList>,
 }
 
 #[pymethods]
@@ -200,18 +276,20 @@ impl Stats {
     fn __repr__(&self, py: Python<'_>) -> String {
         let count = |list: &Py<PyList>| list.bind(py).len();
         format!(
-            "Stats(workers=<{}>, transports=<{}>, tracks=<{}>, subscriptions=<{}>)",
+            "Stats(workers=<{}>, transports=<{}>, tracks=<{}>, subscriptions=<{}>, taps=<{}>, sources=<{}>)",
             count(&self.workers),
             count(&self.transports),
             count(&self.tracks),
-            count(&self.subscriptions)
+            count(&self.subscriptions),
+            count(&self.taps),
+            count(&self.sources)
         )
     }
 }
 
 impl Stats {
     pub fn new(py: Python<'_>, snapshots: Vec<Snapshot>) -> PyResult<Self> {
-        let [workers, transports, tracks, subscriptions] = std::array::from_fn(|_| PyList::empty(py));
+        let [workers, transports, tracks, subscriptions, taps, sources] = std::array::from_fn(|_| PyList::empty(py));
         for snapshot in snapshots {
             let worker = snapshot.worker;
             workers.append(WorkerStats::new(&snapshot))?;
@@ -224,12 +302,20 @@ impl Stats {
             for row in snapshot.stats.subscriptions {
                 subscriptions.append(SubscriptionStats::from(row))?;
             }
+            for row in snapshot.stats.taps {
+                taps.append(TapStats::from(row))?;
+            }
+            for row in &snapshot.stats.sources {
+                sources.append(SourceStats::new(worker, row))?;
+            }
         }
         Ok(Self {
             workers: workers.unbind(),
             transports: transports.unbind(),
             tracks: tracks.unbind(),
             subscriptions: subscriptions.unbind(),
+            taps: taps.unbind(),
+            sources: sources.unbind(),
         })
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use live777_media::command::{Command, CommandError};
+use live777_media::event::Event;
 
 use crate::queue::{Mailbox, Notification, Order, Output, Ticket, lock};
 use crate::routes::{Routes, Step};
@@ -69,11 +70,12 @@ impl Switchboard {
     pub fn bury(&self, worker: usize, reason: String) {
         self.mailboxes[worker].close();
         let mut routes = lock(&self.routes);
-        let steps = routes.bury(worker);
+        let (steps, taps) = routes.bury(worker);
         self.deliver(steps, Vec::new(), None);
         drop(routes);
         drop(self.mailboxes[worker].take());
-        self.output.push([Notification::Closed { worker, reason }]);
+        let ended = taps.into_iter().map(|tap| Notification::Event { event: Event::TapEnded { tap }, local: None });
+        self.output.push(ended.chain([Notification::Closed { worker, reason }]));
     }
 
     fn deliver(&self, steps: Vec<Step>, sockets: Vec<UdpSocket>, ticket: Option<Ticket>) {

@@ -2,7 +2,67 @@
 
 use super::bits::Bits;
 
-const SEQUENCE_HEADER: u8 = 1;
+pub(crate) const SEQUENCE_HEADER: u8 = 1;
+pub(crate) const TEMPORAL_DELIMITER: u8 = 2;
+pub(crate) const FRAME_HEADER: u8 = 3;
+pub(crate) const FRAME: u8 = 6;
+pub(crate) const TILE_LIST: u8 = 8;
+pub(crate) const PADDING: u8 = 15;
+
+/// An open bitstream unit (AV1 bitstream specification 5.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Obu<'a> {
+    /// obu_type.
+    pub kind: u8,
+    /// The header without its size bit.
+    header: u8,
+    /// obu_extension_header.
+    extension: Option<u8>,
+    /// What follows header and size.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Obu<'a> {
+    /// The first unit and what follows it: nothing, where the unit has no size.
+    pub fn parse(bytes: &'a [u8]) -> Option<(Obu<'a>, &'a [u8])> {
+        let (&first, mut rest) = bytes.split_first().filter(|(first, _)| *first & 0x80 == 0)?;
+        let mut extension = None;
+        if first & 0x04 != 0 {
+            let (&byte, tail) = rest.split_first()?;
+            (extension, rest) = (Some(byte), tail);
+        }
+        let mut tail: &[u8] = &[];
+        if first & 0x02 != 0 {
+            let (size, used) = leb128(rest)?;
+            (rest, tail) = rest[used..].split_at_checked(size)?;
+        }
+        Some((Obu { kind: first >> 3 & 0x0f, header: first & !0x02, extension, payload: rest }, tail))
+    }
+
+    /// Appends the unit without a size, as an RTP packet has it.
+    pub fn write_element(&self, out: &mut Vec<u8>) {
+        out.push(self.header);
+        out.extend(self.extension);
+        out.extend_from_slice(self.payload);
+    }
+}
+
+/// Appends a unit with its size.
+pub(crate) fn write_obu(obu: &Obu<'_>, out: &mut Vec<u8>) {
+    out.push(obu.header | 0x02);
+    out.extend(obu.extension);
+    write_leb128(obu.payload.len(), out);
+    out.extend_from_slice(obu.payload);
+}
+
+/// Appends a number in as few bytes as it needs.
+pub(crate) fn write_leb128(mut value: usize, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
 
 /// N bit: the first packet of a coded video sequence (AV1 RTP specification 4.4).
 pub fn is_key_frame_start(payload: &[u8]) -> bool {
@@ -14,7 +74,8 @@ pub fn picture_size(payload: &[u8]) -> Option<(u16, u16)> {
     sequence_size(sequence_header(payload)?)
 }
 
-fn leb128(bytes: &[u8]) -> Option<(usize, usize)> {
+/// A number and the bytes that it takes.
+pub(crate) fn leb128(bytes: &[u8]) -> Option<(usize, usize)> {
     let mut value = 0usize;
     for (index, &byte) in bytes.iter().enumerate().take(4) {
         value |= usize::from(byte & 0x7f) << (7 * index);
@@ -44,25 +105,14 @@ fn sequence_header(payload: &[u8]) -> Option<&[u8]> {
         };
         if !std::mem::take(&mut continued) && element.first().is_some_and(|first| first >> 3 & 0x0f == SEQUENCE_HEADER)
         {
-            return obu_payload(element);
+            return Obu::parse(element).map(|(obu, _)| obu.payload);
         }
     }
     None
 }
 
-/// Without the OBU header and, where an encoder kept it, the size field.
-fn obu_payload(obu: &[u8]) -> Option<&[u8]> {
-    let first = *obu.first()?;
-    let body = obu.get(if first & 0x04 != 0 { 2 } else { 1 }..)?;
-    if first & 0x02 == 0 {
-        return Some(body);
-    }
-    let (size, used) = leb128(body)?;
-    body.get(used..(used + size).min(body.len()))
-}
-
 /// AV1 bitstream specification 5.5.1, up to the frame size.
-fn sequence_size(header: &[u8]) -> Option<(u16, u16)> {
+pub(crate) fn sequence_size(header: &[u8]) -> Option<(u16, u16)> {
     let mut bits = Bits::new(header);
     bits.skip(4);
     if bits.flag()? {

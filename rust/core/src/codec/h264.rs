@@ -4,16 +4,38 @@ use super::bits::{Bits, cropped, unescape};
 use super::nal::whole_units;
 
 const SLICE: u8 = 1;
-const IDR: u8 = 5;
-const SEI: u8 = 6;
-const SPS: u8 = 7;
-const STAP_A: u8 = 24;
-const FU_A: u8 = 28;
+pub(crate) const IDR: u8 = 5;
+pub(crate) const SEI: u8 = 6;
+pub(crate) const SPS: u8 = 7;
+pub(crate) const PPS: u8 = 8;
+pub(crate) const AUD: u8 = 9;
+pub(crate) const STAP_A: u8 = 24;
+pub(crate) const FU_A: u8 = 28;
 /// Type of an SEI message.
 const RECOVERY_POINT: usize = 6;
 
 /// Profiles whose SPS carries chroma_format_idc (H.264 7.3.2.1.1).
 const HIGH_PROFILES: [u8; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
+
+/// nal_unit_type of a NAL unit header, an FU header or a payload structure.
+pub(crate) fn nal_type(header: u8) -> u8 {
+    header & 0x1f
+}
+
+/// nal_unit_type of a NAL unit; 0, which no unit has, of an empty one.
+pub(crate) fn type_of(nal: &[u8]) -> u8 {
+    nal.first().map_or(0, |header| nal_type(*header))
+}
+
+/// seq_parameter_set_id of an SPS, pic_parameter_set_id of a PPS.
+pub(crate) fn parameter_set_id(nal: &[u8]) -> Option<u32> {
+    let mut buffer = [0; 16];
+    let mut bits = Bits::new(unescape(nal.get(1..)?, &mut buffer));
+    if type_of(nal) == SPS {
+        bits.skip(24);
+    }
+    bits.ue()
+}
 
 /// An IDR slice or the SPS before one.
 ///
@@ -39,7 +61,7 @@ pub fn is_key_frame_start(payload: &[u8]) -> bool {
 }
 
 /// Whether a message of the SEI is a recovery point (H.264 7.3.2.3.1, D.1.8).
-fn has_recovery_point(nal: &[u8]) -> bool {
+pub(crate) fn has_recovery_point(nal: &[u8]) -> bool {
     fn number<'a>(rest: &mut impl Iterator<Item = &'a u8>) -> Option<usize> {
         let mut value = 0;
         loop {
@@ -75,7 +97,8 @@ fn nal_units(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
     }
 }
 
-fn sps_size(nal: &[u8]) -> Option<(u16, u16)> {
+/// From an SPS (H.264 7.3.2.1.1).
+pub(crate) fn sps_size(nal: &[u8]) -> Option<(u16, u16)> {
     let mut buffer = [0; 256];
     let mut bits = Bits::new(unescape(nal.get(1..)?, &mut buffer));
     let profile = bits.take(8)? as u8;

@@ -3,17 +3,45 @@
 use super::bits::{Bits, cropped, unescape};
 use super::nal::whole_units;
 
-const SPS: u8 = 33;
-const AGGREGATION: u8 = 48;
-const FRAGMENTATION: u8 = 49;
+pub(crate) const VPS: u8 = 32;
+pub(crate) const SPS: u8 = 33;
+pub(crate) const PPS: u8 = 34;
+pub(crate) const AUD: u8 = 35;
+pub(crate) const AGGREGATION: u8 = 48;
+pub(crate) const FRAGMENTATION: u8 = 49;
+/// What no NAL unit has.
+const NONE: u8 = 63;
 
 /// BLA, IDR and CRA pictures (H.265 7.4.2.2) and the VPS, SPS before them.
 fn starts_key_frame(nal_type: u8) -> bool {
     matches!(nal_type, 16..=21 | 32 | 33)
 }
 
-fn nal_type(header: u8) -> u8 {
+/// nal_unit_type of the first byte of a NAL unit header or a payload structure.
+pub(crate) fn nal_type(header: u8) -> u8 {
     header >> 1 & 0x3f
+}
+
+/// nal_unit_type of a NAL unit.
+pub(crate) fn type_of(nal: &[u8]) -> u8 {
+    nal.first().map_or(NONE, |header| nal_type(*header))
+}
+
+/// The id of a VPS, SPS or PPS.
+pub(crate) fn parameter_set_id(nal: &[u8]) -> Option<u32> {
+    let mut buffer = [0; 256];
+    let mut bits = Bits::new(unescape(nal.get(2..)?, &mut buffer));
+    match type_of(nal) {
+        VPS => bits.take(4),
+        SPS => {
+            bits.skip(4);
+            let sub_layers = bits.take(3)? as usize;
+            bits.skip(1);
+            skip_profile_tier_level(&mut bits, sub_layers)?;
+            bits.ue()
+        }
+        _ => bits.ue(),
+    }
 }
 
 /// An intra random access point, or a parameter set before one.
@@ -39,7 +67,8 @@ fn nal_units(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
     }
 }
 
-fn sps_size(nal: &[u8]) -> Option<(u16, u16)> {
+/// From an SPS (H.265 7.3.2.2.1).
+pub(crate) fn sps_size(nal: &[u8]) -> Option<(u16, u16)> {
     let mut buffer = [0; 256];
     let mut bits = Bits::new(unescape(nal.get(2..)?, &mut buffer));
     bits.skip(4);

@@ -1,9 +1,9 @@
 //! What the engine must know of a payload without decoding it: where a key frame starts, and how large its picture is.
 
-mod av1;
+pub(crate) mod av1;
 mod bits;
-mod h264;
-mod h265;
+pub(crate) mod h264;
+pub(crate) mod h265;
 mod nal;
 pub mod vp8;
 pub mod vp9;
@@ -60,6 +60,11 @@ impl Codec {
     /// The encoding name as registered.
     pub fn name(self) -> &'static str {
         NAMES.iter().find(|(codec, _)| *codec == self).map_or("other", |(_, name)| name)
+    }
+
+    /// Whether it is for pictures. What is not known is taken for sound.
+    pub fn is_video(self) -> bool {
+        matches!(self, Codec::H264 | Codec::H265 | Codec::Vp8 | Codec::Vp9 | Codec::Av1)
     }
 
     /// Whether a decoder can start at this packet. `None` where the payload format does not tell: start anywhere.

@@ -58,10 +58,17 @@ impl Descriptor {
     }
 }
 
+impl Descriptor {
+    /// The first packet of a frame has the start of its first partition.
+    pub fn starts_frame(&self) -> bool {
+        self.start_of_partition && self.partition == 0
+    }
+}
+
 /// The frame's first byte, where the payload starts a frame: P bit clear is a key frame (RFC 6386 section 9.1).
 fn frame_start(payload: &[u8]) -> Option<&[u8]> {
     let descriptor = Descriptor::parse(payload)?;
-    (descriptor.start_of_partition && descriptor.partition == 0).then(|| payload.get(descriptor.len..))?
+    descriptor.starts_frame().then(|| payload.get(descriptor.len..))?
 }
 
 /// The first packet of a key frame.
@@ -71,7 +78,12 @@ pub fn is_key_frame_start(payload: &[u8]) -> bool {
 
 /// From a key frame's header (RFC 6386 section 9.1).
 pub fn picture_size(payload: &[u8]) -> Option<(u16, u16)> {
-    let frame: &[u8; 10] = frame_start(payload)?.first_chunk()?;
+    frame_size(frame_start(payload)?)
+}
+
+/// The same of a whole frame.
+pub fn frame_size(frame: &[u8]) -> Option<(u16, u16)> {
+    let frame: &[u8; 10] = frame.first_chunk()?;
     if frame[0] & 1 != 0 || frame[3..6] != [0x9d, 0x01, 0x2a] {
         return None;
     }

@@ -10,13 +10,20 @@ pub struct Descriptor {
     pub long_picture_id: bool,
     /// TL0PICIDX and its offset in the payload; not in flexible mode.
     pub tl0_picture_index: Option<(usize, u8)>,
-    inter_predicted: bool,
-    start_of_frame: bool,
-    spatial_id: u8,
+    /// P bit: it refers to pictures before.
+    pub inter_predicted: bool,
+    /// B bit: the first packet of a layer's frame.
+    pub start_of_frame: bool,
+    /// E bit: the last one.
+    pub end_of_frame: bool,
+    /// Spatial layer.
+    pub spatial_id: u8,
+    /// D bit: it refers to the layer below.
     inter_layer: bool,
     /// Size of the largest spatial layer, from the scalability structure.
-    size: Option<(u16, u16)>,
-    len: usize,
+    pub size: Option<(u16, u16)>,
+    /// Length in bytes; the VP9 payload follows.
+    pub len: usize,
 }
 
 impl Descriptor {
@@ -33,8 +40,8 @@ impl Descriptor {
 
 fn parse(payload: &[u8]) -> Option<Descriptor> {
     let first = *payload.first()?;
-    let [id, predicted, layers, flexible, start, structure] =
-        [0x80, 0x40, 0x20, 0x10, 0x08, 0x02].map(|mask| first & mask != 0);
+    let [id, predicted, layers, flexible, start, end, structure] =
+        [0x80, 0x40, 0x20, 0x10, 0x08, 0x04, 0x02].map(|mask| first & mask != 0);
     let mut at = 1;
     let (mut picture_id, mut long_picture_id, mut tl0_picture_index) = (None, false, None);
     if id {
@@ -94,6 +101,7 @@ fn parse(payload: &[u8]) -> Option<Descriptor> {
         tl0_picture_index,
         inter_predicted: predicted,
         start_of_frame: start,
+        end_of_frame: end,
         spatial_id,
         inter_layer,
         size,
@@ -138,17 +146,22 @@ fn frame_type(bits: &mut Bits<'_>) -> Option<(FrameKind, u32)> {
     Some((kind, profile))
 }
 
+/// Whether a frame is a key frame; `None` where it has no frame header that can be read.
+pub fn is_key_frame(frame: &[u8]) -> Option<bool> {
+    frame_kind(frame).map(|kind| kind == FrameKind::Key)
+}
+
 /// From the scalability structure, else from the uncompressed header of a key frame.
 pub fn picture_size(payload: &[u8]) -> Option<(u16, u16)> {
     let descriptor = parse(payload)?;
     descriptor
         .size
         .filter(|(width, height)| *width > 0 && *height > 0)
-        .or_else(|| descriptor.starts_intra_picture().then(|| header_size(payload.get(descriptor.len..)?))?)
+        .or_else(|| descriptor.starts_intra_picture().then(|| frame_size(payload.get(descriptor.len..)?))?)
 }
 
-/// VP9 bitstream specification 6.2.
-fn header_size(frame: &[u8]) -> Option<(u16, u16)> {
+/// Of a key frame (VP9 bitstream specification 6.2).
+pub fn frame_size(frame: &[u8]) -> Option<(u16, u16)> {
     let mut bits = Bits::new(frame);
     let (FrameKind::Key, profile) = frame_type(&mut bits)? else { return None };
     bits.skip(2);

@@ -20,12 +20,38 @@ impl NtpClock {
         NtpClock { epoch, epoch_unix_micros }
     }
 
+    /// Unix time in microseconds.
+    pub fn unix_micros(&self, instant: Instant) -> i64 {
+        let epoch = self.epoch_unix_micros.cast_signed();
+        match instant.checked_duration_since(self.epoch) {
+            Some(later) => epoch + later.as_micros() as i64,
+            None => epoch - (self.epoch - instant).as_micros() as i64,
+        }
+    }
+
+    /// The instant of a Unix time in microseconds; `None` for one that is more than `span` from `now`.
+    pub fn instant(&self, now: Instant, unix_micros: i64, span: Duration) -> Option<Instant> {
+        let ahead = unix_micros.checked_sub(self.unix_micros(now))?;
+        let distance = Duration::from_micros(ahead.unsigned_abs());
+        if distance > span {
+            None
+        } else if ahead < 0 {
+            now.checked_sub(distance)
+        } else {
+            now.checked_add(distance)
+        }
+    }
+
+    /// The next instant that is a whole number of intervals after the epoch: the same for all workers.
+    pub fn next_multiple(&self, now: Instant, interval: Duration) -> Instant {
+        let elapsed = now.saturating_duration_since(self.epoch).as_micros();
+        let interval = interval.as_micros().max(1);
+        now + Duration::from_micros((interval - elapsed % interval) as u64)
+    }
+
     /// 32.32 fixed point seconds since 1900.
     pub fn ntp(&self, instant: Instant) -> u64 {
-        let micros = match instant.checked_duration_since(self.epoch) {
-            Some(later) => self.epoch_unix_micros + later.as_micros() as u64,
-            None => self.epoch_unix_micros.saturating_sub((self.epoch - instant).as_micros() as u64),
-        };
+        let micros = self.unix_micros(instant).max(0).cast_unsigned();
         ((micros / 1_000_000 + UNIX_EPOCH) << 32) | (((micros % 1_000_000) << 32) / 1_000_000)
     }
 
@@ -89,6 +115,29 @@ mod tests {
         assert_eq!(ntp >> 32, 1_000_000 + UNIX_EPOCH);
         assert_eq!(ntp as u32, 0xc000_0000);
         assert_eq!(clock.abs_send_time(epoch + Duration::from_secs(64)), clock.abs_send_time(epoch));
+    }
+
+    #[test]
+    fn unix_time_and_back() {
+        let epoch = Instant::now() + Duration::from_secs(10);
+        let clock = NtpClock::new(epoch, 1_000_000);
+        let hour = Duration::from_secs(3600);
+        for at in [epoch - Duration::from_millis(700), epoch + Duration::from_millis(300)] {
+            assert_eq!(clock.instant(epoch, clock.unix_micros(at), hour), Some(at));
+        }
+        assert_eq!(clock.unix_micros(epoch - Duration::from_secs(2)), -1_000_000);
+        assert_eq!((clock.instant(epoch, i64::MAX, hour), clock.instant(epoch, i64::MIN, hour)), (None, None));
+    }
+
+    #[test]
+    fn multiples_of_an_interval() {
+        let epoch = Instant::now();
+        let clock = NtpClock::new(epoch, 77);
+        let tenth = Duration::from_millis(100);
+        for (now, next) in [(0, 100), (1, 100), (99, 100), (100, 200), (250, 300)] {
+            let at = |millis| epoch + Duration::from_millis(millis);
+            assert_eq!(clock.next_multiple(at(now), tenth), at(next));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod encoding;
 pub mod key_frames;
 pub mod rate;
+pub mod writer;
 
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,10 @@ use crate::egress::burst::Packet;
 use crate::event::Event;
 use crate::relay::RouteId;
 use crate::subscription::Subscription;
+use crate::tap::Tap;
 use crate::timers::Scheduled;
 use encoding::Encoding;
+use writer::Writer;
 
 /// Without a packet for this long a track is silent, and an encoding is not chosen.
 pub const SILENCE: Duration = Duration::from_secs(2);
@@ -29,6 +32,8 @@ pub enum Origin {
     Transport(usize),
     /// Another worker; key frame requests go back there.
     Route(RouteId),
+    /// Control, which writes it frame by frame.
+    Source,
 }
 
 /// The state of one track.
@@ -50,6 +55,10 @@ pub struct Track {
     pub encodings: Vec<Encoding>,
     /// Slots of its subscriptions.
     pub subscriptions: Vec<usize>,
+    /// Who reads it as frames.
+    pub taps: Vec<Tap>,
+    /// The writing end of a source.
+    pub writer: Option<Box<Writer>>,
     /// Workers that import it.
     pub routes: Vec<RouteId>,
     /// Its packets in the current burst.
@@ -81,6 +90,8 @@ impl Track {
             codecs: parameters.codecs,
             encodings,
             subscriptions: Vec::new(),
+            taps: Vec::new(),
+            writer: None,
             routes: Vec::new(),
             burst: Vec::new(),
             best: None,
@@ -112,8 +123,13 @@ impl Track {
     pub fn transport(&self) -> Option<usize> {
         match self.origin {
             Origin::Transport(slot) => Some(slot),
-            Origin::Route(_) => None,
+            Origin::Route(_) | Origin::Source => None,
         }
+    }
+
+    /// Whether another worker has it, counts it and tells of it.
+    pub fn is_imported(&self) -> bool {
+        matches!(self.origin, Origin::Route(_))
     }
 
     /// The event that tells of an encoding as it is now.
@@ -137,7 +153,7 @@ impl Track {
 
     /// Whether anybody wants its packets.
     pub fn is_watched(&self) -> bool {
-        !self.subscriptions.is_empty() || !self.routes.is_empty()
+        !self.subscriptions.is_empty() || !self.routes.is_empty() || !self.taps.is_empty()
     }
 
     /// The encoding to forward: the best, or the pinned one. While the pinned one is not sent, what flows goes on, and the
@@ -214,11 +230,12 @@ impl Track {
         exact().unwrap_or(elapsed)
     }
 
-    /// When its timer is due: key frame requests, choice, silence.
+    /// When its timer is due: key frame requests, choice, silence, taps.
     pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
         let requests = self.encodings.iter().filter_map(|encoding| encoding.key_frame_requests.due(now));
         let silence = self.heard.filter(|_| !self.silent).map(|heard| heard + SILENCE);
         let choice = self.choose_at.filter(|_| self.encodings.len() > 1 && !self.silent);
-        requests.chain(silence).chain(choice).min()
+        let taps = self.taps.iter().filter_map(Tap::deadline);
+        requests.chain(silence).chain(choice).chain(taps).min()
     }
 }

@@ -30,7 +30,7 @@ impl Worker {
             Command::OpenTransport { transport, ice, own_socket } => {
                 self.open_transport(now, transport, &ice, own_socket)?;
             }
-            Command::CloseTransport { transport } => self.close_transport(transport)?,
+            Command::CloseTransport { transport } => self.close_transport(now, transport)?,
             Command::AddRemoteCandidate { transport, address, sockets, priority } => {
                 self.add_remote_candidate(now, transport, address, &sockets, priority)?;
             }
@@ -44,11 +44,13 @@ impl Worker {
             }
             Command::AddTrack { transport, track, parameters } => {
                 let slot = self.objects.transport(transport)?;
-                self.add_track(track, Origin::Transport(slot), parameters)?;
+                let track = self.add_track(track, Origin::Transport(slot), parameters)?;
+                self.objects.transports[slot].learn_track(track, &self.objects.tracks[track]);
+                self.schedule_transport(slot);
             }
             Command::RemoveTrack { track } => {
                 let slot = self.objects.track(track)?;
-                self.drop_track(slot);
+                self.drop_track(now, slot);
             }
             Command::Subscribe { transport, subscription, parameters } => {
                 self.subscribe(transport, subscription, parameters)?;
@@ -77,6 +79,12 @@ impl Worker {
                 let slot = self.objects.track(track)?;
                 self.want_key_frames(now, slot);
             }
+            Command::OpenTap { tap, track, capacity, interval } => {
+                self.open_tap(now, tap, track, capacity, interval)?;
+            }
+            Command::CloseTap { tap } => self.close_tap(tap)?,
+            Command::OpenSource { track, parameters } => self.open_source(track, &parameters)?,
+            Command::WriteFrame { track, frame } => self.write_frame(now, track, &frame)?,
             Command::Export { track, route } => self.add_route(now, track, route)?,
             Command::Unexport { track, route } => {
                 let slot = self.objects.track(track)?;
@@ -115,14 +123,14 @@ impl Worker {
         Ok(())
     }
 
-    fn close_transport(&mut self, id: TransportId) -> Result<(), CommandError> {
+    fn close_transport(&mut self, now: Instant, id: TransportId) -> Result<(), CommandError> {
         let slot = self.objects.transport(id)?;
         self.send_bye(slot);
         while let Some(&subscription) = self.objects.transports[slot].subscriptions.last() {
             self.objects.remove_subscription(subscription);
         }
         while let Some(&track) = self.objects.transports[slot].tracks.last() {
-            self.drop_track(track);
+            self.drop_track(now, track);
         }
         self.by_ufrag.retain(|_, owner| *owner != slot);
         self.by_path.retain(|_, owner| *owner != slot);
@@ -220,7 +228,12 @@ impl Worker {
         Ok(())
     }
 
-    fn add_track(&mut self, id: TrackId, origin: Origin, parameters: TrackParameters) -> Result<(), CommandError> {
+    pub(super) fn add_track(
+        &mut self,
+        id: TrackId,
+        origin: Origin,
+        parameters: TrackParameters,
+    ) -> Result<usize, CommandError> {
         self.objects.track_is_new(id)?;
         let sound = !parameters.encodings.is_empty()
             && parameters.encodings.len() <= MAX_ENCODINGS
@@ -232,13 +245,7 @@ impl Worker {
         if self.objects.tracks.len() >= MAX_OBJECTS {
             return Err(CommandError::LimitReached);
         }
-        let slot = self.objects.insert_track(Track::new(id, origin, parameters));
-        if let Origin::Transport(transport) = origin {
-            let track = &self.objects.tracks[slot];
-            self.objects.transports[transport].learn_track(slot, track);
-            self.schedule_transport(transport);
-        }
-        Ok(())
+        Ok(self.objects.insert_track(Track::new(id, origin, parameters)))
     }
 
     fn subscribe(
@@ -321,7 +328,8 @@ impl Worker {
         Ok(())
     }
 
-    fn drop_track(&mut self, slot: usize) {
+    fn drop_track(&mut self, now: Instant, slot: usize) {
+        self.end_taps(now, slot);
         self.touched.retain(|&track| track != slot);
         self.objects.remove_track(slot);
     }

@@ -2,8 +2,10 @@
 
 use std::time::Instant;
 
+use crate::codec::Codec;
 use crate::dump::{Relative, Tree};
 use crate::subscription::Subscription;
+use crate::tap::Tap;
 use crate::track::{Origin, Track};
 use crate::transport::Transport;
 use crate::worker::Worker;
@@ -76,13 +78,15 @@ impl Worker {
         let origin = match track.origin {
             Origin::Transport(_) => "local".to_owned(),
             Origin::Route(route) => format!("from route {}", route.0),
+            Origin::Source => "source".to_owned(),
         };
         tree.line(format_args!(
-            "track {}: {:?} mid {:?} {origin} | subscriptions {} routes {:?} | best {:?} heard {} silent {} | timer {}",
+            "track {}: {:?} mid {:?} {origin} | subscriptions {} taps {} routes {:?} | best {:?} heard {} silent {} | timer {}",
             track.id.0,
             track.kind,
             track.mid,
             track.subscriptions.len(),
+            track.taps.len(),
             track.routes.iter().map(|route| route.0).collect::<Vec<_>>(),
             track.best,
             Relative(track.heard, now),
@@ -108,6 +112,20 @@ impl Worker {
                     encoding.key_frame_requests.sent,
                     encoding.key_frame_requests.is_wanted(),
                     if encoding.clock.is_some() { "from sender report" } else { "from arrival" },
+                ));
+            }
+            for tap in &track.taps {
+                dump_tap(now, tap, tree);
+            }
+            if let Some(writer) = &track.writer {
+                let counters = &writer.counters;
+                tree.line(format_args!(
+                    "written: {} pt {} | frames {} refused {} key frames needed {}",
+                    writer.codec.codec.name(),
+                    writer.codec.payload_type,
+                    counters.frames,
+                    counters.refused,
+                    counters.key_frames_needed,
                 ));
             }
         });
@@ -140,4 +158,26 @@ impl Worker {
             counters.paused,
         ));
     }
+}
+
+fn dump_tap(now: Instant, tap: &Tap, tree: &mut Tree) {
+    let (counters, level) = (&tap.counters, tap.queue.level());
+    let (rid, codec) = tap.reads();
+    tree.line(format_args!(
+        "tap {}: rid {rid:?} codec {:?} flows {:?} synced {} | frames {} key {} skipped {} damaged {} lost packets {} | waits for packets {} until {} | queue {}/{}B dropped {}",
+        tap.id.0,
+        codec.map(Codec::name),
+        tap.source(),
+        tap.synced(),
+        counters.frames,
+        counters.key_frames,
+        counters.skipped,
+        counters.damaged,
+        counters.lost_packets,
+        tap.waiting(),
+        Relative(tap.deadline(), now),
+        level.frames,
+        level.bytes,
+        level.dropped,
+    ));
 }

@@ -217,7 +217,7 @@ impl Worker {
         track.burst.push(index);
         if let Some(started) = started {
             // An imported track is the origin's to tell of.
-            if track.transport().is_some() {
+            if !track.is_imported() {
                 self.notices.event(started);
             }
             let track = &mut self.objects.tracks[slot];
@@ -233,7 +233,8 @@ impl Worker {
     }
 }
 
-fn pictures(codec: Codec, payload: &[u8]) -> Option<PictureNumbers> {
+/// VP8 and VP9: the picture numbers of a payload.
+pub(super) fn pictures(codec: Codec, payload: &[u8]) -> Option<PictureNumbers> {
     let (picture_id, long_picture_id, tl0) = match codec {
         Codec::Vp8 => {
             let descriptor = vp8::Descriptor::parse(payload)?;

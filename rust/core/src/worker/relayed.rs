@@ -50,7 +50,7 @@ impl Worker {
         match message {
             RelayMessage::Packets { track, burst } => {
                 let Ok(slot) = self.objects.track(track) else { return };
-                if self.objects.tracks[slot].transport().is_some() {
+                if !self.objects.tracks[slot].is_imported() {
                     return;
                 }
                 for packet in burst.packets() {

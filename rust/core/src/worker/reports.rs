@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::command::Kind;
 use crate::egress::burst::Source;
+use crate::event::Event;
 use crate::rtcp::{CompoundWriter, SenderInfo};
 use crate::srtp::MAX_RTCP_OVERHEAD;
 use crate::track::Origin;
@@ -112,11 +113,12 @@ impl Worker {
         }
     }
 
-    /// Asks for what the subscriptions of a track need, but for the encoding whose key frame is on its way.
+    /// Asks for what the subscriptions and taps of a track need, but for the encoding whose key frame is on its way.
     pub(super) fn want_key_frames_for_all(&mut self, now: Instant, slot: usize, coming: Option<u8>) {
         for index in 0..self.objects.tracks[slot].subscriptions.len() {
             self.note_need(self.objects.tracks[slot].subscriptions[index], coming);
         }
+        self.note_tap_needs(slot, coming);
         self.send_key_frame_requests(now, slot);
     }
 
@@ -167,6 +169,10 @@ impl Worker {
             match track.origin {
                 Origin::Route(_) => self.relay_key_frame_request(slot, index as u8),
                 Origin::Transport(transport) => self.send_picture_loss(transport, slot, index),
+                Origin::Source => {
+                    let track = track.needs_key_frame();
+                    self.notices.event(Event::KeyFrameNeeded { track });
+                }
             }
         }
         self.schedule_track(now, slot);

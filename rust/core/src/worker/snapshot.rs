@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::command::TransportId;
-use crate::stats::{Stats, SubscriptionStats, TrackStats, TransportStats, WorkerStats};
+use crate::stats::{SourceStats, Stats, SubscriptionStats, TapStats, TrackStats, TransportStats, WorkerStats};
 use crate::subscription::Subscription;
+use crate::tap::Tap;
 use crate::track::encoding::Encoding;
 use crate::track::{SILENCE, Track};
 use crate::transport::Transport;
@@ -30,6 +31,12 @@ impl Worker {
             transports: objects.transports.iter().map(|(_, transport)| transport_stats(now, transport)).collect(),
             tracks,
             subscriptions: objects.subscriptions.iter().map(|(_, other)| self.subscription_stats(other)).collect(),
+            taps: objects
+                .tracks
+                .iter()
+                .flat_map(|(_, track)| track.taps.iter().map(|tap| tap_stats(track, tap)))
+                .collect(),
+            sources: objects.tracks.iter().filter_map(|(_, track)| source_stats(track)).collect(),
         }
     }
 
@@ -93,4 +100,41 @@ fn encoding_stats(now: Instant, transport: TransportId, track: &Track, encoding:
         bitrate: rate.bytes_per_second(now) * 8,
         active: encoding.heard_within(now, SILENCE),
     }
+}
+
+fn tap_stats(track: &Track, tap: &Tap) -> TapStats {
+    let (counters, level) = (&tap.counters, tap.queue.level());
+    let (rid, codec) = tap.reads();
+    TapStats {
+        tap: tap.id,
+        track: track.id,
+        rid: rid.map(|rid| rid.to_string()),
+        codec,
+        frames: counters.frames,
+        bytes: counters.bytes,
+        key_frames: counters.key_frames,
+        lost_packets: counters.lost_packets,
+        damaged: counters.damaged,
+        skipped: counters.skipped,
+        dropped: level.dropped,
+        queued_frames: level.frames,
+        queued_bytes: level.bytes,
+        waiting_packets: tap.waiting(),
+        synced: tap.synced(),
+    }
+}
+
+fn source_stats(track: &Track) -> Option<SourceStats> {
+    let writer = track.writer.as_ref()?;
+    let encoding = &track.encodings[0].counters;
+    Some(SourceStats {
+        track: track.id,
+        ssrc: writer.ssrc,
+        frames: writer.counters.frames,
+        key_frames: encoding.key_frames,
+        packets: encoding.packets,
+        bytes: encoding.bytes,
+        refused: writer.counters.refused,
+        key_frames_needed: writer.counters.key_frames_needed,
+    })
 }

@@ -62,10 +62,14 @@ impl Worker {
         let track = &mut self.objects.tracks[slot];
         if !track.silent && track.heard.is_some_and(|heard| now.saturating_duration_since(heard) >= SILENCE) {
             track.silent = true;
-            if track.transport().is_some() {
+            if !track.is_imported() {
                 self.notices.event(Event::TrackSilent { track: track.id });
             }
         }
+        if !track.taps.is_empty() {
+            self.taps_due(now, slot);
+        }
+        let track = &mut self.objects.tracks[slot];
         if track.choose_at.is_some_and(|at| at <= now) {
             self.choose(now, slot);
         }
