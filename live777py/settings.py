@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from live777py.cascade.settings import CascadeSettings, StreamCascade
 from live777py.errors import BadRequest, ConfigError
 from live777py.outbound import AddressPolicy, Endpoint
+from live777py.storage import BucketSettings, LocalSettings, SpoolSettings, StoragePath
 from live777py.streams.settings import ProvisionedStream, StreamSettings, UdpChannel
 from live777py.streams.strategy import Strategy
 
 if TYPE_CHECKING:
     from live777py.config import Config, StrategyConfig, StreamConfig
+    from live777py.storage import StorageSettings
 
 
 def addresses(config: Config) -> AddressPolicy:
@@ -56,6 +59,37 @@ def cascade(config: Config) -> CascadeSettings:
             )
             for name, stream in config.stream.items()
         }
+    )
+
+
+def storage(config: Config) -> StorageSettings:
+    """Raises ConfigError."""
+    wanted = config.recorder.storage
+    if wanted.type == "fs":
+        return LocalSettings(root=Path(wanted.root or "./storage"))
+    prefix = (wanted.root or "").strip("/")
+    try:
+        root = StoragePath(prefix) if prefix else None
+    except BadRequest as error:
+        raise ConfigError(f"recorder.storage.root: {error.detail}") from None
+    bucket = BucketSettings(
+        type=wanted.type,
+        bucket=wanted.bucket or "",
+        root=root,
+        region=wanted.region,
+        endpoint=wanted.endpoint,
+        access_key_id=wanted.access_key_id,
+        secret_access_key=wanted.secret_access_key,
+        session_token=wanted.session_token,
+        credential_file=wanted.credential_file,
+        from_environment=not wanted.disable_config_load,
+        virtual_host_style=wanted.enable_virtual_host_style,
+    )
+    return SpoolSettings(
+        directory=Path(wanted.spool_dir),
+        bucket=bucket,
+        max_bytes=wanted.spool_max_bytes,
+        concurrency=wanted.upload_concurrency,
     )
 
 

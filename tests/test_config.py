@@ -138,6 +138,9 @@ def test_every_key_of_live777_is_read() -> None:
     ours |= {f"auth.{key}" for key in ("jwks", "audience", "issuer", "http_url", "http_timeout_ms")}
     ours |= {"cascade.allow_private"}
     ours |= {"webhooks", "store.path"}
+    ours |= {
+        f"recorder.storage.{key}" for key in ("credential_file", "spool_dir", "spool_max_bytes", "upload_concurrency")
+    }
     ours |= {f"recorder.{key}" for key in ("segment_seconds", "resume_seconds", "low_latency")}
     assert set(_unchanged(config, Config())) == ours
     (camera,) = config.stream.values()
@@ -302,7 +305,7 @@ def test_a_dump_holds_no_secret() -> None:
         ({"LIVE777_STRATEGY_AUTO_DELETE_WHIP": "5"}, "", "strategy.auto_delete_whip", 5),
         ({"LIVE777_WEBRTC_WORKERS": "4"}, "", "webrtc.workers", 4),
         ({"LIVE777_RECORDER_UPLOAD_ENABLED": "yes"}, "", "recorder.upload.enabled", True),
-        ({"LIVE777_RECORDER_STORAGE_TYPE": "s3"}, "", "recorder.storage.type", "s3"),
+        ({"LIVE777_RECORDER_STORAGE_BUCKET": "b"}, "", "recorder.storage.bucket", "b"),
         ({"LIVE777_NET4MQTT_ALIAS": "me"}, "", "net4mqtt.alias", "me"),
         ({"LIVE777_HOOKS_ON_ERROR": "continue"}, "", "hooks.on_error", "continue"),
         ({"LIVETWO_WEBRTC_ICE_UDP_ADDR": "127.0.0.1"}, "", "webrtc.ice_udp_addrs", ("127.0.0.1",)),

@@ -348,16 +348,49 @@ class Net4mqttConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class StorageConfig:
-    type: Literal["fs", "s3"] = key("fs", "fs (a directory) or s3.")
-    root: str | None = key(None, "Directory or key prefix; ./storage with fs, / with s3.", example="./storage")
-    bucket: str | None = key(None, "S3 bucket.", example="recordings")
-    region: str | None = key(None, "S3 region.", example="eu-central-1")
-    endpoint: str | None = key(None, "S3 endpoint URL.", example="https://s3.example.org")
-    access_key_id: str | None = key(None, "S3 key id.", example="id")
-    secret_access_key: str | None = key(None, "S3 key.", example="key", secret=True)
-    session_token: str | None = key(None, "S3 session token.", example="token", secret=True)
-    disable_config_load: bool = key(False, "Do not read S3 credentials from the environment.")
-    enable_virtual_host_style: bool = key(False, "Name the bucket in the host name.")
+    type: Literal["fs", "s3", "gcs", "azure"] = key(
+        "fs", "fs (a directory), s3 (and what speaks its protocol), gcs (Google Cloud Storage) or azure."
+    )
+    root: str | None = key(
+        None,
+        "Directory; or what names in the bucket begin with. ./storage with fs, else /.",
+        example="./storage",
+    )
+    bucket: str | None = key(None, "Bucket; the container with azure.", example="recordings", check=values.some)
+    region: str | None = key(None, "Region of the bucket.", example="eu-central-1")
+    endpoint: str | None = key(
+        None,
+        "URL of the object store, if it is not that of the provider.",
+        example="https://s3.example.org",
+        check=values.endpoint,
+    )
+    access_key_id: str | None = key(None, "Key id; the account's name with azure.", example="id")
+    secret_access_key: str | None = key(None, "Key.", example="key", secret=True)
+    session_token: str | None = key(None, "Session token.", example="token", secret=True)
+    credential_file: str | None = key(
+        None, "JSON file of a service account, with gcs.", example="/etc/live777/service-account.json"
+    )
+    disable_config_load: bool = key(
+        False, "Do not look for credentials in the environment and in the machine's metadata."
+    )
+    enable_virtual_host_style: bool = key(False, "Name the bucket in the host name, with s3.")
+    spool_dir: str = key(
+        "./recordings/spool",
+        "Directory that holds what is not in the bucket yet. Of one process alone.",
+        check=values.some,
+    )
+    spool_max_bytes: int = key(
+        16 * 1024**3,
+        "Bytes that may wait there. When they are reached, recordings end.",
+        check=values.between(1, _MAX_INT),
+    )
+    upload_concurrency: int = key(8, "Uploads at a time.", check=values.between(1, 64))
+
+
+def bucket_has_name(storage: StorageConfig) -> StorageConfig:
+    if storage.type != "fs" and storage.bucket is None:
+        raise ValueError(f'bucket beside type = "{storage.type}"')
+    return storage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -397,7 +430,7 @@ class RecorderConfig:
     low_latency: bool = key(
         False, "Recordings that begin can be watched with two seconds of delay while they are made.", live=True
     )
-    storage: StorageConfig = section(StorageConfig, "Where recordings are kept.")
+    storage: StorageConfig = section(StorageConfig, "Where recordings are kept.", check=bucket_has_name)
     upload: UploadConfig = section(UploadConfig, "Uploads by way of a cluster manager.", built=False)
 
 

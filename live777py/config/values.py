@@ -193,6 +193,19 @@ def http_url(value: str) -> str:
     return value
 
 
+def endpoint(value: str) -> str:
+    """Of an object store; without a scheme it is https."""
+    url = value if "://" in value else f"https://{value}"
+    expected = "an http:// or https:// URL without user name, query and fragment"
+    try:
+        parts = urlsplit(some_http_url(url))
+    except ValueError:
+        raise ValueError(expected) from None
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError(expected)
+    return url.rstrip("/")
+
+
 def is_http_like(url: str) -> bool:
     """WHIP and WHEP addresses."""
     return urlsplit(url).scheme in {"http", "https", "whip", "whips", "whep", "wheps"}

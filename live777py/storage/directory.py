@@ -38,12 +38,12 @@ class Directory:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def write(self, path: StoragePath, chunks: Sequence[Chunk]) -> Entry:
-        """All or nothing, and durable."""
+    def write(self, path: StoragePath, chunks: Sequence[Chunk], *, modified_ns: int | None = None) -> Entry:
+        """All or nothing, and durable. `modified_ns` is Unix time; None is now."""
         with _told(path, writing=True):
             for race in itertools.count(1):
                 try:
-                    return self._write(path, chunks)
+                    return self._write(path, chunks, modified_ns)
                 except FileNotFoundError:
                     if race == _RACES:
                         raise
@@ -66,35 +66,44 @@ class Directory:
         os.close(file)
         return entry
 
-    def walk(self, below: StoragePath | None = None) -> Iterator[Entry]:
-        """In no order, without names that no object can have. Partial files without a writer are removed on the way."""
+    def walk(self, below: StoragePath | None = None, *, abandoned: float = _ABANDONED) -> Iterator[Entry]:
+        """In no order, without names that no object can have.
+
+        Partial files that are older than `abandoned` seconds are removed on the way.
+        """
+        before = time.time() - abandoned
         try:
             with _told(below), self._opened(below.segments if below else []) as directory:
-                yield from _walk(directory, f"{below}/" if below else "")
+                yield from _walk(directory, f"{below}/" if below else "", before)
         except NotFound:
             return
 
     def delete(self, path: StoragePath) -> None:
-        with contextlib.suppress(NotFound), _told(path), self._opened(path.segments[:-1]) as directory:
-            os.unlink(path.name, dir_fd=directory)
+        """With the directories that are then empty. After a crash of the machine it may be back."""
+        with contextlib.suppress(NotFound), _told(path):
+            with self._opened(path.segments[:-1]) as directory:
+                os.unlink(path.name, dir_fd=directory)
+            self._prune(path.segments[:-1])
 
     def delete_tree(self, below: StoragePath) -> None:
         """With all directories in it, and those above it that are then empty."""
         with contextlib.suppress(NotFound), _told(below):
             with self._opened(below.segments) as directory:
                 _empty(directory)
-            segments = below.segments
-            while segments:
-                with self._opened(segments[:-1]) as above:
-                    try:
-                        os.rmdir(segments.pop(), dir_fd=above)
-                    except OSError as error:
-                        if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY}:
-                            return
-                        raise
-                    os.fsync(above)
+            self._prune(below.segments)
 
-    def _write(self, path: StoragePath, chunks: Sequence[Chunk]) -> Entry:
+    def _prune(self, segments: Sequence[str]) -> None:
+        """The directory and those above it, as far as they are empty."""
+        for depth in range(len(segments) - 1, -1, -1):
+            with self._opened(segments[:depth]) as above:
+                try:
+                    os.rmdir(segments[depth], dir_fd=above)
+                except OSError as error:
+                    if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY}:
+                        return
+                    raise
+
+    def _write(self, path: StoragePath, chunks: Sequence[Chunk], modified_ns: int | None) -> Entry:
         with self._opened(path.segments[:-1], make=True) as directory:
             partial = f"{PARTIAL}{os.getpid()}-{next(_numbers)}"
             file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=directory)
@@ -102,6 +111,8 @@ class Directory:
                 with open(file, "wb") as writer:  # noqa: PTH123 (a descriptor)
                     writer.writelines(chunks)
                     writer.flush()
+                    if modified_ns is not None:
+                        os.utime(file, ns=(modified_ns, modified_ns))
                     os.fsync(file)
                     status = os.fstat(file)
                 os.rename(partial, path.name, src_dir_fd=directory, dst_dir_fd=directory)
@@ -144,23 +155,23 @@ def _step(directory: int, segment: str, *, make: bool) -> int:
     return os.open(segment, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
 
 
-def _walk(directory: int, before: str) -> Iterator[Entry]:
+def _walk(directory: int, prefix: str, abandoned: float) -> Iterator[Entry]:
     with os.scandir(directory) as entries:
         for entry in entries:
             with contextlib.suppress(FileNotFoundError):
                 if entry.is_dir(follow_symlinks=False):
                     below = _step(directory, entry.name, make=False)
                     try:
-                        yield from _walk(below, f"{before}{entry.name}/")
+                        yield from _walk(below, f"{prefix}{entry.name}/", abandoned)
                     finally:
                         os.close(below)
                 elif entry.is_file(follow_symlinks=False):
                     status = entry.stat(follow_symlinks=False)
                     if entry.name.startswith(PARTIAL):
-                        if time.time() - status.st_mtime > _ABANDONED:
+                        if status.st_mtime < abandoned:
                             os.unlink(entry.name, dir_fd=directory)
-                    elif is_storage_path(before + entry.name):
-                        yield _entry(StoragePath(before + entry.name), status)
+                    elif is_storage_path(prefix + entry.name):
+                        yield _entry(StoragePath(prefix + entry.name), status)
 
 
 def _empty(directory: int) -> None:

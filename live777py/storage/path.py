@@ -59,6 +59,11 @@ class StoragePath(str):
         return StoragePath(above) if above else None
 
     @property
+    def is_index(self) -> bool:
+        """A manifest or a playlist: it names other objects, and is written again and again."""
+        return self.endswith((".mpd", ".m3u8"))
+
+    @property
     def content_type(self) -> str:
         """By the name, so that every store says the same. Audio is in files `a_*`, that of later periods in `a1_*`."""
         known = _TYPES.get(self.rpartition(".")[2].lower(), "application/octet-stream")

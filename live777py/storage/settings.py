@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from live777py.storage.path import StoragePath
-
-DEFAULT_SPOOL: Final = 16 * 1024**3
-"""Bytes: over ten minutes of a hundred recordings of 2 Mbit/s."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +42,8 @@ class SpoolSettings:
 
     directory: Path
     bucket: BucketSettings
-    max_bytes: int = DEFAULT_SPOOL
-    concurrency: int = 8
+    max_bytes: int
+    concurrency: int
 
 
 StorageSettings: TypeAlias = LocalSettings | SpoolSettings

@@ -87,6 +87,11 @@ class Object:
         with self._lock:
             return next(self._chunks, None)
 
+    def read_now(self) -> bytes:
+        """Blocking."""
+        with self._lock:
+            return b"".join(self._chunks)
+
     async def read(self) -> bytes:
         return b"".join([chunk async for chunk in self])
 
