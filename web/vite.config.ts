@@ -19,9 +19,11 @@ export default defineConfig(({ mode }) => {
       target: "es2022",
       modulePreload: { polyfill: false },
       assetsInlineLimit: 0,
+      // dash.js, which only the pages with recordings load.
+      chunkSizeWarningLimit: 900,
       rolldownOptions: embed
         ? { input: "src/embed.ts", output: { entryFileNames: "embed.js" } }
-        : { input: ["index.html", "tools/player.html", "tools/debugger.html"] },
+        : { input: ["index.html", "recordings.html", "tools/player.html", "tools/debugger.html", "tools/dash.html"] },
     },
     test: { include: ["tests/*.test.ts"] },
   };

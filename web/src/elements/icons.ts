@@ -5,6 +5,7 @@ import { svg, html, type TemplateResult } from "lit";
 const icon = (path: TemplateResult) => html`<svg viewBox="0 0 20 20" aria-hidden="true">${path}</svg>`;
 
 export const play = icon(svg`<path d="M6 3.5v13l10.5-6.5z" fill="currentColor"/>`);
+export const pause = icon(svg`<path d="M6 4v12M14 4v12" stroke-width="3.5"/>`);
 export const stop = icon(svg`<rect x="5" y="5" width="10" height="10" rx="1" fill="currentColor"/>`);
 export const sound = icon(svg`<path d="M3 8v4h3l4 3.5v-11L6 8zM13 7.5a3.5 3.5 0 0 1 0 5M15.5 5a7 7 0 0 1 0 10"/>`);
 export const silent = icon(svg`<path d="M3 8v4h3l4 3.5v-11L6 8zM13 8l4 4M17 8l-4 4"/>`);
@@ -33,3 +34,9 @@ export const cascade = icon(svg`<path d="M3 7h12M12 4l3 3-3 3M17 13H5M8 10l-3 3 
 export const chevron = icon(svg`<path d="M7.5 5l5 5-5 5"/>`);
 export const plus = icon(svg`<path d="M10 4v12M4 10h12"/>`);
 export const debug = icon(svg`<path d="M7 6 3 10l4 4M13 6l4 4-4 4"/>`);
+export const record = icon(svg`<circle cx="10" cy="10" r="5.5" fill="currentColor"/>`);
+export const download = icon(svg`<path d="M10 3v10M6 9.5l4 4 4-4M3 17h14"/>`);
+export const film = icon(
+  svg`<rect x="2" y="4" width="16" height="12" rx="1.5"/><path d="M6 4v12M14 4v12M2 8h4M2 12h4M14 8h4M14 12h4"/>`,
+);
+export const back = icon(svg`<path d="M12.5 5l-5 5 5 5"/>`);

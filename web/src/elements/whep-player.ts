@@ -1,6 +1,6 @@
 /** `<whep-player>`: plays one WHEP stream and says what it is doing. */
 
-import { css, html, nothing, type PropertyValues, type TemplateResult } from "lit";
+import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { GONE } from "../lib/client";
 import type { GatewayError } from "../lib/errors";
 import { bitrate } from "../lib/format";
@@ -11,6 +11,7 @@ import { WhepClient } from "../lib/whep";
 import { MediaElement } from "./base";
 import * as icons from "./icons";
 import { nerdStats, nerdStyles } from "./nerd-stats";
+import { fullscreen, picture } from "./picture";
 import { tokens } from "./theme";
 
 export type PlayerState = "idle" | "connecting" | "waiting" | "playing" | "ended" | "error";
@@ -51,43 +52,7 @@ export class WhepPlayer extends MediaElement<PlayerState> {
   declare latency: number | null;
   #moved = 0;
 
-  static override styles = [
-    tokens,
-    nerdStyles,
-    css`
-    :host { display: block; position: relative; aspect-ratio: 16 / 9; overflow: hidden; background: #000; color: #fff; --focus: #fff; }
-    video { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; }
-    .over { position: absolute; inset: 0; display: grid; place-content: center; justify-items: center; gap: 12px; padding: 48px 16px;
-      background: rgb(14 15 17 / 0.78); text-align: center; overflow-wrap: anywhere; }
-    .over.opaque { background: #0e0f11; }
-    .over p { margin: 0; max-width: 44ch; font-size: 16px; }
-    .over .sub { margin-top: -6px; color: #b9bbc0; font-size: 14px; }
-    .over > svg, .alert svg { width: 30px; height: 30px; }
-    .alert { color: #ff8a75; }
-    button { display: inline-grid; place-items: center; min-width: 36px; height: 36px; padding: 0; border: 0; border-radius: 8px; background: none;
-      color: inherit; font: inherit; cursor: pointer; }
-    button:hover { background: rgb(255 255 255 / 0.16); }
-    button:focus-visible { outline-offset: -2px; }
-    .big { width: 68px; height: 68px; border-radius: 50%; background: rgb(255 255 255 / 0.14); font-size: 24px; }
-    .text, .unmute { padding: 0 16px; background: #fff; color: #111; font-weight: 600; }
-    .text:hover, .unmute:hover { background: #ddd; }
-    .unmute { position: absolute; top: 12px; left: 12px; grid-auto-flow: column; gap: 8px; }
-    .bar { position: absolute; inset: auto 0 0; display: flex; align-items: center; gap: 2px; padding: 20px 8px 6px;
-      background: linear-gradient(transparent, rgb(0 0 0 / 0.75)); transition: opacity 0.2s; }
-    .bar .space { flex: 1; }
-    :host([data-state="playing"]) .bar { opacity: 0; }
-    :host(:hover) .bar, :host(:focus-within) .bar { opacity: 1 !important; }
-    @media (hover: none) { .bar { opacity: 1 !important; } }
-    .live { display: inline-flex; align-items: center; gap: 6px; padding: 0 6px; font-size: 12px; font-weight: 600; letter-spacing: 0.04em; }
-    .live::before { content: ""; width: 8px; height: 8px; border-radius: 50%; background: #ff5a40; }
-    input { width: 84px; accent-color: #fff; }
-    select { max-width: 150px; height: 30px; padding: 0 4px; border: 0; border-radius: 6px; background: rgb(255 255 255 / 0.16); color: inherit; font: inherit; font-size: 12px; }
-    option { background: #1c1e21; }
-    .spin { width: 28px; height: 28px; border: 3px solid rgb(255 255 255 / 0.25); border-top-color: #fff; border-radius: 50%; animation: spin 1s linear infinite; }
-    @keyframes spin { to { transform: rotate(1turn); } }
-    @media (prefers-reduced-motion: reduce) { .spin { animation-duration: 4s; } }
-  `,
-  ];
+  static override styles = [tokens, nerdStyles, picture];
 
   constructor() {
     super("idle", "in");
@@ -234,12 +199,6 @@ export class WhepPlayer extends MediaElement<PlayerState> {
     if (!muted && this.video?.volume === 0) this.video.volume = 1;
   }
 
-  async #fullscreen(): Promise<void> {
-    if (document.fullscreenElement) await document.exitFullscreen();
-    else if (this.requestFullscreen !== undefined) await this.requestFullscreen();
-    else (this.video as (HTMLVideoElement & { webkitEnterFullscreen?(): void }) | null)?.webkitEnterFullscreen?.();
-  }
-
   async #pictureInPicture(): Promise<void> {
     if (document.pictureInPictureElement) await document.exitPictureInPicture();
     else await this.video?.requestPictureInPicture().catch(() => undefined);
@@ -254,7 +213,7 @@ export class WhepPlayer extends MediaElement<PlayerState> {
   #key(event: KeyboardEvent): void {
     if (!this.controls || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "m") this.#mute(!this.muted);
-    if (event.key === "f") void this.#fullscreen();
+    if (event.key === "f") void fullscreen(this, this.video);
     if (event.key === "i") this.details = !this.details;
   }
 
@@ -322,7 +281,7 @@ export class WhepPlayer extends MediaElement<PlayerState> {
       ${this.layers.length > 1 ? this.#layerChoice() : nothing}
       ${button("Statistics (i)", icons.info, () => (this.details = !this.details), this.details)}
       ${document.pictureInPictureEnabled ? button("Picture in picture", icons.inset, () => void this.#pictureInPicture()) : nothing}
-      ${button("Full screen (f)", icons.expand, () => void this.#fullscreen())}
+      ${button("Full screen (f)", icons.expand, () => void fullscreen(this, this.video))}
     </div>`;
   }
 

@@ -27,9 +27,14 @@ export function duration(milliseconds: number): string {
   return hours > 0 ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
 }
 
-const CODECS: Record<string, string> = { opus: "Opus", red: "RED", pcmu: "PCMU", pcma: "PCMA" };
+const CODECS: Record<string, string> = {
+  ...{ opus: "Opus", red: "RED", pcmu: "PCMU", pcma: "PCMA" },
+  // Of RFC 6381, which MPEG-DASH uses.
+  ...{ avc1: "H264", avc3: "H264", hev1: "H265", hvc1: "H265", vp08: "VP8", vp09: "VP9", av01: "AV1", mp4a: "AAC" },
+};
 
-/** A codec as it is written: h264 is H264, opus is Opus. */
+/** A codec as it is written: h264 and avc1.42e01f are H264, opus is Opus. */
 export function codecName(name: string): string {
-  return CODECS[name.toLowerCase()] ?? name.toUpperCase();
+  const family = name.toLowerCase().replace(/\..*$/, "");
+  return CODECS[family] ?? family.toUpperCase();
 }

@@ -86,9 +86,14 @@ export class Gateway {
     return new URL(`tools/debugger.html?id=${encodeURIComponent(stream)}`, this.base).href;
   }
 
-  async version(): Promise<string> {
-    const info = (await (await request(new URL("api/info", this.base), this.token)).json()) as { version?: unknown };
-    return typeof info.version === "string" ? info.version : "";
+  /** What the gateway is and can, as far as it says so. */
+  async info(): Promise<{ version: string; features: readonly string[] }> {
+    const response = await request(new URL("api/info", this.base), this.token);
+    const { version, features } = (await response.json()) as { version?: unknown; features?: unknown };
+    return {
+      version: typeof version === "string" ? version : "",
+      features: Array.isArray(features) ? features.map(String) : [],
+    };
   }
 
   async create(stream: string): Promise<void> {

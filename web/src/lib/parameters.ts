@@ -21,6 +21,14 @@ export interface DebuggerParameters {
   lowLatency: boolean;
 }
 
+export interface DashParameters {
+  /** A URL, or the path of a manifest in the storage. */
+  mpd: string;
+  token: string;
+  autoplay: boolean;
+  muted: boolean;
+}
+
 /** A flag is set by its presence, unless it says false or 0. */
 const flag = (query: URLSearchParams, name: string) =>
   query.has(name) && !["false", "0"].includes(query.get(name) ?? "");
@@ -50,5 +58,15 @@ export function debuggerParameters(search: string): DebuggerParameters {
     videoCodec: query.get("vcodec") ?? "",
     fps: fps >= 1 && fps <= 60 ? Math.round(fps) : 30,
     lowLatency: flag(query, "lowlatency"),
+  };
+}
+
+export function dashParameters(search: string): DashParameters {
+  const query = new URLSearchParams(search);
+  return {
+    mpd: query.get("mpd") ?? "",
+    token: query.get("token") ?? "",
+    autoplay: flag(query, "autoplay"),
+    muted: flag(query, "muted"),
   };
 }

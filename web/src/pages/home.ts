@@ -10,6 +10,7 @@ import { GatewayError } from "../lib/errors";
 import { bitrate } from "../lib/format";
 import { Gateway, isOpen, type StreamInfo } from "../lib/gateway";
 import { History } from "../lib/history";
+import { Recordings } from "../lib/recordings";
 import { storedToken, storeToken } from "../lib/token";
 import { ClientsDialog } from "./clients-dialog";
 import { ConfirmButton } from "./confirm-button";
@@ -24,6 +25,8 @@ import { TimePlot } from "./time-plot";
 /** Samples of the plots: one in two seconds, for ten minutes. */
 const SAMPLE_MS = 2_000;
 const SAMPLES = 300;
+/** How often the streams that are being recorded are asked for. */
+const RECORDED_MS = 5_000;
 
 class GatewayHome extends LitElement {
   static override properties = {
@@ -36,6 +39,7 @@ class GatewayHome extends LitElement {
     now: { state: true },
     signed: { state: true },
     locked: { state: true },
+    recording: { state: true },
   };
   declare private streams: StreamInfo[] | null;
   declare private problem: string;
@@ -49,11 +53,15 @@ class GatewayHome extends LitElement {
   declare private signed: boolean;
   /** The API asked for a token. */
   declare private locked: boolean;
+  /** Streams that are being recorded; null: the gateway does not record. */
+  declare private recording: ReadonlySet<string> | null;
   readonly #gateway = new Gateway(new URL("./", location.href));
+  readonly #recordings = new Recordings(this.#gateway);
   readonly #history = new History(SAMPLES);
   #clockOffset = 0;
   #watch = new AbortController();
   #timer = 0;
+  #recorder = 0;
   #sampled = 0;
 
   static override styles = [
@@ -98,6 +106,7 @@ class GatewayHome extends LitElement {
     this.problem = this.version = this.filter = this.clients = "";
     this.name = "demo";
     this.locked = false;
+    this.recording = null;
     this.now = Date.now();
     this.#gateway.token = storedToken();
     this.signed = this.#gateway.token !== "";
@@ -108,8 +117,11 @@ class GatewayHome extends LitElement {
     super.connectedCallback();
     this.#listen();
     this.#timer = window.setInterval(() => this.#tick(), 1000);
-    this.#gateway.version().then(
-      (version) => (this.version = version),
+    this.#gateway.info().then(
+      ({ version, features }) => {
+        this.version = version;
+        if (features.includes("recorder") && this.isConnected) this.#followRecorder();
+      },
       () => undefined,
     );
   }
@@ -117,6 +129,7 @@ class GatewayHome extends LitElement {
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     clearInterval(this.#timer);
+    clearInterval(this.#recorder);
     this.#watch.abort();
   }
 
@@ -166,12 +179,32 @@ class GatewayHome extends LitElement {
     this.#sign("");
   }
 
-  async #destroy(id: string): Promise<void> {
+  /** Does something with a stream; the page says why when it did not work. */
+  async #act(id: string, action: () => Promise<void>): Promise<void> {
     try {
-      await this.#gateway.destroy(id);
+      await action();
     } catch (error) {
       this.problem = `${id}: ${error instanceof Error ? error.message : String(error)}`;
     }
+  }
+
+  #followRecorder(): void {
+    this.recording = new Set();
+    this.#recorder = window.setInterval(() => !document.hidden && void this.#readRecorder(), RECORDED_MS);
+    void this.#readRecorder();
+  }
+
+  /** What cannot be read stays as it was: the list of streams tells of a gateway that is away or asks for a token. */
+  async #readRecorder(): Promise<void> {
+    if (this.locked) return;
+    const recording = await this.#recordings.active().catch(() => null);
+    if (recording) this.recording = recording;
+  }
+
+  async #record(id: string): Promise<void> {
+    const running = this.recording?.has(id);
+    await this.#act(id, () => (running ? this.#recordings.stop(id) : this.#recordings.start(id)));
+    await this.#readRecorder();
   }
 
   #dialog<T extends HTMLElement>(name: string): T | null {
@@ -187,6 +220,7 @@ class GatewayHome extends LitElement {
         <h1>live777py</h1>
         <span class="numbers">${this.#summary()}</span>
         <span class="space"></span>
+        ${this.recording ? html`<a class="button" href="recordings.html">${icons.film} Recordings</a>` : nothing}
         <a class="button" href="api/docs" target="_blank">API</a>
         <a class="button" href=${this.#gateway.debugger(named)} target="_blank" rel="opener">${icons.debug} Debugger</a>
         ${this.signed ? html`<button @click=${() => this.#signOut()}>Sign out</button>` : nothing}
@@ -200,7 +234,7 @@ class GatewayHome extends LitElement {
                 ${this.locked ? html`<button class="primary" @click=${() => this.#lock()}>Sign in</button>` : nothing}</div>`
               : nothing
           }
-          ${this.#list()}
+          ${this.#list()} ${this.#table()}
         </section>
         <section class="publish" aria-label="Publish from this browser">
           <h2>Publish from this browser</h2>
@@ -242,18 +276,26 @@ class GatewayHome extends LitElement {
     return [...(this.version ? [this.version] : []), ...parts].join(" · ");
   }
 
+  /** What is said in place of the table. */
   #list(): unknown {
     if (!this.streams) return this.problem ? nothing : html`<div class="empty"><p>Loading…</p></div>`;
     if (this.streams.length === 0) {
       return html`<div class="empty"><strong>Nothing is live yet</strong>
         <p>Publish from this browser, or paste the address below into OBS or FFmpeg. The stream appears here by itself.</p></div>`;
     }
+    if (this.#filtered.length > 0) return nothing;
+    return html`<div class="empty"><p>No stream is called like “${this.filter}”.</p>
+      <p><button @click=${() => (this.filter = "")}>Show all</button></p></div>`;
+  }
+
+  get #filtered(): StreamInfo[] {
     const wanted = this.filter.trim().toLowerCase();
-    const streams = wanted ? this.streams.filter(({ id }) => id.toLowerCase().includes(wanted)) : this.streams;
-    if (streams.length === 0) {
-      return html`<div class="empty"><p>No stream is called like “${this.filter}”.</p>
-        <p><button @click=${() => (this.filter = "")}>Show all</button></p></div>`;
-    }
+    return (this.streams ?? []).filter(({ id }) => id.toLowerCase().includes(wanted));
+  }
+
+  /** Stays while it is empty: its open rows are open again when their streams are back. */
+  #table(): TemplateResult {
+    const streams = this.#filtered;
     const clients = ({ detail }: CustomEvent<string>) => {
       this.clients = detail;
       void this.#dialog<ClientsDialog>("clients-dialog")?.open();
@@ -262,10 +304,15 @@ class GatewayHome extends LitElement {
       const live = this.streams?.find(({ id }) => id === detail)?.publish.sessions.some(isOpen);
       void this.#dialog<CascadeDialog>("cascade-dialog")?.ask(detail, live ? "push" : "pull");
     };
-    return html`<stream-table .streams=${streams} .gateway=${this.#gateway} .history=${this.#history} .now=${this.now}
-      @clients=${clients} @cascade=${cascade} @destroy=${({ detail }: CustomEvent<string>) => this.#destroy(detail)}></stream-table>`;
+    const destroy = ({ detail }: CustomEvent<string>) => this.#act(detail, () => this.#gateway.destroy(detail));
+    return html`<stream-table ?hidden=${streams.length === 0} .streams=${streams} .gateway=${this.#gateway} .history=${this.#history}
+      .now=${this.now} .recording=${this.recording} @clients=${clients} @cascade=${cascade} @destroy=${destroy}
+      @record=${({ detail }: CustomEvent<string>) => this.#record(detail)}></stream-table>`;
   }
 }
+
+// Live777's address of the recordings.
+if (new URLSearchParams(location.search).get("view") === "recordings") location.replace("recordings.html");
 
 const elements: [string, CustomElementConstructor][] = [
   ["copy-button", CopyButton],

@@ -1,4 +1,4 @@
-/** `<stream-table>`: the streams, one row each; a row opens to a panel. Events `clients`, `cascade`, `destroy`. */
+/** `<stream-table>`: the streams, one row each; a row opens to a panel. Events `clients`, `cascade`, `record`, `destroy`. */
 
 import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 import { repeat } from "lit/directives/repeat.js";
@@ -24,6 +24,7 @@ export class StreamTable extends LitElement {
     gateway: { attribute: false },
     history: { attribute: false },
     now: { attribute: false },
+    recording: { attribute: false },
     opened: { state: true },
     shown: { state: true },
   };
@@ -32,7 +33,9 @@ export class StreamTable extends LitElement {
   declare history: History;
   /** The gateway's clock, ms since the epoch. */
   declare now: number;
-  /** Open rows; true: their picture plays at once. */
+  /** Streams that are being recorded; null: the gateway does not record. */
+  declare recording: ReadonlySet<string> | null;
+  /** Open rows, also of streams that are away for a moment; true: their picture plays at once. */
   declare private opened: ReadonlyMap<string, boolean>;
   declare private shown: number;
 
@@ -56,6 +59,7 @@ export class StreamTable extends LitElement {
     .live .state { border-color: currentColor; color: var(--live); font-weight: 600; }
     tr.open > * { border-bottom-color: transparent; }
     .panel td { padding-top: 0; }
+    .recording { border-color: var(--live); color: var(--live); }
     .more { padding: 12px; border-top: 1px solid var(--line); text-align: center; }
     @media (max-width: 720px) {
       table { padding: 0 14px; }
@@ -73,6 +77,7 @@ export class StreamTable extends LitElement {
     super();
     this.streams = [];
     this.now = 0;
+    this.recording = null;
     this.opened = new Map();
     this.shown = ROWS;
   }
@@ -112,7 +117,7 @@ export class StreamTable extends LitElement {
           <button class="square toggle" title="Details" aria-label=${`Details of ${id}`} aria-expanded=${open !== undefined}
             @click=${() => this.#open(id, open === undefined ? false : undefined)}>${icons.chevron}</button>
           <span class="dot"></span>
-          <span><span class="name" title=${id}>${id}</span> <span class="tag state">${state}</span>${badges(info)}</span>
+          <span><span class="name" title=${id}>${id}</span> <span class="tag state">${state}</span>${this.recording?.has(id) ? html` <span class="tag recording">recording</span>` : nothing}${badges(info)}</span>
         </div></th>
         ${fact("Codecs", names)} ${fact("Viewers", viewers)}
         ${fact("In", publisher && bitrate(stats.publish.bitrate))} ${fact("Out", viewers && bitrate(stats.subscribe.bitrate))}
@@ -120,12 +125,21 @@ export class StreamTable extends LitElement {
         <td class="actions">
           <button class=${state === "Live" && !playing ? "primary" : ""} aria-pressed=${playing} @click=${() => this.#open(id, playing ? undefined : true)}>
             ${playing ? icons.close : icons.play} ${playing ? "Close" : "Play"}</button>
+          ${this.#recordButton(id, state === "Live")}
           <button class="square" title="Clients" aria-label=${`Clients of ${id}`} @click=${() => tell("clients")}>${icons.people}</button>
           <button class="square" title="Cascade" aria-label=${`Cascade ${id}`} @click=${() => tell("cascade")}>${icons.cascade}</button>
         </td>
       </tr>
       ${open === undefined ? nothing : this.#panel(info, open)}
     </tbody>`;
+  }
+
+  #recordButton(id: string, live: boolean): TemplateResult | typeof nothing {
+    if (!this.recording) return nothing;
+    const on = this.recording.has(id);
+    const record = () => this.dispatchEvent(new CustomEvent("record", { detail: id }));
+    return html`<button class="square ${on ? "recording" : ""}" title=${on ? "Stop recording" : "Record"} aria-label=${on ? `Stop recording ${id}` : `Record ${id}`}
+      ?disabled=${!live && !on} @click=${record}>${on ? icons.stop : icons.record}</button>`;
   }
 
   #panel(info: StreamInfo, autoplay: boolean): TemplateResult {
