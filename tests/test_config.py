@@ -214,6 +214,15 @@ def test_a_stream_inherits_what_it_does_not_say() -> None:
             "webhooks: expected each url once",
         ),
         ("[store]\npath = ''", "store.path: expected some text"),
+        ("[recorder.storage]\ntype = 's3'", 'recorder.storage: expected bucket beside type = "s3"'),
+        ("[recorder.storage]\ntype = 'ftp'", 'recorder.storage.type: expected one of "fs", "s3", "gcs", "azure"'),
+        *(
+            (
+                f"[recorder.storage]\nendpoint = '{url}'",
+                "recorder.storage.endpoint: expected an http:// or https:// URL",
+            )
+            for url in ("", "ftp://x", "http://user:password@x", "http://x?y", "https://", "x y")
+        ),
         ("[hooks]\non_error = 'panic'", 'hooks.on_error: expected one of "stop", "continue"'),
         ("[webrtc]\nworkers = 0", "webrtc.workers: expected an integer from 1 to 64"),
         ("[webrtc]\nice_udp_addrs = ['auto:']", 'webrtc.ice_udp_addrs: expected a list of "auto"'),

@@ -179,7 +179,7 @@ async def record(spool: Spool, record: StoragePath, segments: int, *, pause: flo
     seeded = random.Random(record)
     objects: dict[str, bytes] = {}
     for number in range(1, segments + 1):
-        for name, size in ((f"v_seg_{number:04}.m4s", 300_000), (f"a_seg_{number:04}.m4s", 10_000)):
+        for name, size in ((f"v_seg_{number:04}.m4s", 100_000), (f"a_seg_{number:04}.m4s", 10_000)):
             objects[record / name] = seeded.randbytes(size)
             await spool.put(record / name, objects[record / name])
         objects[record / "manifest.mpd"] = "\n".join(sorted(objects)).encode()
@@ -208,7 +208,7 @@ async def test_every_object_survives_outages_of_every_kind(
 ) -> None:
     """The line is cut twice in the middle of uploads, and held up once, longer than a request may take."""
     records = [StoragePath(f"cam{number}/1700000000") for number in range(4)]
-    recorders = [asyncio.create_task(record(spool, path, 40, pause=0.05)) for path in records]
+    recorders = [asyncio.create_task(record(spool, path, 30, pause=0.05)) for path in records]
 
     async def so_many(number: int) -> bool:
         return len(store.stored) >= number
