@@ -15,7 +15,9 @@ from live777py.http.keys import CONFIG
 if TYPE_CHECKING:
     from aiohttp import web
 
-EXPOSED_HEADERS: Final = "Location, Link, ETag, Accept-Patch, Accept-Post, Allow, Retry-After, WWW-Authenticate"
+EXPOSED_HEADERS: Final = (
+    "Location, Link, ETag, Accept-Patch, Accept-Post, Accept-Ranges, Allow, Content-Range, Retry-After, WWW-Authenticate"
+)
 _SIMPLE_TYPES: Final = frozenset({"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"})
 _PREFLIGHT_AGE: Final = 3600
 """Seconds."""

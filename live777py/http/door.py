@@ -13,6 +13,10 @@ from live777py.http import (
     cors,
     info,
     layers,
+    objects,
+    playback,
+    record,
+    recordings,
     reload,
     session,
     snapshots,
@@ -55,6 +59,10 @@ RESOURCES: Final = (
     *streams.RESOURCES,
     snapshots.RESOURCE,
     *cascade.RESOURCES,
+    record.RESOURCE,
+    objects.RESOURCE,
+    *recordings.RESOURCES,
+    *playback.RESOURCES,
     *info.RESOURCES,
     reload.RESOURCE,
     *api_docs.RESOURCES,
@@ -62,7 +70,7 @@ RESOURCES: Final = (
 
 
 def build_door(config: Config, *, web_pages: Path = pages.BUILT_PAGES) -> web.Application:
-    """The caller sets `keys.STREAMS`, and `keys.ENGINE_STATS` if there is an engine, before the first request."""
+    """The caller sets those of `keys` that stand for what is behind the door before the first request."""
     app = web.Application(client_max_size=MAX_BODY, middlewares=[problems])
     app[CONFIG] = LiveConfig(config)
     app[METRICS] = Metrics()

@@ -48,7 +48,7 @@ async def info(request: web.Request) -> web.Response:
 def _features(app: web.Application) -> Iterator[str]:
     if (app[PAGES] / "index.html").is_file():
         yield "webui"
-    yield from ("cascade", "source", "source-whep")
+    yield from ("cascade", "recorder", "source", "source-whep")
 
 
 async def strategy(request: web.Request) -> web.Response:

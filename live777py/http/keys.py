@@ -12,6 +12,7 @@ from live777py.http.auth import Authenticator, Principal, SessionOwners
 from live777py.http.client import ClientAddress, ClientResolver
 from live777py.http.limits import RateLimiter
 from live777py.metrics import Metrics
+from live777py.recorder.index import RecordingIndex
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from live777py.streams.bus import EventBus
     from live777py.streams.manager import Answer, Client
     from live777py.streams.strategy import Strategy
+    from live777py.storage import Storage, StoragePath
     from live777py.streams.views import Counts, LayerView, SourceView, StreamView
 
 
@@ -74,6 +76,24 @@ class Cascade(Protocol):
         """Raises NotFound, and Conflict for one of the configuration."""
 
 
+class RecordingPlace(Protocol):
+    """What has begun to be recorded: `directory` is where its objects are."""
+
+    @property
+    def directory(self) -> str: ...
+
+
+class Recorder(Protocol):
+    """The recordings that are being made."""
+
+    async def start(self, stream: str, base_dir: StoragePath | None) -> RecordingPlace:
+        """Where it is recorded already, that one. Raises Conflict without a publisher, and where the directory is taken."""
+
+    def recording(self, stream: str) -> bool: ...
+    async def stop(self, stream: str) -> None:
+        """Nothing happens to a stream that is not being recorded."""
+
+
 class LiveConfig:
     """The configuration as it is now; a reload replaces `current`."""
 
@@ -93,6 +113,9 @@ RELOAD: Final[web.AppKey[Callable[[], Awaitable[ReloadReport]]]] = web.AppKey("r
 """Reads the configuration again. Raises Unprocessable, having changed nothing."""
 STREAMS: Final[web.AppKey[Streams]] = web.AppKey("streams")
 CASCADE: Final[web.AppKey[Cascade]] = web.AppKey("cascade")
+RECORDER: Final[web.AppKey[Recorder]] = web.AppKey("recorder")
+RECORDINGS: Final = web.AppKey("recordings", RecordingIndex)
+STORAGE: Final[web.AppKey[Storage]] = web.AppKey("storage")
 ENGINE_STATS: Final[web.AppKey[Callable[[], Awaitable[Stats]]]] = web.AppKey("engine_stats")
 METRICS: Final = web.AppKey("metrics", Metrics)
 AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)

@@ -45,11 +45,20 @@ async def read_json(request: web.Request, shape: Any) -> Any:
         raise BadRequest(f"the body is not JSON: {error}") from None
 
 
+async def read_optional_json(request: web.Request, shape: Any, *, default: Any) -> Any:
+    """As `read_json`; a request without a body, whatever it says of its type, is `default`."""
+    return await read_json(request, shape) if await _body(request) else default
+
+
 async def _read(request: web.Request, media_type: str) -> bytes:
     # RFC 9110 section 8.3.1: the type is case-insensitive and may have parameters.
     given = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if given != media_type:
         raise UnsupportedMediaType(f"the body must be {media_type}")
+    return await _body(request)
+
+
+async def _body(request: web.Request) -> bytes:
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
             return await request.read()

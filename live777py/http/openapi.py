@@ -33,6 +33,8 @@ _TOKENS: Final = {
     Access.SEE_STREAM: "Any token of the stream.",
     Access.DELETE_STREAM: "A token of the stream with x (1).",
     Access.CASCADE: "A token of the stream with x (1).",
+    Access.RECORD: "A token of the stream with x (1).",
+    Access.PLAY_BACK: "A token of the stream with r (4).",
     Access.SESSION: "The token that made the session, w (2) for the publisher's session, or x (1).",
     Access.EVERYTHING: 'A token for everything: a static one, or a JWT with the id "*".',
 }
@@ -44,29 +46,42 @@ _TAGS: Final = {
     "sse": "Streams",
     "cascade": "Cascade",
     "sources": "Cascade",
+    "record": "Recordings",
+    "recordings": "Recordings",
+    "playback": "Recordings",
 }
 _REASONS: Final = {
     400: "Not understood.",
     401: "No valid token.",
     403: "The token does not allow it, or a page of another origin tried to.",
-    404: "There is no such stream, session or source, or this request may not make it.",
+    404: "There is no such stream, session, source or recording, or this request may not make it.",
     408: "The body did not arrive in time.",
     409: "The state of the stream forbids it.",
     413: "The body is too large.",
     415: "The body has another type.",
+    416: "The object is shorter.",
     422: "Understood, and cannot be done.",
     429: "Too many requests from this address.",
     502: "Another node failed.",
     503: "A limit of this gateway.",
     504: "Another node did not answer in time.",
+    507: "No space is left for recordings.",
 }
 _HEADERS: Final = {
     "Location": "The path of what was made.",
     "Link": "ICE servers (RFC 9725 section 4.6) and extensions.",
     "Accept-Patch": "The media type of trickled candidates.",
     "Accept-Post": "The media type that is expected.",
+    "Content-Range": "Which bytes of how many.",
+    "ETag": "Of this version.",
     "Retry-After": "Seconds.",
     "WWW-Authenticate": "Bearer",
+}
+_PROBLEM_HEADERS: Final = {
+    401: ["WWW-Authenticate"],
+    416: ["Content-Range"],
+    429: ["Retry-After"],
+    503: ["Retry-After"],
 }
 _PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "stream": {
@@ -75,6 +90,11 @@ _PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     },
     "session": {"description": "From the Location of the session.", "schema": {"type": "string", "minLength": 1}},
     "events": {"description": "From the Location of the event stream.", "schema": {"type": "string", "minLength": 1}},
+    "record": {"description": "Of the list of recordings.", "schema": {"type": "string", "minLength": 1}},
+    "path": {
+        "description": "The path of an object of a recording, with its slashes.",
+        "schema": {"type": "string", "minLength": 1},
+    },
 }
 
 
@@ -95,7 +115,7 @@ class ApiDocument:
             "openapi": "3.1.0",
             "info": {"title": "live777py", "version": live777py.__version__, "description": _ABOUT},
             "paths": {
-                resource.path: {
+                resource.described_path: {
                     method.lower(): _Description(resource, method, operation, known).value
                     for method, operation in resource.operations.items()
                 }
@@ -121,7 +141,7 @@ class _Description:
     """Of one operation. `schemas` are those of contents, by identity, and of `Problem`."""
 
     def __init__(self, resource: Resource, method: str, operation: Operation, schemas: dict[Any, Any]) -> None:
-        self._path = resource.path
+        self._path = resource.described_path
         self._method = method
         self._operation = operation
         self._schemas = schemas
@@ -142,27 +162,28 @@ class _Description:
         else:
             described["description"] = f"Token: {_TOKENS[operation.access]}"
         if operation.request is not None:
-            described["requestBody"] = {"required": True, "content": self._content(operation.request)}
+            described["requestBody"] = {"required": operation.request.required, "content": self._content(operation.request)}
         return described
 
     def _parameters(self) -> Iterator[dict[str, Any]]:
         for name in re.findall(r"\{(\w+)\}", self._path):
             yield {"name": name, "in": "path", "required": True, **_PARAMETERS[name]}
-        for name, description in self._operation.query.items():
-            schema = {"type": "array", "items": {"type": "string"}}
-            yield {"name": name, "in": "query", "description": description, "schema": schema}
+        for name, parameter in self._operation.query.items():
+            yield {"name": name, "in": "query", "description": parameter.text, "schema": parameter.schema}
 
     def _responses(self) -> Iterator[tuple[int, dict[str, Any]]]:
         for status, content in self._operation.answers.items():
             answer: dict[str, Any] = {"description": HTTPStatus(status).phrase}
             if content is not None:
                 answer["content"] = self._content(content)
-            names = ["Location"] if status == HTTPStatus.CREATED else []
+            names = ["Location"] if status in {HTTPStatus.CREATED, HTTPStatus.TEMPORARY_REDIRECT} else []
+            if status == HTTPStatus.PARTIAL_CONTENT:
+                names = ["Content-Range"]
             if names and content is not None and content.media_type == SDP:
                 names += ["Link", "Accept-Patch"]
             yield status, {**answer, **_headers(names)}
         for status in self._problems():
-            names = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}.get(status, [])
+            names = _PROBLEM_HEADERS.get(status, [])
             if status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
                 names = [f"Accept-{self._method.capitalize()}"]
             problem = {PROBLEM_JSON: {"schema": self._schemas[Problem]}}
@@ -171,7 +192,7 @@ class _Description:
     def _problems(self) -> set[int]:
         operation = self._operation
         statuses = set(operation.problems)
-        if "{stream}" in self._path:
+        if "{stream}" in self._path or "{path}" in self._path:
             statuses.add(400)
         if operation.access is not Access.PUBLIC:
             statuses |= {401, 403}

@@ -14,6 +14,9 @@ from live777py.errors import (
     ClientError,
     Conflict,
     Live777Error,
+    RangeNotSatisfiable,
+    StorageFull,
+    StorageUnavailable,
     TooManyRequests,
     Unauthorized,
     Unavailable,
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
+
+_STORAGE_RETRY: Final = 5
+"""Seconds after which to ask again for what an object store did not give."""
 
 PROBLEM_JSON: Final = "application/problem+json"
 
@@ -50,7 +56,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except Live777Error as error:
-        if isinstance(error, ClientError | Unavailable | UpstreamError):
+        if isinstance(error, ClientError | Unavailable | UpstreamError | StorageUnavailable | StorageFull):
             return problem(error.status, error.title, error.detail, _headers(error))
         _logger.exception("%s %s failed", request.method, request.rel_url.raw_path)
     except web.HTTPException as error:
@@ -70,6 +76,10 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 def _headers(error: Live777Error) -> dict[str, str]:
     if isinstance(error, Unauthorized):
         return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, RangeNotSatisfiable):
+        return {"Content-Range": f"bytes */{error.size}"}
+    if isinstance(error, StorageUnavailable):
+        return {"Retry-After": str(_STORAGE_RETRY)}
     if isinstance(error, TooManyRequests | Unavailable | Conflict | UpstreamError) and error.retry_after is not None:
         return {"Retry-After": str(math.ceil(error.retry_after))}
     return {}

@@ -32,18 +32,24 @@ class Content:
 
     media_type: str
     shape: Any = None
+    required: bool = True
 
 
-def json_content(shape: Any) -> Content:
-    return Content(media_type=JSON, shape=shape)
+def json_content(shape: Any, *, required: bool = True) -> Content:
+    return Content(media_type=JSON, shape=shape, required=required)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """Of the query: what it is for, and its JSON schema. By default it may be given several times."""
+
+    text: str
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "array", "items": {"type": "string"}})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """`answers` are the ways of success and `problems` the statuses of errors that only this operation has.
-
-    `query` is what each parameter of the query is for; all of them may be given several times.
-    """
+    """`answers` are the ways of success and `problems` the statuses of errors that only this operation has."""
 
     summary: str
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -51,15 +57,23 @@ class Operation:
     request: Content | None = None
     answers: Mapping[int, Content | None]
     problems: tuple[int, ...] = ()
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, Parameter] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """`path` has no trailing slash."""
+    """`path` has no trailing slash. `{name}` is one segment, `{name...}` at its end are one or more.
+
+    `stream_of` says whose stream a request is about where no segment of the path is `{stream}`; None: nobody's.
+    """
 
     path: str
     operations: Mapping[str, Operation]
+    stream_of: Callable[[web.Request], Awaitable[str | None]] | None = None
+
+    @property
+    def described_path(self) -> str:
+        return self.path.replace("...}", "}")
 
     @property
     def accepts(self) -> dict[str, str]:
@@ -84,8 +98,8 @@ class Resource:
         async def refuse(request: web.Request) -> web.Response:
             raise web.HTTPMethodNotAllowed(request.method, allow.split(", "))
 
-        pattern = re.sub(r"\{(\w+)\}", r"{\1:[^/]+}", self.path)
-        for path in (pattern, pattern + "/"):
+        pattern = re.sub(r"\{(\w+)\.\.\.\}", r"{\1:.+}", re.sub(r"\{(\w+)\}", r"{\1:[^/]+}", self.path))
+        for path in (pattern,) if self.path.endswith("...}") else (pattern, pattern + "/"):
             resource = router.add_resource(path)
             for method, operation in operations.items():
                 resource.add_route(method, self._guarded(operation))
@@ -105,8 +119,13 @@ class Resource:
                 if not (is_stream_name(stream) and _is_utf8(request.rel_url.raw_path)):
                     raise BadRequest(f"the path must hold {STREAM_NAME_RULE}")
                 request[STREAM] = stream
+            elif self.stream_of is not None:
+                if not _is_utf8(request.rel_url.raw_path):
+                    raise BadRequest("the path must be UTF-8")
+                stream = await self.stream_of(request)
             if operation.access is not Access.PUBLIC:
-                request[PRINCIPAL] = await app[AUTHENTICATOR].admit(_access_request(request, operation.access))
+                asked = _access_request(request, operation.access, stream)
+                request[PRINCIPAL] = await app[AUTHENTICATOR].admit(asked)
             try:
                 return await operation.handler(request)
             except UnsupportedMediaType as error:
@@ -124,12 +143,12 @@ def _is_utf8(path: str) -> bool:
     return True
 
 
-def _access_request(request: web.Request, access: Access) -> AccessRequest:
+def _access_request(request: web.Request, access: Access, stream: str | None) -> AccessRequest:
     return AccessRequest(
         authorization=request.headers.get("Authorization"),
         access=access,
         method=request.method,
-        stream=request.match_info.get("stream"),
+        stream=stream,
         session=request.match_info.get("session"),
         address=str(request[CLIENT]),
         user_agent=request.headers.get("User-Agent", ""),

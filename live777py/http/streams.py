@@ -9,10 +9,10 @@ from aiohttp import web
 from live777py.http.auth import Access
 from live777py.http.keys import STREAM, STREAMS
 from live777py.http.messages import json_answer
-from live777py.http.resource import Operation, Resource, json_content
+from live777py.http.resource import Operation, Parameter, Resource, json_content
 from live777py.streams.views import StreamView
 
-STREAM_FILTER: Final = {"streams": "Names of the streams to keep; all if there is none"}
+STREAM_FILTER: Final = {"streams": Parameter(text="Names of the streams to keep; all if there is none")}
 
 
 def wanted_streams(request: web.Request) -> frozenset[str]:

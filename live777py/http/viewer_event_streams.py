@@ -11,7 +11,7 @@ from live777py.http.auth import Access
 from live777py.http.event_stream import EVENT_STREAM, send_events
 from live777py.http.keys import STREAM
 from live777py.http.messages import path_to, read_json
-from live777py.http.resource import Content, Operation, Resource, json_content
+from live777py.http.resource import Content, Operation, Parameter, Resource, json_content
 from live777py.http.viewer_events import EVENTS, ViewerEvents
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ RESOURCES = (
                 request=json_content(list[str]),
                 answers={201: None},
                 problems=(404,),
-                query={"video": "Index of the viewer's video section, the key in `layers` events"},
+                query={"video": Parameter(text="Index of the viewer's video section, the key in `layers` events")},
             )
         },
     ),

@@ -26,6 +26,10 @@ class Access(enum.Enum):
     SEE_STREAM = enum.auto()
     DELETE_STREAM = enum.auto()
     CASCADE = enum.auto()
+    RECORD = enum.auto()
+    """Begin, end and delete recordings of the stream."""
+    PLAY_BACK = enum.auto()
+    """What was recorded of the stream, and how it looks."""
     SESSION = enum.auto()
     """A session of the stream; `SessionOwners.check` says which."""
     EVERYTHING = enum.auto()
@@ -37,6 +41,8 @@ _NEEDED: Final = {
     Access.SEE_STREAM: Mode(0),
     Access.DELETE_STREAM: Mode.ADMIN,
     Access.CASCADE: Mode.ADMIN,
+    Access.RECORD: Mode.ADMIN,
+    Access.PLAY_BACK: Mode.READ,
     Access.SESSION: Mode(0),
 }
 

@@ -21,6 +21,7 @@ MAX_CONCURRENT: Final = 64
 _ACTIONS: Final = {
     Access.PUBLISH: ("publish", Mode.WRITE),
     Access.PLAY: ("play", Mode.READ),
+    Access.PLAY_BACK: ("read", Mode.READ),
     Access.SEE_STREAM: ("read", Mode(0)),
 }
 _PROTOCOLS: Final = {Access.PUBLISH: "whip", Access.PLAY: "whep"}

@@ -1,0 +1,135 @@
+"""/api/record/object: the stored objects of recordings, as DASH and HLS players read them."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from live777py.errors import StorageError
+from live777py.http.auth import Access
+from live777py.http.keys import CONFIG, RECORDINGS, STORAGE
+from live777py.http.ranges import ByteRange, http_date, not_modified, wanted_range
+from live777py.http.resource import Content, Operation, Resource
+from live777py.recorder.index import record_id
+from live777py.storage import StoragePath
+
+if TYPE_CHECKING:
+    from live777py.storage import Entry, Object, Storage
+
+SIGNED_SECONDS: Final = 600
+"""How long a player may read from the address that it is sent to."""
+
+_IMMUTABLE: Final = "private, max-age=31536000, immutable"
+_FRESH: Final = "private, no-cache"
+_MEDIA: Final = re.compile(r"[av]\d*_(?:init|seg_\d+)\.\w+")
+"""What is written once. Manifests, playlists and everything else may change."""
+
+_logger = logging.getLogger(__name__)
+
+
+async def read(request: web.Request) -> web.StreamResponse:
+    storage = request.app[STORAGE]
+    path = _path(request)
+    entry = await storage.head(path)
+    headers = {
+        "ETag": entry.etag,
+        "Last-Modified": http_date(entry.modified),
+        "Cache-Control": _IMMUTABLE if _is_final(path) else _FRESH,
+        "Accept-Ranges": "bytes",
+    }
+    if not_modified(request.headers, entry):
+        return web.Response(status=304, headers=headers)
+    headers["Content-Type"] = entry.content_type
+    part = wanted_range(request.headers, entry) if request.method == "GET" else None
+    if request.method == "HEAD":
+        return await _head(request, entry, headers)
+    # A manifest names its segments relative to where it was read, and those need a signature of their own.
+    if request.app[CONFIG].current.recorder.signed_redirect and _MEDIA.fullmatch(path.name):
+        address = await storage.presign(path, SIGNED_SECONDS)
+        if address is not None:
+            return web.Response(status=307, headers={"Location": address, "Cache-Control": "no-store"})
+    found, partial = await _open(storage, entry, part)
+    async with found:
+        return await _send(request, found, headers, partial=partial)
+
+
+async def stream_of(request: web.Request) -> str | None:
+    """The owner by the index; of what it has been told to forget, the directory that it gives each stream says it."""
+    path = _path(request)
+    owner = await request.app[RECORDINGS].owner(path)
+    if owner is None and len(path.segments) == 3 and record_id(path.segments[1]):
+        return path.segments[0]
+    return owner
+
+
+def _path(request: web.Request) -> StoragePath:
+    """Raises BadRequest for what no object can be called."""
+    return StoragePath(request.match_info["path"])
+
+
+def _is_final(path: StoragePath) -> bool:
+    """A directory that is named for a time is not used again, and what is written once is there for ever."""
+    parent = path.parent
+    return parent is not None and bool(record_id(parent)) and _MEDIA.fullmatch(path.name) is not None
+
+
+async def _open(storage: Storage, entry: Entry, part: ByteRange | None) -> tuple[Object, bool]:
+    """And whether it is the part. If the object has been replaced since the look at `entry`, it is all of it."""
+    if part is not None:
+        found = await storage.get(entry.path, start=part.start, end=part.end)
+        if found.entry.etag == entry.etag:
+            return found, True
+        async with found:
+            pass
+    return await storage.get(entry.path), False
+
+
+async def _head(request: web.Request, entry: Entry, headers: dict[str, str]) -> web.StreamResponse:
+    response = web.StreamResponse(headers=headers)
+    response.content_length = entry.size
+    await response.prepare(request)
+    await response.write_eof()
+    return response
+
+
+async def _send(
+    request: web.Request, found: Object, headers: dict[str, str], *, partial: bool
+) -> web.StreamResponse:
+    entry = found.entry
+    described = {**headers, "ETag": entry.etag, "Last-Modified": http_date(entry.modified)}
+    if partial:
+        described["Content-Range"] = f"bytes {found.start}-{found.end - 1}/{entry.size}"
+    response = web.StreamResponse(status=206 if partial else 200, headers=described)
+    response.content_length = found.end - found.start
+    await response.prepare(request)
+    try:
+        async for chunk in found:
+            await response.write(chunk)
+    except StorageError as error:
+        _logger.error("%s broke off: %s", request.rel_url.raw_path, error.detail)  # noqa: TRY400 (nothing to trace)
+        # The length has been promised: only the end of the connection says that something is missing.
+        if request.transport is not None:
+            request.transport.abort()
+        return response
+    await response.write_eof()
+    return response
+
+
+_BYTES: Final = Content(media_type="application/octet-stream")
+
+RESOURCE = Resource(
+    path="/api/record/object/{path...}",
+    stream_of=stream_of,
+    operations={
+        "GET": Operation(
+            summary="An object of a recording, or a range of it; the token is of the stream that was recorded",
+            handler=read,
+            access=Access.PLAY_BACK,
+            answers={200: _BYTES, 206: _BYTES, 304: None, 307: None},
+            problems=(404, 416, 503),
+        )
+    },
+)
