@@ -411,7 +411,9 @@ class RecorderConfig:
         (), 'Patterns of names of streams that are recorded whenever they are published, such as "cam*".', live=True
     )
     node_alias: str | None = key(None, "Name of this node in the index.", example="node-0")
-    index_path: str = key("./recordings/index.json", "Index of the recordings, one JSON object a line.")
+    index_path: str = key(
+        "", "File that the index is also written to, one JSON object a line.", example="./recordings/index.json"
+    )
     max_recording_seconds: int = key(
         86400,
         "Seconds after which a new recording is begun; 0 = never.",
@@ -429,6 +431,11 @@ class RecorderConfig:
     )
     low_latency: bool = key(
         False, "Recordings that begin can be watched with two seconds of delay while they are made.", live=True
+    )
+    signed_redirect: bool = key(
+        False,
+        "Send players to the object store for segments (signed addresses, 307). Its CORS rules must allow their pages.",
+        live=True,
     )
     storage: StorageConfig = section(StorageConfig, "Where recordings are kept.", check=bucket_has_name)
     upload: UploadConfig = section(UploadConfig, "Uploads by way of a cluster manager.", built=False)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 EXPOSED_HEADERS: Final = (
-    "Location, Link, ETag, Accept-Patch, Accept-Post, Accept-Ranges, Allow, Content-Range, Retry-After, WWW-Authenticate"
+    "Location, Link, ETag, Accept-Patch, Accept-Post, Accept-Ranges, Allow, Content-Range, Retry-After, "
+    "WWW-Authenticate"
 )
 _SIMPLE_TYPES: Final = frozenset({"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"})
 _PREFLIGHT_AGE: Final = 3600

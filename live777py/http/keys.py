@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from live777py.config import Config
     from live777py.media.native import Stats
     from live777py.rtc.parameters import Kind
+    from live777py.storage import Storage, StoragePath
     from live777py.streams.bus import EventBus
     from live777py.streams.manager import Answer, Client
     from live777py.streams.strategy import Strategy
-    from live777py.storage import Storage, StoragePath
     from live777py.streams.views import Counts, LayerView, SourceView, StreamView
 
 
@@ -87,7 +87,7 @@ class Recorder(Protocol):
     """The recordings that are being made."""
 
     async def start(self, stream: str, base_dir: StoragePath | None) -> RecordingPlace:
-        """Where it is recorded already, that one. Raises Conflict without a publisher, and where the directory is taken."""
+        """One that is being recorded goes on. Raises Conflict without a publisher, and where the directory is taken."""
 
     def recording(self, stream: str) -> bool: ...
     async def stop(self, stream: str) -> None:

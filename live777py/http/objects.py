@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -13,6 +12,7 @@ from live777py.http.auth import Access
 from live777py.http.keys import CONFIG, RECORDINGS, STORAGE
 from live777py.http.ranges import ByteRange, http_date, not_modified, wanted_range
 from live777py.http.resource import Content, Operation, Resource
+from live777py.recorder import names
 from live777py.recorder.index import record_id
 from live777py.storage import StoragePath
 
@@ -24,9 +24,6 @@ SIGNED_SECONDS: Final = 600
 
 _IMMUTABLE: Final = "private, max-age=31536000, immutable"
 _FRESH: Final = "private, no-cache"
-_MEDIA: Final = re.compile(r"[av]\d*_(?:init|seg_\d+)\.\w+")
-"""What is written once. Manifests, playlists and everything else may change."""
-
 _logger = logging.getLogger(__name__)
 
 
@@ -47,7 +44,7 @@ async def read(request: web.Request) -> web.StreamResponse:
     if request.method == "HEAD":
         return await _head(request, entry, headers)
     # A manifest names its segments relative to where it was read, and those need a signature of their own.
-    if request.app[CONFIG].current.recorder.signed_redirect and _MEDIA.fullmatch(path.name):
+    if request.app[CONFIG].current.recorder.signed_redirect and _is_media(path):
         address = await storage.presign(path, SIGNED_SECONDS)
         if address is not None:
             return web.Response(status=307, headers={"Location": address, "Cache-Control": "no-store"})
@@ -71,9 +68,13 @@ def _path(request: web.Request) -> StoragePath:
 
 
 def _is_final(path: StoragePath) -> bool:
-    """A directory that is named for a time is not used again, and what is written once is there for ever."""
-    parent = path.parent
-    return parent is not None and bool(record_id(parent)) and _MEDIA.fullmatch(path.name) is not None
+    """A directory that is named for a time is not used again, and what is written once stays as it is."""
+    return path.parent is not None and bool(record_id(path.parent)) and _is_media(path)
+
+
+def _is_media(path: StoragePath) -> bool:
+    """A segment or an init segment: manifests, playlists and everything else may change."""
+    return names.parse(path.name) is not None
 
 
 async def _open(storage: Storage, entry: Entry, part: ByteRange | None) -> tuple[Object, bool]:
@@ -95,9 +96,7 @@ async def _head(request: web.Request, entry: Entry, headers: dict[str, str]) -> 
     return response
 
 
-async def _send(
-    request: web.Request, found: Object, headers: dict[str, str], *, partial: bool
-) -> web.StreamResponse:
+async def _send(request: web.Request, found: Object, headers: dict[str, str], *, partial: bool) -> web.StreamResponse:
     entry = found.entry
     described = {**headers, "ETag": entry.etag, "Last-Modified": http_date(entry.modified)}
     if partial:

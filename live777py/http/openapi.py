@@ -70,7 +70,8 @@ _REASONS: Final = {
 _HEADERS: Final = {
     "Location": "The path of what was made.",
     "Link": "ICE servers (RFC 9725 section 4.6) and extensions.",
-    "Accept-Patch": "The media type of trickled candidates.",
+    "Accept-Delete": "The media type that is expected.",
+    "Accept-Patch": "The media type that is expected; of a session, that of trickled candidates.",
     "Accept-Post": "The media type that is expected.",
     "Content-Range": "Which bytes of how many.",
     "ETag": "Of this version.",
@@ -162,7 +163,10 @@ class _Description:
         else:
             described["description"] = f"Token: {_TOKENS[operation.access]}"
         if operation.request is not None:
-            described["requestBody"] = {"required": operation.request.required, "content": self._content(operation.request)}
+            described["requestBody"] = {
+                "required": operation.request.required,
+                "content": self._content(operation.request),
+            }
         return described
 
     def _parameters(self) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,8 @@ from live777py.http.auth import Access
 from live777py.http.keys import PRINCIPAL, RECORDER, STREAM
 from live777py.http.messages import json_answer, read_optional_json
 from live777py.http.resource import Operation, Resource, json_content
-from live777py.recorder.index import MANIFEST, record_id
+from live777py.recorder.index import record_id
+from live777py.recorder.names import MANIFEST
 from live777py.storage import StoragePath
 
 
@@ -41,7 +42,7 @@ async def start(request: web.Request) -> web.Response:
     if base_dir is not None and principal.stream is not None and base_dir.segments[0] != principal.stream:
         raise Forbidden("a token of one stream records below the directory of that stream")
     started = await request.app[RECORDER].start(stream, base_dir)
-    directory = started.directory
+    directory = str(started.directory)
     return json_answer(
         RecordAnswer(
             id=stream, record_id=record_id(directory), record_dir=directory, mpd_path=f"{directory}/{MANIFEST}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 
 from live777py.errors import Conflict, NotFound
+from live777py.recorder.names import MANIFEST
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from live777py.store import Database
 
     T = TypeVar("T")
-
-MANIFEST: Final = "manifest.mpd"
 
 Status = Literal["Active", "Completed", "Failed"]
 

@@ -15,8 +15,12 @@ from yarl import URL
 from live777py.config import parse
 from live777py.http.access_log import LOGGER, SERVER_LOGGER, AccessLogger
 from live777py.http.door import build_door
-from live777py.http.keys import CASCADE, RELOAD, STREAMS, ReloadReport
+from live777py.http.keys import CASCADE, RECORDER, RECORDINGS, RELOAD, STORAGE, STREAMS, ReloadReport
+from live777py.recorder.index import RecordingIndex
+from live777py.storage import LocalStorage
+from live777py.store import Database
 from tests.fakes.cascade import FakeCascade
+from tests.fakes.recorder import FakeRecorder
 from tests.fakes.streams import FakeStreams
 
 if TYPE_CHECKING:
@@ -54,6 +58,9 @@ class Door:
     client: TestClient[web.Request, web.Application]
     streams: FakeStreams
     cascade: FakeCascade
+    recorder: FakeRecorder
+    index: RecordingIndex
+    storage: LocalStorage
     reload: FakeReload
     app: web.Application
 
@@ -93,22 +100,38 @@ class OpenDoor(Protocol):
 @pytest.fixture
 async def open_door(tmp_path: Path) -> AsyncIterator[OpenDoor]:
     clients: list[TestClient[web.Request, web.Application]] = []
+    database = Database(tmp_path / "store.db")
+    storage = LocalStorage(tmp_path / "storage")
 
     async def open_it(config: str = "", *, streams: FakeStreams | None = None, pages: Path | None = None) -> Door:
         app = build_door(parse(config, {}), web_pages=pages or tmp_path / "no-pages")
         fake = app[STREAMS] = streams or FakeStreams()
         cascade = app[CASCADE] = FakeCascade()
+        index = app[RECORDINGS] = RecordingIndex(database)
+        app[STORAGE] = storage
+        recorder = app[RECORDER] = FakeRecorder(index, storage)
         reload = FakeReload()
         app[RELOAD] = reload.reload
         server = TestServer(app)
         await server.start_server(access_log_class=AccessLogger, access_log=LOGGER, logger=SERVER_LOGGER)
         client = TestClient(server)
         clients.append(client)
-        return Door(client=client, streams=fake, cascade=cascade, reload=reload, app=app)
+        return Door(
+            client=client,
+            streams=fake,
+            cascade=cascade,
+            recorder=recorder,
+            index=index,
+            storage=storage,
+            reload=reload,
+            app=app,
+        )
 
     yield open_it
     for client in clients:
         await client.close()
+    await storage.close()
+    await database.close()
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -55,6 +56,16 @@ ROUTES: Final[dict[tuple[str, str], Needs | None]] = {
     ("POST", "/api/streams/{stream}"): Needs(mode=None),
     ("DELETE", "/api/streams/{stream}"): Needs(mode=ADMIN),
     ("POST", "/api/cascade/{stream}"): Needs(mode=ADMIN, headers=JSON, body='{"sourceUrl": "http://127.0.0.1/whep/x"}'),
+    ("POST", "/api/record/{stream}"): Needs(mode=ADMIN),
+    ("GET", "/api/record/{stream}"): Needs(mode=READ),
+    ("DELETE", "/api/record/{stream}"): Needs(mode=ADMIN),
+    ("GET", "/api/record/object/{path...}"): Needs(mode=READ),
+    ("GET", "/api/recordings"): Needs(mode=None),
+    ("PATCH", "/api/recordings"): Needs(mode=None, headers=JSON, body='{"records": []}'),
+    ("DELETE", "/api/recordings"): Needs(mode=None, headers=JSON, body='{"records": []}'),
+    ("DELETE", "/api/recordings/{stream}/{record}"): Needs(mode=ADMIN),
+    ("GET", "/api/playback"): Needs(mode=None),
+    ("GET", "/api/playback/{stream}"): Needs(mode=READ),
     ("GET", "/api/sources"): Needs(mode=None),
     ("GET", "/api/sources/{stream}"): Needs(mode=None),
     ("POST", "/api/sources/{stream}"): Needs(mode=None, headers=JSON, body='{"url": "whep://127.0.0.1/whep/x"}'),
@@ -74,4 +85,7 @@ def guarded(chosen: Callable[[Needs], bool] = lambda _needs: True) -> list[tuple
 
 
 def at(path: str, *, stream: str = "cam", session: str = "unknown") -> str:
-    return path.replace("{stream}", stream).replace("{session}", session)
+    """An object is one of the stream's."""
+    object_path = f"{stream}/1718200000/v_seg_0001.m4s"
+    values = {"stream": stream, "session": session, "record": "1718200000", "path...": object_path}
+    return re.sub(r"\{([\w.]+)\}", lambda name: values.get(name[1], name[0]), path)

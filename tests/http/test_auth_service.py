@@ -47,7 +47,7 @@ async def test_what_it_is_asked(
     assert authority.asked == [
         {
             "action": action,
-            "stream": "cam" if "{stream}" in path else None,
+            "stream": "cam" if "{stream}" in path or "{path...}" in path else None,
             "token": "of-a-guest",
             "address": "192.0.2.7",
             "userAgent": "probe/1",

@@ -22,7 +22,7 @@ async def test_info(open_door: OpenDoor, tmp_path: Path) -> None:
     assert set(info) == {"version", "gitHash", "buildTime", "features"}
     assert info["version"].startswith(f"v{live777py.__version__}")
     assert info["gitHash"] in info["version"]
-    assert info["features"] == ["webui", "cascade", "source", "source-whep"]
+    assert info["features"] == ["webui", "cascade", "recorder", "source", "source-whep"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", info["buildTime"])
     assert await (await (await open_door()).ask("GET", "/api/info")).json() == {
         **info,

@@ -16,9 +16,10 @@ MUTE = "/session/cam/{session}"
 LAYER = "/session/cam/{session}/layer"
 CASCADE = "/api/cascade/cam"
 SOURCE = "/api/sources/cam"
-PATHS = [MUTE, LAYER, CASCADE, SOURCE]
+RECORD = "/api/record/cam"
+PATHS = [MUTE, LAYER, CASCADE, SOURCE, RECORD]
 
-NOT_JSON = [b"", b"{", b"{]", b"\xff", b'{"x": "\\ud800"}', b'{"x":' + b"[" * 100_000]
+NOT_JSON = [b"{", b"{]", b"\xff", b'{"x": "\\ud800"}', b'{"x":' + b"[" * 100_000]
 
 WRONG_SHAPES = [
     (MUTE, b"[]", "object"),
@@ -31,6 +32,9 @@ WRONG_SHAPES = [
     (CASCADE, b"null", "object"),
     (CASCADE, b'{"sourceUrl": ["http://127.0.0.1/whep/x"]}', "$.sourceUrl"),
     (SOURCE, b"{}", "url"),
+    (RECORD, b"[]", "object"),
+    (RECORD, b"null", "object"),
+    (RECORD, b'{"base_dir": 1}', "$.base_dir"),
 ]
 
 
@@ -56,6 +60,13 @@ async def test_what_is_no_json_is_400(open_door: OpenDoor, path: str, body: byte
     assert response.content_type == "application/problem+json"
 
 
+@pytest.mark.parametrize("path", [MUTE, LAYER, CASCADE, SOURCE])
+async def test_no_body_is_400(open_door: OpenDoor, path: str) -> None:
+    door = await open_door()
+    session = (await door.play()).headers["Location"].rpartition("/")[2]
+    assert (await door.ask("POST", path.replace("{session}", session), data=b"", headers=JSON)).status == 400
+
+
 @pytest.mark.parametrize(("path", "body", "member"), WRONG_SHAPES)
 async def test_another_shape_is_422_and_names_the_member(
     open_door: OpenDoor, path: str, body: bytes, member: str
@@ -65,6 +76,7 @@ async def test_another_shape_is_422_and_names_the_member(
     response = await door.ask("POST", path.replace("{session}", session), data=body, headers=JSON)
     assert response.status == 422
     assert member in (await response.json())["detail"]
+    assert not door.recorder.recording("cam")
     assert (door.streams.muted, door.streams.selected, door.cascade.hops, door.cascade.urls) == ([], {}, [], [])
 
 

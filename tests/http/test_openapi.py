@@ -15,7 +15,7 @@ from live777py.http.api_page import write_page
 from live777py.http.auth import Access
 from live777py.http.door import RESOURCES
 from live777py.http.openapi import ApiDocument
-from live777py.http.resource import Operation, Resource, json_content
+from live777py.http.resource import Operation, Parameter, Resource, json_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,9 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, 
 async def test_every_operation_is_described(document: dict[str, Any]) -> None:
     assert document["openapi"] == "3.1.0"
     described = {(method, path): operation for method, path, operation in _operations(document)}
-    served = {(method, resource.path): op for resource in RESOURCES for method, op in resource.operations.items()}
+    served = {
+        (method, resource.described_path): op for resource in RESOURCES for method, op in resource.operations.items()
+    }
     assert set(described) == set(served)
     for route, operation in served.items():
         assert described[route]["summary"]
@@ -108,7 +110,7 @@ def test_what_is_written_on_the_page_is_escaped() -> None:
         handler=handler,
         access=Access.PUBLIC,
         answers={200: json_content(list[str] | None)},
-        query={"q": "</td><script>"},
+        query={"q": Parameter(text="</td><script>")},
     )
     value = ApiDocument([Resource(path="/<b>", operations={"GET": operation})]).value
     page = _Page()

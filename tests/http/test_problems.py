@@ -6,11 +6,19 @@ import asyncio
 import inspect
 import io
 import logging
-from typing import Any
 
 import pytest
 
-from live777py.errors import Conflict, Live777Error, Unauthorized, Unavailable, UpstreamError, UpstreamTimeout
+from live777py.errors import (
+    Conflict,
+    Live777Error,
+    RangeNotSatisfiable,
+    StorageUnavailable,
+    Unauthorized,
+    Unavailable,
+    UpstreamError,
+    UpstreamTimeout,
+)
 from live777py.http import messages
 from tests.http.doors import OFFER, SDP, OpenDoor
 
@@ -159,13 +167,15 @@ def _tree(error: type[Live777Error]) -> list[type[Live777Error]]:
 async def test_every_error_has_its_status(open_door: OpenDoor, error: type[Live777Error]) -> None:
     door = await open_door()
     needs = inspect.signature(error.__init__).parameters
-    arguments: dict[str, Any] = {"retry_after": 7} if "retry_after" in needs else {}
+    arguments = {name: 7 for name in ("retry_after", "size") if name in needs}
     door.streams.failure = error(detail="the reason", **arguments)
     response = await door.publish()
     body = await response.json()
     assert (response.status, body["status"], body["title"]) == (error.status, error.status, error.title)
     assert ("the reason" in body["detail"]) is (error.status != 500)
-    assert response.headers.get("Retry-After") == ("7" if "retry_after" in needs else None)
+    later = "7" if "retry_after" in needs else "5" if error is StorageUnavailable else None
+    assert response.headers.get("Retry-After") == later
+    assert response.headers.get("Content-Range") == ("bytes */7" if error is RangeNotSatisfiable else None)
     assert ("WWW-Authenticate" in response.headers) is (error is Unauthorized)
 
 
