@@ -23,13 +23,25 @@ from live777py.http.access_log import LOGGER as ACCESS_LOGGER
 from live777py.http.access_log import SERVER_LOGGER, AccessLogger
 from live777py.http.door import build_door
 from live777py.http.door import reconfigure as reconfigure_door
-from live777py.http.keys import CASCADE, CONFIG, ENGINE_STATS, METRICS, PAGES, RELOAD, STREAMS
+from live777py.http.keys import (
+    CASCADE,
+    CONFIG,
+    ENGINE_STATS,
+    METRICS,
+    PAGES,
+    RECORDINGS,
+    RELOAD,
+    STORAGE,
+    STREAMS,
+)
 from live777py.media.addresses import worker_sockets
 from live777py.media.engine import MediaEngine
 from live777py.outbound import Outbound
+from live777py.recorder.index import RecordingIndex
 from live777py.reload import Reloader
 from live777py.rtc.client import ClientPeer
 from live777py.rtc.memory import keep_little_free
+from live777py.storage import build_storage
 from live777py.store import Database
 from live777py.streams.manager import StreamManager
 
@@ -125,6 +137,7 @@ def announcement(bound: tuple[str, int], *, pages: bool) -> Iterator[str]:
 async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
     config = app[CONFIG].current
     store = Database(Path(config.store.path))
+    storage = await build_storage(settings.storage(config))
     engine = MediaEngine(worker_sockets(config.webrtc.ice_udp_addrs, config.webrtc.workers))
     try:
         outbound = Outbound(settings.addresses(config))
@@ -133,6 +146,8 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         cascade = CascadeService(manager, settings.cascade(config))
         app[STREAMS] = manager
         app[CASCADE] = cascade
+        app[RECORDINGS] = RecordingIndex(store)
+        app[STORAGE] = storage
         app[ENGINE_STATS] = engine.stats
         hooks = HookRunner(manager.bus, config)
         hooks.start()
@@ -160,6 +175,7 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         await outbound.close()
     finally:
         engine.close()
+        await storage.close()
         await store.close()
 
 

@@ -13,7 +13,7 @@ from live777py.http.keys import RECORDINGS, STORAGE, STREAM
 from live777py.http.messages import json_answer, read_json
 from live777py.http.resource import Operation, Parameter, Resource, json_content
 from live777py.recorder.deletion import delete_recording
-from live777py.recorder.index import Recording, RecordKey
+from live777py.recorder.index import STATUSES, Recording, RecordKey, Status
 
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 10_000
@@ -22,6 +22,7 @@ MAX_LIMIT: Final = 10_000
 _MAX_INT: Final = 2**53
 _QUERY: Final = {
     "stream": Parameter(text="Only of this stream", schema={"type": "string"}),
+    "status": Parameter(text="Only with this status", schema={"type": "string", "enum": STATUSES}),
     "since_ts": Parameter(
         text="Only what has changed since then: the `last_ts` of the answer before",
         schema={"type": "integer", "minimum": 0, "maximum": _MAX_INT},
@@ -80,6 +81,7 @@ async def list_recordings(request: web.Request) -> web.Response:
     found = await request.app[RECORDINGS].changed_since(
         _number(request, "since_ts") or 0,
         stream=request.query.get("stream"),
+        status=_status(request),
         limit=min(_number(request, "limit") or DEFAULT_LIMIT, MAX_LIMIT),
     )
     last = found[-1].updated_us if found else None
@@ -118,6 +120,16 @@ def _session(recording: Recording) -> RecordingSession:
         bytes=recording.bytes,
         codecs=recording.codecs,
     )
+
+
+def _status(request: web.Request) -> Status | None:
+    wanted = request.query.get("status")
+    for status in STATUSES:
+        if wanted == status:
+            return status
+    if wanted is not None:
+        raise BadRequest(f"status must be one of {', '.join(STATUSES)}")
+    return None
 
 
 def _number(request: web.Request, name: str) -> int | None:

@@ -6,7 +6,7 @@ import json
 import re
 import time
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import msgspec
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 Status = Literal["Active", "Completed", "Failed"]
+STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,14 +165,17 @@ class RecordingIndex:
 
     # Of those who collect
 
-    async def changed_since(self, since_us: int, *, stream: str | None, limit: int) -> list[Recording]:
+    async def changed_since(
+        self, since_us: int, *, stream: str | None = None, status: Status | None = None, limit: int
+    ) -> list[Recording]:
         """Those not acked whose `updated_us` is greater, in its order."""
-        where, values = ("AND stream = ?", (stream,)) if stream is not None else ("", ())
+        wanted = {column: value for column, value in (("stream", stream), ("status", status)) if value is not None}
+        where = "".join(f" AND {column} = ?" for column in wanted)
         return await self._look(
             lambda connection: _all(
                 connection,
-                f"WHERE updated_us > ? AND NOT acked {where} ORDER BY updated_us LIMIT ?",
-                *(since_us, *values, limit),
+                f"WHERE updated_us > ? AND NOT acked{where} ORDER BY updated_us LIMIT ?",
+                *(since_us, *wanted.values(), limit),
             )
         )
 

@@ -20,7 +20,7 @@ from live777py.recorder.index import RecordingIndex
 from live777py.storage import LocalStorage
 from live777py.store import Database
 from tests.fakes.cascade import FakeCascade
-from tests.fakes.recorder import FakeRecorder
+from tests.fakes.recordings import FakeRecorder
 from tests.fakes.streams import FakeStreams
 
 if TYPE_CHECKING:

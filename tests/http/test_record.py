@@ -155,9 +155,13 @@ async def test_the_list(open_door: OpenDoor) -> None:
     assert (await recordings(door, "?limit=1"))["last_ts"] == made.updated_us
     assert len((await recordings(door, "?limit=0&stream=cam"))["sessions"]) == 2
     assert (await recordings(door, "?stream=other"))["sessions"] == []
+    assert (await recordings(door, "?status=Active"))["sessions"] == [active]
+    assert (await recordings(door, "?status=Completed&stream=cam"))["sessions"] == [ended]
 
 
-@pytest.mark.parametrize("query", ["limit=x", "limit=-1", "limit=", "since_ts=1.5", "since_ts=%D9%A1", "limit=9" * 20])
+@pytest.mark.parametrize(
+    "query", ["status=active", "limit=x", "limit=-1", "limit=", "since_ts=1.5", "since_ts=%D9%A1", "limit=9" * 20]
+)
 async def test_numbers_that_are_none(open_door: OpenDoor, query: str) -> None:
     door = await open_door()
     assert (await door.ask("GET", f"/api/recordings?{query}")).status == 400
