@@ -51,11 +51,7 @@ def configuration_of(frame: Frame) -> Configuration:
         case "H265":
             return _h265(frame)
         case "VP8":
-            width, height = vp8.picture_size(frame)
-            entry = _visual(b"vp08", width, height, box(b"vpcC", bytes((1, 0, 0, 0, 0, 0, 0x82, 2, 2, 2, 0, 0))))
-            return Configuration(
-                "video", "webm", codec_strings.VP8, WEBM_TIMESCALE, width=width, height=height, sample_entry=entry
-            )
+            return vp8_configuration(*vp8.picture_size(frame))
         case "VP9":
             return _vp9(frame)
         case "AV1":
@@ -81,6 +77,15 @@ def _h265(frame: Frame) -> Configuration:
     read = h265.read_sequence(sets[h265.SPS][0])
     record = box(b"hvcC", h265.configuration_record(read, sets))
     return _video(codec_strings.h265(read), b"hvc1", read.width, read.height, record)
+
+
+def vp8_configuration(width: int, height: int) -> Configuration:
+    # The sample entry is for a file that has other codecs too; of segments WebM is the only kind that plays.
+    record = box(b"vpcC", bytes((1, 0, 0, 0, 0, 0, 0x82, 2, 2, 2, 0, 0)))
+    return Configuration(
+        "video", "webm", codec_strings.VP8, WEBM_TIMESCALE, width=width, height=height,
+        sample_entry=_visual(b"vp08", width, height, record),
+    )  # fmt: skip
 
 
 def _vp9(frame: Frame) -> Configuration:

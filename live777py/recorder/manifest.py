@@ -53,12 +53,18 @@ def _manifest(presentation: Presentation, published: float, utc_timing: str | No
     if live and presentation.chunk_seconds is not None:
         yield _service_description(presentation.chunk_seconds)
     start = Fraction(0)
-    for period in periods:
+    for number, period in enumerate(periods):
         open_ended = live and period is periods[-1]
-        yield from _period(period, start, presentation, open_ended=open_ended)
+        attributes = {"id": number, "start": duration(start)}
+        if not open_ended:
+            attributes["duration"] = duration(period.duration)
+        yield f"  <Period{_attributes(attributes)}>\n"
+        yield from _tracks(period, presentation, open_ended=open_ended)
+        yield "  </Period>\n"
         start += period.duration
     if not periods:
-        yield '  <Period id="0" start="PT0S"/>\n'
+        length = "" if live else ' duration="PT0S"'
+        yield f'  <Period id="0" start="PT0S"{length}/>\n'
     if live and utc_timing:
         yield f"  <UTCTiming{_attributes({'schemeIdUri': _UTC, 'value': utc_timing})}/>\n"
     yield "</MPD>\n"
@@ -84,16 +90,11 @@ def _service_description(chunk_seconds: float) -> str:
     )
 
 
-def _period(period: Period, start: Fraction, presentation: Presentation, *, open_ended: bool) -> Iterator[str]:
-    attributes: dict[str, object] = {"id": period.number, "start": duration(start)}
-    if not open_ended:
-        attributes["duration"] = duration(period.duration)
-    yield f"  <Period{_attributes(attributes)}>\n"
+def _tracks(period: Period, presentation: Presentation, *, open_ended: bool) -> Iterator[str]:
     for kind in ("video", "audio"):
         track = period.tracks.get(kind)
         if track is not None and (track.segments.count or (track.pending and open_ended)):
             yield from _adaptation_set(period, track, presentation, open_ended=open_ended)
-    yield "  </Period>\n"
 
 
 def _adaptation_set(period: Period, track: Track, presentation: Presentation, *, open_ended: bool) -> Iterator[str]:
@@ -147,7 +148,8 @@ def _attributes(values: dict[str, object]) -> str:
 
 def date_time(unix: float) -> str:
     """xs:dateTime in UTC, to the millisecond."""
-    return datetime.fromtimestamp(unix, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, milliseconds = divmod(round(unix * 1000), 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03}Z"
 
 
 def duration(seconds: Fraction | float) -> str:

@@ -71,7 +71,7 @@ class Track:
 @dataclass(slots=True)
 class Period:
     number: int
-    """From 0: it names the files."""
+    """From 0: it names the files. After a repair two may share it, where a segment between them is missing."""
     media_start: Fraction
     """Seconds of media time."""
     wallclock: float

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 VIDEO: Final = 1
 AUDIO: Final = 2
+SEGMENT: Final = b"\x18\x53\x80\x67"
+TRACKS: Final = b"\x16\x54\xae\x6b"
+TRACK_VIDEO: Final = b"\xe0"
+WIDTH: Final = b"\xb0"
+HEIGHT: Final = b"\xba"
 _CLUSTER: Final = b"\x1f\x43\xb6\x75"
 _TIMESTAMP: Final = b"\xe7"
 _SIMPLE_BLOCK: Final = b"\xa3"
@@ -48,8 +53,8 @@ def track_entry(number: int, configuration: Configuration) -> bytes:
     """Of VP8 or Opus."""
     shared = _unsigned(b"\xd7", number) + _unsigned(b"\x73\xc5", number) + _unsigned(b"\x9c", 0)
     if configuration.kind == "video":
-        size = _unsigned(b"\xb0", configuration.width) + _unsigned(b"\xba", configuration.height)
-        return element(b"\xae", shared, _unsigned(b"\x83", 1), element(b"\x86", b"V_VP8"), element(b"\xe0", size))
+        size = _unsigned(WIDTH, configuration.width) + _unsigned(HEIGHT, configuration.height)
+        return element(b"\xae", shared, _unsigned(b"\x83", 1), element(b"\x86", b"V_VP8"), element(TRACK_VIDEO, size))
     head = b"OpusHead" + struct.pack("<BBHIhB", 1, configuration.channels, 0, configuration.sample_rate, 0, 0)
     sound = element(b"\xb5", struct.pack(">d", configuration.sample_rate)) + _unsigned(b"\x9f", configuration.channels)
     codec = element(b"\x86", b"A_OPUS") + element(b"\x63\xa2", head)
@@ -69,8 +74,7 @@ def header(tracks: Sequence[bytes], *, duration: int | None = None) -> bytes:
     if duration is not None:
         information += element(b"\x44\x89", struct.pack(">d", duration))
     information += element(b"\x4d\x80", b"live777py") + element(b"\x57\x41", b"live777py")
-    segment = b"\x18\x53\x80\x67" + _UNKNOWN
-    return ebml + segment + element(b"\x15\x49\xa9\x66", information) + element(b"\x16\x54\xae\x6b", *tracks)
+    return ebml + SEGMENT + _UNKNOWN + element(b"\x15\x49\xa9\x66", information) + element(TRACKS, *tracks)
 
 
 def init_segment(configuration: Configuration) -> bytes:

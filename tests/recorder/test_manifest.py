@@ -290,4 +290,4 @@ def test_times_are_written_as_xml_schema_has_them() -> None:
     assert duration(Fraction(1, 3)) == "PT0.333333S"
     assert duration(10) == "PT10S"
     assert duration(3600.5) == "PT3600.5S"
-    assert date_time(0.9996) == "1970-01-01T00:00:00.999Z"
+    assert date_time(0.9996) == "1970-01-01T00:00:01.000Z"
