@@ -471,6 +471,16 @@ async def test_a_directory_that_cannot_be_used(store: Watched, tmp_path: Path) -
         await Spool.open(store, tmp_path / "file", max_bytes=1, concurrency=1)
 
 
+async def test_a_disk_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("os.scandir", fail)
+    (tmp_path / "spool" / "objects").mkdir(parents=True)
+    with pytest.raises(StartError, match=r"spool_dir: cannot read .*: the storage: Input/output error"):
+        await Spool.open(LocalStorage(tmp_path), tmp_path / "spool", max_bytes=1, concurrency=1)
+
+
 def test_delays_double_up_to_half_a_minute() -> None:
     lane = Lane()
     delays = [lane.delay(random.Random(number)) for number in range(20)]
