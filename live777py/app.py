@@ -29,6 +29,8 @@ from live777py.http.keys import (
     ENGINE_STATS,
     METRICS,
     PAGES,
+    RECORDER,
+    RECORDER_COUNTS,
     RECORDINGS,
     RELOAD,
     STORAGE,
@@ -38,6 +40,7 @@ from live777py.media.addresses import worker_sockets
 from live777py.media.engine import MediaEngine
 from live777py.outbound import Outbound
 from live777py.recorder.index import RecordingIndex
+from live777py.recorder.service import RecorderService
 from live777py.reload import Reloader
 from live777py.rtc.client import ClientPeer
 from live777py.rtc.memory import keep_little_free
@@ -144,9 +147,13 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         make_client_peer = functools.partial(ClientPeer, outbound=outbound)
         manager = StreamManager(engine, settings.streams(config), make_client_peer=make_client_peer)
         cascade = CascadeService(manager, settings.cascade(config))
+        index = RecordingIndex(store)
+        recorder = RecorderService(manager, engine, storage, index, settings.recorder(config))
         app[STREAMS] = manager
         app[CASCADE] = cascade
-        app[RECORDINGS] = RecordingIndex(store)
+        app[RECORDER] = recorder
+        app[RECORDER_COUNTS] = recorder.counts
+        app[RECORDINGS] = index
         app[STORAGE] = storage
         app[ENGINE_STATS] = engine.stats
         hooks = HookRunner(manager.bus, config)
@@ -155,17 +162,20 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         await webhooks.start()
         await manager.start()
         await cascade.start()
+        await recorder.open()
 
         async def reconfigure(new: Config) -> None:
             wanted = settings.cascade(new)
             await webhooks.reconfigure(new)
             outbound.policy = settings.addresses(new)
             manager.reconfigure(settings.streams(new))
+            recorder.reconfigure(settings.recorder(new))
             await cascade.reconfigure(wanted)
             hooks.reconfigure(new)
 
         app[_RELOADER].add(reconfigure)
         yield
+        await recorder.close()
         try:
             async with asyncio.timeout(STREAMS_GRACE):
                 await asyncio.gather(cascade.stop(), manager.stop(), hooks.stop())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from live777py.cascade.settings import CascadeSettings, StreamCascade
 from live777py.errors import BadRequest, ConfigError
 from live777py.outbound import AddressPolicy, Endpoint
+from live777py.recorder.settings import RecorderSettings
 from live777py.storage import BucketSettings, LocalSettings, SpoolSettings, StoragePath
 from live777py.streams.settings import ProvisionedStream, StreamSettings, UdpChannel
 from live777py.streams.strategy import Strategy
@@ -59,6 +60,17 @@ def cascade(config: Config) -> CascadeSettings:
             )
             for name, stream in config.stream.items()
         }
+    )
+
+
+def recorder(config: Config) -> RecorderSettings:
+    wanted = config.recorder
+    return RecorderSettings(
+        auto_streams=wanted.auto_streams,
+        segment_seconds=wanted.segment_seconds,
+        max_seconds=wanted.max_recording_seconds,
+        resume_seconds=wanted.resume_seconds,
+        low_latency=wanted.low_latency,
     )
 
 

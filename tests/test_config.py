@@ -137,6 +137,7 @@ def test_every_key_of_live777_is_read() -> None:
     ours.add("strategy.on_publish_conflict")
     ours |= {f"auth.{key}" for key in ("jwks", "audience", "issuer", "http_url", "http_timeout_ms")}
     ours |= {"cascade.allow_private"}
+    ours |= {f"hooks.on_{event}" for event in ("recording_started", "segment", "recording_ended")}
     ours |= {"webhooks", "store.path"}
     ours |= {
         f"recorder.storage.{key}" for key in ("credential_file", "spool_dir", "spool_max_bytes", "upload_concurrency")

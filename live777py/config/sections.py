@@ -179,6 +179,9 @@ class HookCommands:
     on_stream_deleted: tuple[str, ...] = key((), "Programs run when a stream is deleted.", check=values.programs)
     on_publish_started: tuple[str, ...] = key((), "Programs run when a publisher has connected.", check=values.programs)
     on_publish_stopped: tuple[str, ...] = key((), "Programs run when a publisher has gone.", check=values.programs)
+    on_recording_started: tuple[str, ...] = key((), "Programs run when a recording begins.", check=values.programs)
+    on_segment: tuple[str, ...] = key((), "Programs run when a segment is in the storage.", check=values.programs)
+    on_recording_ended: tuple[str, ...] = key((), "Programs run when a recording is over.", check=values.programs)
 
 
 @dataclass(frozen=True, kw_only=True)

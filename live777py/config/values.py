@@ -28,6 +28,9 @@ EVENTS = (
     "publish-stopped",
     "subscriber-joined",
     "subscriber-left",
+    "recording_started",
+    "segment",
+    "recording_ended",
 )
 """What hooks and webhooks tell."""
 

@@ -32,6 +32,9 @@ _KEYS: Final = {
     "stream-deleted": "on_stream_deleted",
     "publish-started": "on_publish_started",
     "publish-stopped": "on_publish_stopped",
+    "recording_started": "on_recording_started",
+    "segment": "on_segment",
+    "recording_ended": "on_recording_ended",
 }
 
 _logger = logging.getLogger(__name__)
@@ -161,5 +164,6 @@ def _environment(notice: Notice) -> dict[bytes, bytes]:
         "LIVE777_STREAM": notice.stream,
         "LIVE777_REASON": notice.reason,
         "LIVE777_SESSION": notice.session,
+        "LIVE777_PATH": notice.path,
     }
     return environment | {name.encode(): value.encode() for name, value in told.items() if value is not None}

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Final
 from live777py.streams.events import (
     PublishStarted,
     PublishStopped,
+    RecordingEnded,
+    RecordingStarted,
+    SegmentWritten,
     StreamCreated,
     StreamDeleted,
     SubscriberJoined,
@@ -27,6 +30,8 @@ class Notice:
     stream: str
     session: str | None = None
     reason: str | None = None
+    path: str | None = None
+    """Of a recording's directory, or of a segment of it, below the root of the storage."""
 
 
 def notice_of(event: StreamEvent) -> Notice | None:
@@ -44,5 +49,11 @@ def notice_of(event: StreamEvent) -> Notice | None:
             return Notice(event="subscriber-joined", stream=stream, session=session)
         case SubscriberLeft(stream=stream, session=session, reason=why):
             return Notice(event="subscriber-left", stream=stream, session=session, reason=why)
+        case RecordingStarted(stream=stream, directory=directory):
+            return Notice(event="recording_started", stream=stream, path=directory)
+        case SegmentWritten(stream=stream, path=path):
+            return Notice(event="segment", stream=stream, path=path)
+        case RecordingEnded(stream=stream, directory=directory, reason=end):
+            return Notice(event="recording_ended", stream=stream, reason=end, path=directory)
         case _:
             return None

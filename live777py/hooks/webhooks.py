@@ -42,6 +42,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stream: str
     session: str | None = None
     reason: str | None = None
+    path: str | None = None
     time: int
 
 
@@ -130,6 +131,7 @@ class WebhookSender:
             stream=notice.stream,
             session=notice.session,
             reason=notice.reason,
+            path=notice.path,
             time=now,
         )
         body = msgspec.json.encode(post)

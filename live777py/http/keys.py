@@ -13,6 +13,7 @@ from live777py.http.client import ClientAddress, ClientResolver
 from live777py.http.limits import RateLimiter
 from live777py.metrics import Metrics
 from live777py.recorder.index import RecordingIndex
+from live777py.recorder.parts import Counts as RecorderCounts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -117,6 +118,7 @@ RECORDER: Final[web.AppKey[Recorder]] = web.AppKey("recorder")
 RECORDINGS: Final = web.AppKey("recordings", RecordingIndex)
 STORAGE: Final[web.AppKey[Storage]] = web.AppKey("storage")
 ENGINE_STATS: Final[web.AppKey[Callable[[], Awaitable[Stats]]]] = web.AppKey("engine_stats")
+RECORDER_COUNTS: Final = web.AppKey("recorder_counts", RecorderCounts)
 METRICS: Final = web.AppKey("metrics", Metrics)
 AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)
 OWNERS: Final = web.AppKey("owners", SessionOwners)

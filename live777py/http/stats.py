@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from live777py.http.keys import ENGINE_STATS, STREAMS
+from live777py.http.keys import ENGINE_STATS, RECORDER_COUNTS, STREAMS
 from live777py.metrics import Gauge, Total
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from live777py.media.native import Stats
+    from live777py.recorder.parts import Counts as RecorderCounts
     from live777py.streams.views import Counts, StreamView
 
 _EVENTS: Final = {
@@ -38,6 +39,8 @@ async def read_families(app: web.Application) -> list[Gauge | Total]:
     families: list[Gauge | Total] = [*_of_counts(streams.counts()), _session_states(streams.streams())]
     if (read_stats := app.get(ENGINE_STATS)) is not None:
         families += _of_workers(await read_stats())
+    if (counts := app.get(RECORDER_COUNTS)) is not None:
+        families += _of_recorder(counts)
     return families
 
 
@@ -59,6 +62,16 @@ def _of_counts(counts: Counts) -> Iterator[Gauge | Total]:
         label="outcome",
         values={"sent": counts.data_messages_sent, "lost": counts.data_messages_lost},
     )
+
+
+def _of_recorder(counts: RecorderCounts) -> Iterator[Gauge | Total]:
+    yield Gauge(name="live777_recordings", text="Recordings that run", values={"": counts.active})
+    yield Total(name="live777_recorded_segments", text="Segments written", values={"": counts.segments})
+    yield Total(name="live777_recorded_bytes", text="Bytes of segments written", values={"": counts.bytes})
+    yield Total(
+        name="live777_recorder_frames_dropped", text="Frames that are in no segment", values={"": counts.dropped}
+    )
+    yield Total(name="live777_recordings_ended", text="Recordings that are over", label="reason", values=counts.ended)
 
 
 def _session_states(views: list[StreamView]) -> Gauge:

@@ -134,6 +134,7 @@ class TrackMuxer:
 
     def push(self, frame: Frame, time: int) -> list[Chunk]:
         """`time` is when the frame is presented. Returns what is complete: chunks and segments, in order."""
+        pieces, size = self._sample(frame)
         out: list[Chunk] = []
         if self._segment_start is not None:
             out += self._cut_until(time)
@@ -146,7 +147,6 @@ class TrackMuxer:
             self._begin(time)
         if self._samples and time <= self._samples.times[-1]:
             self._reordered = True
-        pieces, size = self._sample(frame)
         self._samples.add(pieces, size, time, key=frame.key_frame or not self._video)
         self._segment_bytes += size
         return out

@@ -28,6 +28,9 @@ from live777py.streams.bus import EventBus
 from live777py.streams.events import (
     PublishStarted,
     PublishStopped,
+    RecordingEnded,
+    RecordingStarted,
+    SegmentWritten,
     StatsSampled,
     StreamCreated,
     StreamDeleted,
@@ -159,11 +162,14 @@ async def test_what_is_posted(house: House, listener: Listener) -> None:
         SubscriberLeft(stream="日本 <b>", session="2", reason="peer-closed"),
         PublishStopped(stream="日本 <b>", session="1", reason="idle-timeout"),
         StreamDeleted(stream="日本 <b>", reason="orphaned"),
+        RecordingStarted(stream="日本 <b>", directory="d"),
+        SegmentWritten(stream="日本 <b>", directory="d", path="d/v_seg_0001.m4s", start=0, duration=10, size=1),
+        RecordingEnded(stream="日本 <b>", directory="d", reason="stopped", duration=10),
     ]
     for event in said:
         house.bus.publish(event)
-    posts = await listener.accept(6)
-    assert len({post.pop("id") for post in posts}) == 6
+    posts = await listener.accept(9)
+    assert len({post.pop("id") for post in posts}) == 9
     assert all(1.7e12 < post.pop("time") < 1e13 for post in posts)
     stream = {"stream": "日本 <b>"}
     assert posts == [
@@ -173,6 +179,9 @@ async def test_what_is_posted(house: House, listener: Listener) -> None:
         {"event": "subscriber-left", **stream, "session": "2", "reason": "peer-closed"},
         {"event": "publish-stopped", **stream, "session": "1", "reason": "idle-timeout"},
         {"event": "stream-deleted", **stream, "reason": "orphaned"},
+        {"event": "recording_started", **stream, "path": "d"},
+        {"event": "segment", **stream, "path": "d/v_seg_0001.m4s"},
+        {"event": "recording_ended", **stream, "reason": "stopped", "path": "d"},
     ]
     assert {post["event"] for post in posts} == set(EVENTS)
 

@@ -1,0 +1,191 @@
+"""One recording's files, its row in the index, and what is told of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final
+
+from live777py import log
+from live777py.errors import StorageError, StoreError
+from live777py.recorder.index import Recording as Row
+from live777py.recorder.index import RecordKey, Written, record_id
+from live777py.recorder.made import ChunkMade, PeriodBegan, SegmentMade
+from live777py.recorder.manifest import write_manifest
+from live777py.recorder.names import MANIFEST, init_name, segment_name
+from live777py.recorder.playlist import write_playlists
+from live777py.recorder.presentation import Presentation
+from live777py.streams.events import RecordingEnded, RecordingStarted, SegmentWritten
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from live777py.recorder.made import Made
+    from live777py.recorder.parts import Parts
+    from live777py.recorder.recording import RecordingSettings
+    from live777py.storage import StoragePath
+    from live777py.streams.events import RecordingEndReason
+
+COMPLETE: Final[frozenset[RecordingEndReason]] = frozenset(
+    {"stopped", "publisher-left", "stream-deleted", "rotated", "shutdown"}
+)
+"""Ends as they are meant to be."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a recording is. `record` is its Unix time, whatever the directory is called."""
+
+    stream: str
+    record: str
+    directory: StoragePath
+
+    @property
+    def record_id(self) -> str:
+        return record_id(self.directory)
+
+    @property
+    def mpd_path(self) -> StoragePath:
+        return self.directory / MANIFEST
+
+
+class RecordingWriter:
+    """`await begin()`, `await write(...)` as often as something was made, `await end(reason)`."""
+
+    def __init__(self, parts: Parts, place: Place, settings: RecordingSettings) -> None:
+        self.place = place
+        self._parts = parts
+        self._key = RecordKey(place.stream, place.record)
+        self._presentation = Presentation(time.time(), settings.segment_seconds, settings.chunk_seconds)
+        self._live: set[StoragePath] = set()
+        self._log = log.bind(_logger, stream=place.stream)
+
+    async def begin(self) -> None:
+        """Raises Conflict where there is a recording already, and StoreError."""
+        place = self.place
+        start = round(self._presentation.started * 1_000_000)
+        await self._parts.index.begin(
+            Row(stream=place.stream, record=place.record, directory=place.directory, start_us=start)
+        )
+        self._parts.counts.active += 1
+        self._parts.streams.bus.publish(RecordingStarted(stream=place.stream, directory=place.directory))
+        self._log.info("recording to %s", place.directory)
+
+    async def write(self, made: Iterable[Made]) -> None:
+        """Segments before the manifest that names them. Raises StorageError."""
+        changed = False
+        for item in made:
+            match item:
+                case PeriodBegan():
+                    await self._begin_period(item)
+                case SegmentMade():
+                    await self._write_segment(item)
+                    changed = True
+                case ChunkMade():
+                    changed |= self._add_chunk(item)
+        if changed:
+            await self._write_manifest()
+            if self._presentation.bytes:
+                await self._tell_index()
+
+    async def end(self, reason: RecordingEndReason) -> None:
+        """Whatever fails, it is over."""
+        self._presentation.finished = True
+        try:
+            if self._presentation.bytes:
+                await self._write_manifest()
+        except StorageError as error:
+            self._log.error("the manifest of %s stays unfinished: %s", self.place.directory, error.detail)
+        try:
+            await self._parts.index.end(
+                self._key,
+                "Completed" if reason in COMPLETE else "Failed",
+                self._written(),
+                end_us=time.time_ns() // 1000,
+                reason=reason,
+            )
+        except StoreError as error:
+            self._log.error("%s", error.detail)
+        self.abandon(reason)
+
+    def abandon(self, reason: RecordingEndReason) -> None:
+        """Without a word to the storage and the index: the next start finds it unfinished, and repairs it."""
+        for path in self._live:
+            self._parts.live.complete(path)
+        duration = float(self._presentation.duration)
+        self._parts.counts.active -= 1
+        self._parts.counts.ended[reason] += 1
+        self._parts.streams.bus.publish(
+            RecordingEnded(stream=self.place.stream, directory=self.place.directory, reason=reason, duration=duration)
+        )
+        level = logging.INFO if reason in COMPLETE else logging.ERROR
+        self._log.log(level, "recording to %s ended after %.1f s: %s", self.place.directory, duration, reason)
+
+    async def _begin_period(self, began: PeriodBegan) -> None:
+        if not self._presentation.periods:
+            self._presentation.started = time.time()
+        configurations = [track.configuration for track in began.tracks]
+        self._presentation.begin_period(began.start, began.wallclock, *configurations)
+        for track in began.tracks:
+            name = init_name(track.kind, began.number, track.configuration.container)
+            await self._parts.storage.put(self.place.directory / name, track.init)
+
+    async def _write_segment(self, made: SegmentMade) -> None:
+        path = self._path(made)
+        segment = made.segment
+        await self._parts.storage.put(path, segment.data)
+        self._parts.live.complete(path)
+        self._live.discard(path)
+        track = self._presentation.periods[-1].tracks[made.kind]
+        track.pending = None
+        track.segments.append(segment.time, segment.ticks, len(segment.data), key=segment.key)
+        self._parts.counts.segments += 1
+        self._parts.counts.bytes += len(segment.data)
+        self._parts.streams.bus.publish(
+            SegmentWritten(
+                stream=self.place.stream,
+                directory=self.place.directory,
+                path=path,
+                start=float(segment.start),
+                duration=float(segment.duration),
+                size=len(segment.data),
+            )
+        )
+
+    def _add_chunk(self, made: ChunkMade) -> bool:
+        """Whether the manifest is to name another segment."""
+        path = self._path(made)
+        self._live.add(path)
+        if not self._parts.live.add(path, made.chunk.data):
+            return False
+        wanted = round(Fraction(self._presentation.segment_seconds) * made.chunk.timescale)
+        self._presentation.periods[-1].tracks[made.kind].pending = (made.chunk.time, wanted)
+        return True
+
+    def _path(self, made: SegmentMade | ChunkMade) -> StoragePath:
+        track = self._presentation.periods[-1].tracks[made.kind]
+        return self.place.directory / segment_name(made.kind, made.period, made.number, track.configuration.container)
+
+    async def _write_manifest(self) -> None:
+        for name, playlist in write_playlists(self._presentation).items():
+            await self._parts.storage.put(self.place.directory / name, playlist)
+        manifest = write_manifest(self._presentation, published=time.time())
+        await self._parts.storage.put(self.place.mpd_path, manifest)
+
+    async def _tell_index(self) -> None:
+        """The recording does not end with a fault of the index: it can be made anew from the files."""
+        try:
+            await self._parts.index.written(self._key, self._written())
+        except StoreError as error:
+            self._log.error("%s", error.detail)
+
+    def _written(self) -> Written:
+        tracks = [track for period in self._presentation.periods for track in period.tracks.values()]
+        codecs = tuple(dict.fromkeys(track.configuration.codecs for track in tracks if track.segments.count))
+        return Written(
+            duration_ms=int(self._presentation.duration * 1000), bytes=self._presentation.bytes, codecs=codecs
+        )
