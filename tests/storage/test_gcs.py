@@ -62,7 +62,7 @@ async def test_a_server_that_overlooks_a_range(storage: ObjectStorage, server: F
 async def test_of_several_one_is_gone_already(
     storage: ObjectStorage, server: FakeGcs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody else deletes in the same directory: an absent object is an error of this server, and no reason to stop."""
+    """Somebody else deletes in the same directory: an absent object is an error of this server, no reason to stop."""
     for number in range(3):
         await storage.put(StoragePath(f"cam/{number}"), b"x")
     listed = await storage.list(StoragePath("cam"))
