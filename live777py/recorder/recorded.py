@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 16
 """Files that are read at the same time: a bucket answers slowly, but many questions at once."""
 
+_LATEST: Final = 366 * 86_400
+"""Seconds of media time; a time behind it is damage."""
+
 
 @dataclass(frozen=True, slots=True)
 class RecordedSegment:
@@ -101,8 +104,12 @@ async def _read_segments(
             samples = await read_samples(files, name, sizes[name], track.configuration.container)
         except Damaged:
             damaged.append(name)
+            return
+        segment = RecordedSegment(name, number, sizes[name], samples, samples.ticks)
+        if segment.end > _LATEST * track.configuration.timescale:
+            damaged.append(name)
         else:
-            track.segments.append(RecordedSegment(name, number, sizes[name], samples, samples.ticks))
+            track.segments.append(segment)
 
     wanted = []
     for name, found in named.items():

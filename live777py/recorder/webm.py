@@ -61,24 +61,43 @@ def track_entry(number: int, configuration: Configuration) -> bytes:
     return element(b"\xae", shared, _unsigned(b"\x83", 2), codec, element(b"\xe1", sound))
 
 
-def header(tracks: Sequence[bytes], *, duration: int | None = None) -> bytes:
-    """What stands before the clusters: a Segment of unknown size. `duration` is in milliseconds."""
-    ebml = element(
+def ebml_header() -> bytes:
+    numbers = (
+        (b"\x42\x86", 1), (b"\x42\xf7", 1), (b"\x42\xf2", 4), (b"\x42\xf3", 8), (b"\x42\x87", 4), (b"\x42\x85", 2)
+    )  # fmt: skip
+    return element(
         b"\x1a\x45\xdf\xa3",
-        *(_unsigned(identifier, value) for identifier, value in ((b"\x42\x86", 1), (b"\x42\xf7", 1))),
-        *(_unsigned(identifier, value) for identifier, value in ((b"\x42\xf2", 4), (b"\x42\xf3", 8))),
         element(b"\x42\x82", b"webm"),
-        *(_unsigned(identifier, value) for identifier, value in ((b"\x42\x87", 4), (b"\x42\x85", 2))),
+        *(_unsigned(identifier, value) for identifier, value in numbers),
     )
-    information = _unsigned(b"\x2a\xd7\xb1", 1_000_000)
-    if duration is not None:
-        information += element(b"\x44\x89", struct.pack(">d", duration))
-    information += element(b"\x4d\x80", b"live777py") + element(b"\x57\x41", b"live777py")
-    return ebml + SEGMENT + _UNKNOWN + element(b"\x15\x49\xa9\x66", information) + element(TRACKS, *tracks)
+
+
+def information(duration: int | None = None) -> bytes:
+    """The Info element; `duration` is in milliseconds."""
+    lasts = b"" if duration is None else element(b"\x44\x89", struct.pack(">d", duration))
+    names = element(b"\x4d\x80", b"live777py") + element(b"\x57\x41", b"live777py")
+    return element(b"\x15\x49\xa9\x66", _unsigned(b"\x2a\xd7\xb1", 1_000_000), lasts, names)
 
 
 def init_segment(configuration: Configuration) -> bytes:
-    return header([track_entry(VIDEO, configuration)])
+    """What stands before the clusters, in a Segment of unknown size."""
+    tracks = element(TRACKS, track_entry(VIDEO, configuration))
+    return ebml_header() + SEGMENT + _UNKNOWN + information() + tracks
+
+
+def cues(track: int, points: Sequence[tuple[int, int]]) -> bytes:
+    """Where clusters are: times, and positions behind the Segment's head. Its length depends on their number alone."""
+    return element(
+        b"\x1c\x53\xbb\x6b",
+        *(
+            element(
+                b"\xbb",
+                element(b"\xb3", time.to_bytes(8)),
+                element(b"\xb7", _unsigned(b"\xf7", track), element(b"\xf1", position.to_bytes(8))),
+            )
+            for time, position in points
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
