@@ -190,21 +190,23 @@ def _big_endian(numbers: array[int]) -> bytes:
 
 
 def mp4_parts(periods: Sequence[RecordedPeriod]) -> list[Part]:
-    """The file's parts. Periods follow one another without the pauses between them."""
-    tables: dict[Kind, _Table] = {}
+    """The file's parts. Periods follow one another without the pauses between them.
+
+    Another codec is another track, that begins where the first one ends: no player changes codecs within a track.
+    """
+    tables: dict[tuple[Kind, bytes], _Table] = {}
     data: list[SegmentData] = []
     place = 0
     at = Fraction(0)
     for period in periods:
         order = []
         for kind, it in period.tracks.items():
-            table = tables.setdefault(kind, _Table(kind))
             about = it.configuration
+            table = tables.setdefault((kind, about.sample_entry[4:8]), _Table(kind))
             description = table.describe(about.sample_entry, (about.width, about.height))
-            order += [(it.start_of(segment), kind, segment, description) for segment in it.segments]
-        for start, kind, segment, description in sorted(order, key=lambda row: row[:2]):
-            table = tables[kind]
-            scale = table.timescale // period.tracks[kind].configuration.timescale
+            scale = table.timescale // about.timescale
+            order += [(it.start_of(segment), table, scale, segment, description) for segment in it.segments]
+        for start, table, scale, segment, description in sorted(order, key=lambda row: row[0]):
             begin = round((at + start - period.media_start) * table.timescale)
             table.add(segment, scale, begin, description, place)
             part = SegmentData(segment.name, segment.samples.ranges)
