@@ -55,6 +55,7 @@ class Index(Protocol):
     async def begin(self, recording: Row) -> None:
         """Raises Conflict."""
 
+    async def active(self) -> list[Row]: ...
     async def written(self, key: RecordKey, written: Written) -> None: ...
     async def end(
         self, key: RecordKey, status: Status, written: Written, *, end_us: int, reason: str | None

@@ -101,7 +101,7 @@ class Recording:
     def __init__(self, settings: RecordingSettings, *, make_muxer: MakeMuxer = make_muxer) -> None:
         self.settings = settings
         self.dropped = 0
-        """Frames that came and are in no segment."""
+        """Frames that are in no segment, of those that came after the beginning of what they belong to."""
         self._make_muxer = make_muxer
         self._expected: frozenset[Kind] = frozenset()
         self._unplaced: dict[Kind, deque[Frame]] = {"video": deque(), "audio": deque()}
@@ -190,7 +190,6 @@ class Recording:
         video, audio = self._unplaced["video"], self._unplaced["audio"]
         while video and not video[0].key_frame:
             video.popleft()
-            self.dropped += 1
             self._requests.want()
         if not (video or audio) or self._waiting_since is None:
             return False
@@ -199,7 +198,6 @@ class Recording:
         first = video[0].wallclock if video else audio[0].wallclock
         while audio and audio[0].wallclock < first:
             audio.popleft()
-            self.dropped += 1
         origin = self._wallclock_at_zero = first - self._end
         self._waiting_since = None
         for kind, unplaced in self._unplaced.items():

@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from live777py import log
-from live777py.errors import Conflict, Live777Error, Unavailable
+from live777py.errors import Conflict, Live777Error, StoreError, Unavailable
 from live777py.recorder.live import LiveSegments
 from live777py.recorder.parts import Counts, Parts
+from live777py.recorder.recovery import recover
 from live777py.recorder.session import RecordingSession
 from live777py.streams.events import PublishStarted, StreamDeleted
 
@@ -79,18 +80,22 @@ class RecorderService:
         self._running: dict[str, _Running] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._reader: asyncio.Task[None] | None = None
+        self._recovering: asyncio.Task[None] | None = None
         self._closing = False
 
     async def open(self) -> None:
+        """What was cut off is repaired meanwhile. A store that cannot be read is an error in the log."""
+        await self._recover()
         self._reader = asyncio.create_task(self._follow(self._streams.bus.subscribe(capacity=CAPACITY)))
         self._record_published()
 
     async def close(self) -> None:
         """End every recording: manifests are `static` then, or there was no time for it."""
         self._closing = True
-        if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.wait([self._reader])
+        for task in (self._reader, self._recovering):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
         for running in self._running.values():
             running.session.end("shutdown")
         if self._tasks:
@@ -106,6 +111,15 @@ class RecorderService:
         """For the recordings that begin from now on; a stream that is to be recorded by now begins at once."""
         self._settings = settings
         self._record_published()
+
+    async def _recover(self) -> None:
+        try:
+            cut_off = await self._parts.index.active()
+        except StoreError as error:
+            _logger.error("%s", error.detail)  # noqa: TRY400 (nothing to trace)
+        else:
+            work = recover(self._parts.storage, self._parts.index, cut_off)
+            self._recovering = asyncio.create_task(work, name="repair of recordings")
 
     # The API
 

@@ -195,6 +195,12 @@ class MemoryIndex:
             raise Conflict("another recording is in that directory")
         self.rows[recording.key] = recording
 
+    async def active(self) -> list[Recording]:
+        if self.error is not None:
+            raise self.error
+        ended = {key for key, *_ in self.ends}
+        return [row for key, row in self.rows.items() if key not in ended]
+
     async def written(self, key: RecordKey, written: Written) -> None:
         assert key in self.rows
         assert written.bytes

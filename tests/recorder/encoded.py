@@ -12,6 +12,7 @@ import imageio_ffmpeg
 from av.subtitles.subtitle import SubtitleSet
 
 from live777py.recorder.frames import DataFrame
+from tests.interop.peers import HEIGHT, WIDTH, picture
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -46,6 +47,15 @@ def video(
     data = ffmpeg(*f"-f lavfi -i {source} -pix_fmt yuv420p -c:v {encoder} -g {gop} {extra} -f nut -".split())
     width, height = (int(side) for side in size.split("x"))
     return tuple(_frames(data, codec.split("-", maxsplit=1)[0], width, height))
+
+
+@functools.cache
+def counted(codec: str, *, seconds: float = 5, width: int = WIDTH, height: int = HEIGHT) -> tuple[DataFrame, ...]:
+    """30 pictures a second, a key frame each second, each with its number drawn in it (`counter_of`)."""
+    raw = b"".join(picture(number, width, height).tobytes() for number in range(round(seconds * 30)))
+    source = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r 30 -i pipe:0 -pix_fmt yuv420p"
+    data = ffmpeg(*f"{source} -c:v {ENCODERS[codec]} -g 30 -f nut -".split(), stdin=raw)
+    return tuple(_frames(data, codec, width, height))
 
 
 def _frames(data: bytes, codec: str, width: int, height: int) -> list[DataFrame]:
