@@ -11,6 +11,8 @@ from live777py.recorder.bitstream import BitstreamError, annexb, av1, h264, h265
 from live777py.recorder.boxes import box
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from live777py.recorder.frames import Frame
 
 Kind = Literal["video", "audio"]
@@ -63,8 +65,7 @@ def configuration_of(frame: Frame) -> Configuration:
 
 def _h264(frame: Frame) -> Configuration:
     sequence, picture = h264.parameter_sets(annexb.nal_units(frame))
-    if not (sequence and picture):
-        raise BitstreamError("no parameter sets before the key frame")
+    _check_sets([sequence, picture])
     read = h264.read_sequence(sequence[0])
     record = box(b"avcC", h264.configuration_record(read, sequence, picture))
     return _video(codec_strings.h264(read), b"avc1", read.width, read.height, record)
@@ -72,11 +73,19 @@ def _h264(frame: Frame) -> Configuration:
 
 def _h265(frame: Frame) -> Configuration:
     sets = h265.parameter_sets(annexb.nal_units(frame))
-    if not all(sets.values()):
-        raise BitstreamError("no parameter sets before the key frame")
+    _check_sets(sets.values())
     read = h265.read_sequence(sets[h265.SPS][0])
     record = box(b"hvcC", h265.configuration_record(read, sets))
     return _video(codec_strings.h265(read), b"hvc1", read.width, read.height, record)
+
+
+def _check_sets(kinds: Iterable[Sequence[bytes]]) -> None:
+    for sets in kinds:
+        if not sets:
+            raise BitstreamError("no parameter sets before the key frame")
+        # avcC counts sequence parameter sets with five bits, and all of them have a length of 16 bits.
+        if len(sets) > 31 or max(map(len, sets)) > 65_535:
+            raise BitstreamError("too many parameter sets, or too long ones")
 
 
 def vp8_configuration(width: int, height: int) -> Configuration:
