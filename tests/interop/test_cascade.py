@@ -18,8 +18,9 @@ from tests.http.doors import scoped
 from tests.interop.arrivals import noting, percentile
 from tests.interop.checks import wait_until
 from tests.interop.conftest import with_client
+from tests.interop.nodes import CAMERA, HOP_MS, OBS, connected, live, publisher, pulls_and_pushes
 from tests.interop.peers import playing
-from tests.interop.programs import OPUS, TEST_TONE, ffmpeg_publisher
+from tests.interop.programs import ffmpeg_publisher
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -29,47 +30,14 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
 FIRST_FRAME_MS = 1000
-HOP_MS = 10
-"""At the 95th percentile."""
 RETURN_SECONDS = 5
 FORGOTTEN_SECONDS = 40
-
-# As OBS sends: x264 without B frames, and key frames at an interval of its own, whatever viewers ask for.
-CAMERA = (*("-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30"), *TEST_TONE)
-OBS = (
-    *("-c:v", "libx264", "-profile:v", "baseline", "-preset", "ultrafast", "-tune", "zerolatency"),
-    *("-b:v", "1200k", "-maxrate", "1200k", "-bufsize", "1200k", "-g", "15", *OPUS),
-)
-
-
-def publisher(gateway: Gateway, stream: str = "cam") -> contextlib.AbstractAsyncContextManager[object]:
-    return ffmpeg_publisher(f"{gateway.url}/whip/{stream}", inputs=CAMERA, options=OBS)
-
-
-def pulls_and_pushes(a: Gateway, c: Gateway) -> str:
-    return (
-        f'[[stream.cam.sources]]\nurl = "{a.url.replace("http", "whep")}/whep/cam"\n'
-        f'[[stream.cam.targets]]\nurl = "{c.url.replace("http", "whip")}/whip/cam"\n'
-    )
 
 
 async def ask(gateway: Gateway, method: str, path: str, json: object = None) -> int:
     async with aiohttp.ClientSession() as client, client.request(method, gateway.url + path, json=json) as response:
         await response.read()
         return response.status
-
-
-async def live(gateway: Gateway, stream: str = "cam") -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The sessions of publisher and viewers that are connected or on their way."""
-    view = await gateway.stream(stream)
-    sides = ((view[side]["sessions"] if view else []) for side in ("publish", "subscribe"))
-    publishers, viewers = ([session for session in side if session["state"] != "closed"] for side in sides)
-    return publishers, viewers
-
-
-async def connected(gateway: Gateway, stream: str = "cam") -> bool:
-    publishers, _ = await live(gateway, stream)
-    return [session["state"] for session in publishers] == ["connected"]
 
 
 @contextlib.asynccontextmanager
