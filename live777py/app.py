@@ -22,7 +22,7 @@ from live777py.http.access_log import LOGGER as ACCESS_LOGGER
 from live777py.http.access_log import SERVER_LOGGER, AccessLogger
 from live777py.http.door import build_door
 from live777py.http.door import reconfigure as reconfigure_door
-from live777py.http.keys import CASCADE, CONFIG, ENGINE_STATS, METRICS, PAGES, RELOAD, STREAMS
+from live777py.http.keys import CASCADE, CONFIG, ENGINE_STATS, GIVEN_UP, METRICS, PAGES, RELOAD, STREAMS
 from live777py.media.addresses import worker_sockets
 from live777py.media.engine import MediaEngine
 from live777py.outbound import Outbound
@@ -135,6 +135,7 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         hooks.start()
         webhooks = WebhookSender(manager.bus, config)
         await webhooks.start()
+        app[GIVEN_UP] = lambda: {"hooks": hooks.given_up, "webhooks": webhooks.given_up}
         await manager.start()
         await cascade.start()
 

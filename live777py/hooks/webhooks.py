@@ -53,7 +53,7 @@ class WebhookSender:
 
     def __init__(self, bus: EventBus, config: Config, *, random: Random | None = None) -> None:
         self.given_up = 0
-        """Events that no webhook was told of: there were too many."""
+        """Events that a webhook was not told of: there were too many, they were too old, or not wanted."""
         self._events = bus.subscribe(capacity=CAPACITY)
         self._path = Path(config.store.path)
         self._config = config
@@ -90,7 +90,7 @@ class WebhookSender:
             if key in self._receivers:
                 self._receivers[key].reconfigure(webhook)
                 continue
-            receiver = self._receivers[key] = Receiver(webhook, queue, self._client, self._random)
+            receiver = self._receivers[key] = Receiver(webhook, queue, self._client, self._random, self._count)
             for stream in await queue.streams(key):
                 receiver.offer(stream)
             self._runs[key] = asyncio.create_task(receiver.run(), name="webhook")
@@ -156,8 +156,11 @@ class WebhookSender:
             if post.hook in self._receivers:
                 self._receivers[post.hook].offer(post.stream)
 
+    def _count(self, given_up: int = 1) -> None:
+        self.given_up += given_up
+
     def _give_up(self, count: int) -> None:
-        self.given_up += count
+        self._count(count)
         _logger.error("webhooks: %d events are given up, there are too many", count)
 
     def _client(self) -> aiohttp.ClientSession:

@@ -14,7 +14,7 @@ from live777py.http.limits import RateLimiter
 from live777py.metrics import Metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from live777py.config import Config
     from live777py.media.native import Stats
@@ -94,6 +94,8 @@ RELOAD: Final[web.AppKey[Callable[[], Awaitable[ReloadReport]]]] = web.AppKey("r
 STREAMS: Final[web.AppKey[Streams]] = web.AppKey("streams")
 CASCADE: Final[web.AppKey[Cascade]] = web.AppKey("cascade")
 ENGINE_STATS: Final[web.AppKey[Callable[[], Awaitable[Stats]]]] = web.AppKey("engine_stats")
+GIVEN_UP: Final[web.AppKey[Callable[[], Mapping[str, int]]]] = web.AppKey("given_up")
+"""Events that those who had to be told were not told of, by what tells them."""
 METRICS: Final = web.AppKey("metrics", Metrics)
 AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)
 OWNERS: Final = web.AppKey("owners", SessionOwners)

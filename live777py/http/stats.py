@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from live777py.http.keys import ENGINE_STATS, STREAMS
+from live777py.http.keys import ENGINE_STATS, GIVEN_UP, STREAMS
 from live777py.metrics import Gauge, Total
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ async def read_families(app: web.Application) -> list[Gauge | Total]:
     families: list[Gauge | Total] = [*_of_counts(streams.counts()), _session_states(streams.streams())]
     if (read_stats := app.get(ENGINE_STATS)) is not None:
         families += _of_workers(await read_stats())
+    if (given_up := app.get(GIVEN_UP)) is not None:
+        text = "Events that hooks or webhooks were not told of"
+        families.append(Total(name="live777_events_given_up", text=text, label="by", values=given_up()))
     return families
 
 
