@@ -84,6 +84,17 @@ def test_check_a_good_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize("command", [["check"], []])
+def test_a_token_that_cannot_be_sent(tmp_path: Path, command: list[str]) -> None:
+    path = tmp_path / "live777.toml"
+    path.write_text(
+        '[http]\nlisten = "127.0.0.1:0"\n[[stream.cam.targets]]\nurl = "whip://hun%0ater@127.0.0.1/whip/x"\n'
+    )
+    finished = _run(*command, "-c", str(path), LIVE777_WEBRTC_ICE_UDP_ADDRS="127.0.0.1:0")
+    assert finished.returncode == cli.WRONG_CONFIG
+    assert finished.stderr == "live777py: stream.cam: the token is not one that a header can carry\n"
+
+
+@pytest.mark.parametrize("command", [["check"], []])
 def test_a_bad_file_is_one_line_and_2(tmp_path: Path, command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "bad.toml"
     path.write_text("[http]\nlisen = 'x'\n")

@@ -83,6 +83,7 @@ class Link:
         self._ending: set[asyncio.Task[None]] = set()
         self._hurry = asyncio.Event()
         self._first: asyncio.Future[None] | None = None
+        self._said: dict[Endpoint, str] = {}
         self._logger = log.bind(_logger, stream=stream)
 
     @property
@@ -126,7 +127,7 @@ class Link:
                     await self._keep(endpoint)
                 except Live777Error as error:
                     outcome.add(error)
-                    self._logger.warning("%s: %s", endpoint, error.detail)
+                    self._say(endpoint, error)
                 else:
                     outcome = _Round()
                     break
@@ -148,6 +149,7 @@ class Link:
             self.state = "Connected"
             self._backoff.connected(asyncio.get_running_loop().time())
             self._settle(None)
+            self._said.clear()
             self._logger.info("connected to %s", endpoint)
             await watch.ended.wait()
             self.state = "Reconnecting"
@@ -162,10 +164,16 @@ class Link:
     async def _pause(self, outcome: _Round) -> None:
         now = asyncio.get_running_loop().time()
         delay = self._backoff.delay(now, conflict=outcome.conflict, retry_after=outcome.retry_after)
-        self._logger.info("next attempt in %.1f s", delay)
+        self._logger.debug("next attempt in %.1f s", delay)
         with suppress(TimeoutError):
             async with asyncio.timeout(delay):
                 await self._hurry.wait()
+
+    def _say(self, endpoint: Endpoint, error: Live777Error) -> None:
+        """Once, and again when it is something else."""
+        level = logging.DEBUG if self._said.get(endpoint) == error.detail else logging.WARNING
+        self._said[endpoint] = error.detail
+        self._logger.log(level, "%s: %s", endpoint, error.detail)
 
     def _settle(self, error: Live777Error | None) -> None:
         if self._first is None or self._first.done():

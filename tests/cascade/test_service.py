@@ -462,6 +462,17 @@ def test_the_configuration_takes_over_a_source_of_the_api() -> None:
     run(body())
 
 
+def test_a_failure_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def body() -> None:
+        streams = FakeCascadeStreams(answers={A: [*[DOWN] * 4, CONFLICTS[0]]})
+        async with running(streams, sources(A)):
+            await asyncio.sleep(600)
+
+    run(body())
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert said == [f"{A}: nobody there", f"{A}: taken"]
+
+
 def test_no_token_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 

@@ -243,6 +243,25 @@ async def test_tokens(tmp_path: Path) -> None:
         assert token not in text
 
 
+async def test_a_reload_adds_a_target_and_takes_a_source_away(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as a, running_gateway(tmp_path) as c, publisher(a):
+        both = pulls_and_pushes(a, c)
+        source = both[: both.index("[[stream.cam.targets]]")]
+        async with running_gateway(tmp_path, config=source) as b:
+            await b.logged("connected to")
+            (pulled,), _ = await live(b)
+            b.configure(both)
+            assert await ask(b, "POST", "/api/config/reload") == 200
+            await eventually(lambda: connected(c))
+            assert (await live(b))[0][0]["cascade"] == pulled["cascade"]
+            assert await ask(b, "DELETE", "/api/sources/cam") == 409
+            b.configure("")
+            assert await ask(b, "POST", "/api/config/reload") == 200
+            await eventually(lambda: _live_counts(c, 0, 0), within=5)
+            await eventually(lambda: _live_counts(a, 1, 0), within=5)
+            assert await b.get("/api/sources") == {"sources": []}
+
+
 async def test_on_demand(tmp_path: Path) -> None:
     close_after = 1.5
     async with running_gateway(tmp_path) as a, publisher(a):
