@@ -140,7 +140,7 @@ class StreamDebugger extends LitElement {
         this.descriptions = { ...this.descriptions, [side]: detail as Description };
         this.muted = new Set([...this.muted].filter((each) => !each.startsWith(side)));
         if (side === "player") this.layer = null;
-        this.#note(side, `session ${detail.url}`);
+        this.#note(side, `session ${new URL(detail.url).pathname}`);
       },
       message: ({ detail: { data } }) => {
         this.#box(side)?.receive(data);
