@@ -297,12 +297,34 @@ async def test_the_end(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> N
     assert not psutil.Process().children(recursive=True)
 
 
+async def test_at_the_end_nothing_is_begun(workshop: Workshop) -> None:
+    """What runs ends by itself within the grace; the event that waits behind it is forgotten."""
+    program = workshop.program("tell", '#!/bin/sh\necho "$LIVE777_SESSION" >> "$OUT"\nread line < gate\n')
+    os.mkfifo(workshop.directory / "gate")
+    runner = workshop.run(f"[hooks]\non_publish_started = ['{program}', '{program}']\n")
+    workshop.say(PublishStarted(stream="cam", session="1"), PublishStarted(stream="cam", session="2"))
+    await workshop.lines(1)
+    stopping = asyncio.create_task(runner.stop())
+    await asyncio.to_thread((workshop.directory / "gate").write_text, "go\n")
+    await stopping
+    assert workshop.read() == ["1"]
+
+
+async def test_the_end_after_the_bus(workshop: Workshop) -> None:
+    runner = workshop.run("")
+    workshop.bus.close()
+    await asyncio.sleep(0)
+    await runner.stop()
+    await runner.stop()
+
+
 async def test_secrets_of_the_environment_stay_here(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIVE777_AUTH_TOKENS", "hunter2")
     monkeypatch.setenv("LIVE777_HTTP_LISTEN", "127.0.0.1:7777")
+    monkeypatch.setenv("LIVE777_SESSION", "of somebody else")
     program = workshop.program("env", '#!/bin/sh\nenv >> "$OUT"\n')
     workshop.run(f"[hooks]\non_stream_created = ['{program}']\n")
     workshop.say(StreamCreated(stream="cam"))
     lines = await workshop.lines(4)
     assert "LIVE777_HTTP_LISTEN=127.0.0.1:7777" in lines
-    assert not any("hunter2" in line for line in lines)
+    assert not any("hunter2" in line or "somebody else" in line for line in lines)
