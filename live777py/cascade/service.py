@@ -37,6 +37,7 @@ class CascadeService:
         self._watches = SessionWatches(streams)
         self._sources: dict[str, Link] = {}
         self._added: set[str] = set()
+        self._wanted: set[str] = set()
         self._targets: dict[str, Targets] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._reader: asyncio.Task[None] | None = None
@@ -116,10 +117,14 @@ class CascadeService:
 
     def _on(self, event: StreamEvent) -> None:
         match event:
-            case SourceWanted(stream=stream) if stream in self._sources:
-                self._sources[stream].start()
-            case SourceUnwanted(stream=stream) if stream in self._sources:
-                self._sources[stream].end()
+            case SourceWanted(stream=stream):
+                self._wanted.add(stream)  # a reload may tell the streams of the source before it tells us
+                if stream in self._sources:
+                    self._sources[stream].start()
+            case SourceUnwanted(stream=stream):
+                self._wanted.discard(stream)
+                if stream in self._sources:
+                    self._sources[stream].end()
             case PublishStarted(stream=stream) if stream in self._targets:
                 self._targets[stream].publisher_came()
             case PublishStopped(stream=stream, reason=reason) if stream in self._targets:
@@ -154,7 +159,10 @@ class CascadeService:
 
     async def _apply_sources(self, stream: str, wanted: StreamCascade) -> None:
         link = self._sources.get(stream)
-        running = link is not None and link.running
+        if not wanted.on_demand:
+            self._wanted.discard(stream)
+        elif link is not None and link.state == "Connected":
+            self._wanted.add(stream)  # until the streams say otherwise
         if link is None or link.endpoints != wanted.sources:
             if link is not None:
                 await self._forget(stream).stop()
@@ -162,8 +170,10 @@ class CascadeService:
                 return
             link = self._sources[stream] = self._source(stream, wanted.sources)
         self._added.discard(stream)
-        if running or not wanted.on_demand:
+        if not wanted.on_demand or stream in self._wanted:
             link.start()
+        else:
+            link.end()
 
     async def _apply_targets(self, stream: str, wanted: StreamCascade) -> None:
         targets = self._targets.get(stream)

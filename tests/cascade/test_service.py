@@ -329,6 +329,38 @@ def test_a_source_that_is_no_longer_on_demand_starts() -> None:
     run(body())
 
 
+def test_a_source_that_is_away_is_left_alone_once_it_is_on_demand() -> None:
+    async def body() -> None:
+        streams = FakeCascadeStreams(answers={A: [DOWN]})
+        async with running(streams, sources(A)) as service:
+            await asyncio.sleep(1)
+            await service.reconfigure(sources(A, on_demand=True))
+            assert state(service) == "Disconnected"
+            attempts = len(streams.attempts)
+            await asyncio.sleep(600)
+            assert len(streams.attempts) == attempts
+
+    run(body())
+
+
+@pytest.mark.parametrize("unwanted", [False, True])
+def test_a_source_that_is_wanted_before_it_is_there(unwanted: bool) -> None:
+    """The streams know of a new configuration a moment earlier."""
+
+    async def body() -> None:
+        streams = FakeCascadeStreams()
+        async with running(streams, CascadeSettings()) as service:
+            streams.say(SourceWanted(stream="cam"))
+            if unwanted:
+                streams.say(SourceUnwanted(stream="cam"))
+            await asyncio.sleep(1)
+            await service.reconfigure(sources(A, on_demand=True))
+            await asyncio.sleep(1)
+            assert state(service) == ("Disconnected" if unwanted else "Connected")
+
+    run(body())
+
+
 def test_targets_come_and_go_while_somebody_publishes() -> None:
     async def body() -> None:
         streams = FakeCascadeStreams()
