@@ -33,9 +33,9 @@ class Connect(Protocol):
 
 
 class Disconnect(Protocol):
-    """Ends the session. Raises NotFound."""
+    """Ends the session; `lost` if nothing is heard of its other end. Raises NotFound."""
 
-    async def __call__(self, stream: str, session: str) -> None: ...
+    async def __call__(self, stream: str, session: str, *, lost: bool) -> None: ...
 
 
 @dataclass
@@ -69,6 +69,7 @@ class Link:
         disconnect: Disconnect,
         watches: SessionWatches,
         random: Random,
+        silence_ends: bool,
         failed: Callable[[str], None] = lambda _detail: None,
     ) -> None:
         self.stream = stream
@@ -78,6 +79,7 @@ class Link:
         self._disconnect = disconnect
         self._watches = watches
         self._backoff = Backoff(random)
+        self._silence_ends = silence_ends
         self._failed = failed
         self._task: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
@@ -140,7 +142,7 @@ class Link:
     async def _keep(self, endpoint: Endpoint) -> None:
         """Returns when a connection that was there has ended. Raises Live777Error if it never was."""
         session = await self._connect(self.stream, endpoint, configured=True)
-        watch = self._watches.watch(self.stream, session)
+        watch = self._watches.watch(self.stream, session, silence_ends=self._silence_ends)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await watch.changed.wait()
@@ -159,7 +161,7 @@ class Link:
         finally:
             self._watches.forget(watch)
             with suppress(NotFound):  # it has ended by itself
-                await self._disconnect(self.stream, session)
+                await self._disconnect(self.stream, session, lost=watch.lost)
 
     async def _pause(self, outcome: _Round) -> None:
         now = asyncio.get_running_loop().time()

@@ -194,6 +194,7 @@ class CascadeService:
             disconnect=self._streams.stop_pull,
             watches=self._watches,
             random=self._random,
+            silence_ends=True,
             failed=lambda detail: self._streams.source_failed(stream, detail),
         )
 
@@ -202,10 +203,15 @@ class CascadeService:
             stream,
             (endpoint,),
             connect=self._streams.push,
-            disconnect=self._streams.close_session,
+            disconnect=self._close_push,
             watches=self._watches,
             random=self._random,
+            # The goodbye of a push would send away the viewers of a server that may only have been out of reach.
+            silence_ends=False,
         )
+
+    async def _close_push(self, stream: str, session: str, *, lost: bool) -> None:  # noqa: ARG002 (it never is)
+        await self._streams.close_session(stream, session)
 
     def _require_source(self, stream: str) -> Link:
         if stream not in self._sources:

@@ -17,7 +17,7 @@ from live777py.rtc.links import IceServer, ice_servers
 if TYPE_CHECKING:
     from live777py.outbound import Answer, Endpoint, Outbound
 
-DELETE_TIMEOUT: Final = 5.0
+DELETE_TIMEOUT: Final = 2.0
 """Seconds for the goodbye; past it the other side finds out by itself (RFC 7675)."""
 
 _SDP: Final = "application/sdp"

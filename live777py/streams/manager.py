@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from live777py.outbound import Endpoint
     from live777py.rtc.negotiation import Kind, PlayPlan, PublishPlan
     from live777py.streams.bus import EventBus
+    from live777py.streams.events import LeaveReason
     from live777py.streams.live import LiveSession
     from live777py.streams.session import Role
     from live777py.streams.strategy import Strategy
@@ -226,9 +227,13 @@ class StreamManager:
         """Publish elsewhere what is published here; returns the session. Raises as `pull` does."""
         return await self._require_cascading().push(stream, endpoint, configured=configured)
 
-    async def stop_pull(self, stream: str, session: str) -> None:
-        """End a pull and leave the stream and its viewers, who wait for another publisher. Raises `NotFound`."""
-        await self._registry.close([self._registry.require_session(stream, session)], "source-removed")
+    async def stop_pull(self, stream: str, session: str, *, lost: bool = False) -> None:
+        """End a pull and leave the stream and its viewers, who wait for another publisher. Raises `NotFound`.
+
+        `lost` says that its other end is not heard of any more, and will be looked for.
+        """
+        reason: LeaveReason = "idle-timeout" if lost else "source-removed"
+        await self._registry.close([self._registry.require_session(stream, session)], reason)
 
     def source_failed(self, stream: str, detail: str) -> None:
         """The source of an on-demand stream could not be had: whoever waits for it is told. `detail` has no secret."""

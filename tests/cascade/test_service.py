@@ -106,6 +106,49 @@ def test_a_connection_that_is_lost_is_made_again() -> None:
     run(body())
 
 
+def test_a_source_that_falls_silent_is_made_again() -> None:
+    async def body() -> None:
+        streams = FakeCascadeStreams()
+        async with running(streams, sources(A)) as service:
+            await asyncio.sleep(30)
+            streams.fall_silent("cam", "pull")
+            await asyncio.sleep(2)
+            assert streams.ended == [("cam", A)]
+            assert state(service) == "Connected"
+            assert len(streams.attempts) == 2
+
+    run(body())
+
+
+def test_a_target_waits_for_a_source_that_fell_silent() -> None:
+    async def body() -> None:
+        streams = FakeCascadeStreams()
+        both = StreamCascade(sources=(Endpoint.parse(A),), targets=(Endpoint.parse(C),))
+        async with running(streams, CascadeSettings(streams={"cam": both})):
+            await asyncio.sleep(30)
+            streams.answers[A] = [DOWN, "connected"]
+            streams.fall_silent("cam", "pull")
+            await asyncio.sleep(5)
+            assert [one.direction for one in streams.live("cam")] == ["push", "pull"]
+            assert streams.ended == [("cam", A)]
+
+    run(body())
+
+
+def test_a_target_that_falls_silent_keeps_its_session_and_with_it_its_viewers() -> None:
+    async def body() -> None:
+        streams = FakeCascadeStreams()
+        streams.publish("cam")
+        async with running(streams, targets(C)):
+            await asyncio.sleep(30)
+            push = streams.fall_silent("cam", "push")
+            await asyncio.sleep(10)
+            assert push.state == "disconnected"
+            assert len(streams.attempts) == 1
+
+    run(body())
+
+
 @pytest.mark.parametrize("answer", ["silent", "refused"])
 def test_an_answer_without_a_connection_is_a_failure(answer: str) -> None:
     async def body() -> None:

@@ -162,6 +162,25 @@ async def test_b_is_killed_and_comes_back(tmp_path: Path, chromium: Browser) -> 
             await wait_until(page, "t.counters().length > 30")
 
 
+async def test_a_is_killed_and_comes_back(tmp_path: Path, chromium: Browser) -> None:
+    """B gives the source up when nothing is heard of it, and does not wait for the end of consent."""
+    port = free_port()
+    async with contextlib.AsyncExitStack() as later:
+        async with running_gateway(tmp_path, port=port) as a, publisher(a):
+            config = f'[[stream.cam.sources]]\nurl = "{a.url.replace("http", "whep")}/whep/cam"\n'
+            b = await later.enter_async_context(running_gateway(tmp_path, config=config))
+            await eventually(lambda: connected(b))
+            page, _ = await first_frame(chromium, b)
+            session = (await live(b))[1][0]["id"]
+            a.process.send_signal(signal.SIGKILL)
+            await wait_until(page, "t.quietFor(1000)", within=5)
+        a = await later.enter_async_context(running_gateway(tmp_path, port=port))
+        await later.enter_async_context(publisher(a))
+        await page.evaluate("() => { t.counters().length = 0 }")
+        await wait_until(page, "t.counters().length > 15", within=20)
+        assert [viewer["id"] for viewer in (await live(b))[1]] == [session]
+
+
 async def _is(asked: Awaitable[object], expected: object) -> bool:
     return await asked == expected
 
