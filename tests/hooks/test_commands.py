@@ -199,7 +199,11 @@ async def test_too_long_kills_the_whole_group(workshop: Workshop, caplog: pytest
         return not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids)
 
     await eventually(none_left)
-    assert f"{stubborn} took longer than 0.7 s and was killed" in caplog.text
+
+    async def logged() -> bool:
+        return f"{stubborn} took longer than 0.7 s and was killed" in caplog.text
+
+    await eventually(logged)
     assert not psutil.Process().children(recursive=True)
 
 
