@@ -175,7 +175,8 @@ class Link:
         """Once, and again when it is something else."""
         level = logging.DEBUG if self._said.get(endpoint) == error.detail else logging.WARNING
         self._said[endpoint] = error.detail
-        self._logger.log(level, "%s: %s", endpoint, error.detail)
+        named = error.detail.startswith(str(endpoint))
+        self._logger.log(level, "%s", error.detail if named else f"{endpoint}: {error.detail}")
 
     def _settle(self, error: Live777Error | None) -> None:
         if self._first is None or self._first.done():

@@ -170,7 +170,9 @@ class StreamDebugger extends LitElement {
     try {
       await player?.loadLayers();
       this.layers = player?.layers ?? [];
-      const names = this.layers.map((layer) => `${layer.encodingId} ${layerName(layer)}`);
+      const names = this.layers.map((layer) =>
+        layer.width ? `${layer.encodingId} ${layerName(layer)}` : layer.encodingId,
+      );
       this.#note("player", `layers: ${names.join(", ") || "none"}`);
     } catch (error) {
       this.#note("player", `layers: ${error instanceof Error ? error.message : String(error)}`);
