@@ -106,6 +106,7 @@ class Link:
             self._ending.add(self._task)
             self._task.add_done_callback(self._ending.discard)
             self._task = None
+        self._settle(Unavailable("the source was ended while it was being set up", retry_after=1))
         self.state = "Disconnected"
 
     async def stop(self) -> None:
@@ -115,7 +116,7 @@ class Link:
             await asyncio.wait(self._ending)
 
     async def first(self) -> None:
-        """Until it is connected for the first time. Raises why it could not be, after one attempt."""
+        """Until it is connected for the first time. Raises why it could not be, after one attempt, or that it ended."""
         self._first = asyncio.get_running_loop().create_future()
         self.start()
         await self._first

@@ -90,7 +90,9 @@ class CascadeService:
         try:
             await link.first()
         except BaseException:
-            await self._forget(stream).stop()
+            if stream in self._added and self._sources.get(stream) is link:  # nobody has ended it or taken it over
+                self._forget(stream)
+                await link.stop()
             raise
         return _view(link)
 

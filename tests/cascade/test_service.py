@@ -14,7 +14,7 @@ from live777py.cascade.link import CONNECT_TIMEOUT
 from live777py.cascade.service import CascadeService
 from live777py.cascade.settings import CascadeSettings, StreamCascade
 from live777py.cascade.targets import LINGER
-from live777py.errors import BadRequest, Conflict, Live777Error, NotFound, UpstreamError, UpstreamTimeout
+from live777py.errors import BadRequest, Conflict, Live777Error, NotFound, Unavailable, UpstreamError, UpstreamTimeout
 from live777py.outbound import Endpoint
 from live777py.streams.events import SourceUnwanted, SourceWanted, StreamDeleted
 from tests.fakes.cascade_streams import FakeCascadeStreams
@@ -489,6 +489,43 @@ def test_a_request_for_a_source_that_is_given_up_leaves_none() -> None:
             await asyncio.wait([asking])
             assert service.sources() == []
             assert streams.live("cam") == []
+
+    run(body())
+
+
+@pytest.mark.parametrize("by", ["stream", "source"])
+def test_a_source_that_is_ended_while_it_is_asked_for(by: str) -> None:
+    """Who asked is told, and the next one may ask."""
+
+    async def body() -> None:
+        streams = FakeCascadeStreams(answers={A: ["silent"]})
+        async with running(streams, CascadeSettings()) as service:
+            asking = asyncio.create_task(service.add_source("cam", A))
+            await asyncio.sleep(1)
+            if by == "source":
+                await service.remove_source("cam")
+            else:
+                streams.say(StreamDeleted(stream="cam", reason="api-deleted"))
+            with pytest.raises(Unavailable):
+                await asking
+            assert service.sources() == []
+            assert (await service.add_source("cam", B)).state == "Connected"
+            assert [view.id for view in service.sources()] == ["cam"]
+
+    run(body())
+
+
+def test_the_configuration_keeps_a_source_whose_first_attempt_for_the_api_fails() -> None:
+    async def body() -> None:
+        streams = FakeCascadeStreams(answers={A: ["silent", "connected"]})
+        async with running(streams, CascadeSettings()) as service:
+            asking = asyncio.create_task(service.add_source("cam", A))
+            await asyncio.sleep(1)
+            await service.reconfigure(sources(A))
+            with pytest.raises(UpstreamTimeout):
+                await asking
+            await asyncio.sleep(5)
+            assert state(service) == "Connected"
 
     run(body())
 
