@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -122,42 +123,45 @@ def announcement(bound: tuple[str, int], *, pages: bool) -> Iterator[str]:
 
 async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
     config = app[CONFIG].current
-    engine = MediaEngine(worker_sockets(config.webrtc.ice_udp_addrs, config.webrtc.workers))
-    try:
+    async with AsyncExitStack() as parts:  # what was begun is ended, wherever the start may fail
+        engine = MediaEngine(worker_sockets(config.webrtc.ice_udp_addrs, config.webrtc.workers))
+        parts.callback(engine.close)
         outbound = Outbound(settings.addresses(config))
+        parts.push_async_callback(outbound.close)
         make_client_peer = functools.partial(ClientPeer, outbound=outbound)
         manager = StreamManager(engine, settings.streams(config), make_client_peer=make_client_peer)
         cascade = CascadeService(manager, settings.cascade(config))
+        hooks = HookRunner(manager.bus, config)
+        webhooks = WebhookSender(manager.bus, config)
+        parts.push_async_callback(webhooks.stop)
+        parts.push_async_callback(_say_goodbye, cascade, manager, hooks)
         app[STREAMS] = manager
         app[CASCADE] = cascade
         app[ENGINE_STATS] = engine.stats
-        hooks = HookRunner(manager.bus, config)
-        hooks.start()
-        webhooks = WebhookSender(manager.bus, config)
-        await webhooks.start()
         app[GIVEN_UP] = lambda: {"hooks": hooks.given_up, "webhooks": webhooks.given_up}
+        hooks.start()
+        await webhooks.start()
         await manager.start()
         await cascade.start()
 
         async def reconfigure(new: Config) -> None:
             wanted = settings.cascade(new)
-            await webhooks.reconfigure(new)
-            outbound.policy = settings.addresses(new)
             manager.reconfigure(settings.streams(new))
+            await webhooks.reconfigure(new)  # it forgets what waits for those that are gone, so nothing may refuse now
+            outbound.policy = settings.addresses(new)
             await cascade.reconfigure(wanted)
             hooks.reconfigure(new)
 
         app[_RELOADER].add(reconfigure)
         yield
-        try:
-            async with asyncio.timeout(STREAMS_GRACE):
-                await asyncio.gather(cascade.stop(), manager.stop(), hooks.stop())
-        except TimeoutError:
-            _logger.error("sessions did not end within %.0f s", STREAMS_GRACE)  # noqa: TRY400 (nothing to trace)
-        await webhooks.stop()
-        await outbound.close()
-    finally:
-        engine.close()
+
+
+async def _say_goodbye(cascade: CascadeService, manager: StreamManager, hooks: HookRunner) -> None:
+    try:
+        async with asyncio.timeout(STREAMS_GRACE):
+            await asyncio.gather(cascade.stop(), manager.stop(), hooks.stop())
+    except TimeoutError:
+        _logger.error("sessions did not end within %.0f s", STREAMS_GRACE)  # noqa: TRY400 (nothing to trace)
 
 
 async def _event_loop_lag(app: web.Application) -> AsyncIterator[None]:

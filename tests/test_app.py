@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from typing import TYPE_CHECKING
 
 import pytest
+from aiohttp import web
 
-from live777py.app import announcement, listen
-from live777py.config import SocketAddress
+from live777py.app import announcement, build_app, listen
+from live777py.config import SocketAddress, parse
+from live777py.errors import StartError
+from live777py.store import Database
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -40,3 +48,29 @@ def test_the_unspecified_ipv6_address_takes_ipv4_too(host: str, client: str, acc
         family = socket.AF_INET6 if ":" in client else socket.AF_INET
         with socket.socket(family) as caller:
             assert (caller.connect_ex((client, port)) == 0) is accepted
+
+
+async def test_a_start_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    """The UDP port of a stream is taken: what was begun before that is noticed has tasks, files and a thread."""
+    store = tmp_path / "store.db"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        config = f"""
+[webrtc]
+ice_udp_addrs = ["127.0.0.1:0"]
+[[webhooks]]
+url = "http://127.0.0.1:1/"
+secret = "secret"
+[store]
+path = "{store}"
+[stream.cam.channel]
+listen = "127.0.0.1:{taken.getsockname()[1]}"
+target = "127.0.0.1:9"
+"""
+        runner = web.AppRunner(build_app(parse(config, {})))
+        with pytest.raises(StartError):
+            await runner.setup()
+        await runner.cleanup()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    database = await Database.open(store)  # one process, and one user in it, at a time
+    await database.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import stat
@@ -180,6 +181,27 @@ async def test_a_failure_ends_the_event_or_not(
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
         f"stream-created: {bad} {why}"
     ]
+
+
+async def test_without_descriptors_the_next_event_has_its_programs(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_pipe() -> tuple[int, int]:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    program = workshop.program("tell", WRITE_DOWN)
+    runner = workshop.run(f"[hooks]\non_stream_created = ['{program}']\non_stream_deleted = ['{program}']\n")
+    with monkeypatch.context() as patched:
+        patched.setattr("live777py.hooks.process.os.pipe", no_pipe)
+        workshop.say(StreamCreated(stream="cam"))
+
+        async def said() -> bool:
+            return "cannot be run: Too many open files" in caplog.text
+
+        await eventually(said)
+    workshop.say(StreamDeleted(stream="cam", reason="orphaned"))
+    assert [line.partition("{")[0] for line in await workshop.lines(1)] == ["<tell><stream-deleted><cam><orphaned>"]
+    assert runner.given_up == 0
 
 
 async def test_too_long_kills_the_whole_group(workshop: Workshop, caplog: pytest.LogCaptureFixture) -> None:
