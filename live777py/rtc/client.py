@@ -79,15 +79,18 @@ class ClientPeer(Peer):
         """The session at the other server, while there is one."""
         return self._resource.url
 
-    async def play(self, policy: CodecPolicy, *, data_channel: bool = True) -> tuple[PublishedMedia, ...]:
+    async def play(
+        self, policy: CodecPolicy, *, data_channel: bool = True, loop: str | None = None
+    ) -> tuple[PublishedMedia, ...]:
         """WHEP: what the other server sends, as tracks of the engine, once its packets have said which codec it is.
 
         A track of which nothing comes for `MEDIA_TIMEOUT` counts as the first codec of the answer. When packets of
         another codec come later, the peer ends itself (`codec-changed`): play anew. An end meanwhile is told to the
-        owner, and raised.
+        owner, and raised. `loop` is the value of the CDN-Loop header.
 
         Raises `UpstreamError` (`Refused` is one) or `Unavailable`; then, or when cancelled, the caller closes the peer.
         """
+        self._resource.loop = loop
         offered = offer_to_play(policy)
         answer = read_play_answer(await self._ask(offered, data_channel=data_channel), offered)
         if data_channel:
@@ -104,13 +107,16 @@ class ClientPeer(Peer):
         self.tracks = tuple((self._heard[track], track) for _, track in carried)
         return tuple(media for media, _ in self.tracks)
 
-    async def publish(self, media: Sequence[PublishedMedia], *, data_channel: bool = True) -> None:
+    async def publish(
+        self, media: Sequence[PublishedMedia], *, data_channel: bool = True, loop: str | None = None
+    ) -> None:
         """WHIP: subscriptions for what the other server takes of `media`, one for each layer; the caller attaches them.
 
-        The layers of a track are offered in the order of its encodings, which is to be best first.
+        The layers of a track are offered in the order of its encodings, which is to be best first. `loop` as in `play`.
 
         Raises `UpstreamError` or `Unavailable`; then, or when cancelled, the caller closes the peer.
         """
+        self._resource.loop = loop
         offered = offer_to_publish(media, new_ssrc=random_ssrc, cname=uuid.uuid4().hex)
         text = await self._ask(offered, data_channel=data_channel)
         answer = read_publish_answer(text, offered, new_ssrc=random_ssrc)

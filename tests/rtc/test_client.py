@@ -370,8 +370,9 @@ async def test_answers_that_are_none(house: House, body: bytes, expected: str) -
     assert len(house.upstream.requests("DELETE")) == 1, "the other side believes in a session"
 
 
-async def test_a_location_that_is_no_url(house: House) -> None:
-    house.upstream.location = "http://[/"
+@pytest.mark.parametrize("location", ["http://[/", "javascript:alert(1)", "file:///etc/passwd", "whip://a/b"])
+async def test_a_location_that_is_no_url(house: House, location: str) -> None:
+    house.upstream.location = location
     with pytest.raises(UpstreamError, match="Location"):
         await house.publish()
 
