@@ -39,9 +39,10 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-REQUEST_GRACE: Final = 1.0
-"""Seconds that requests in flight are given at the end."""
-STREAMS_GRACE: Final = 3.0
+# All together less than 5 s, with the last second of the webhooks.
+REQUEST_GRACE: Final = 0.5
+"""Seconds that requests in flight are given at the end, and once more after they are cancelled."""
+STREAMS_GRACE: Final = 2.5
 """Seconds for the goodbyes to all peers."""
 
 _BACKLOG: Final = 1024
@@ -161,7 +162,7 @@ async def _say_goodbye(cascade: CascadeService, manager: StreamManager, hooks: H
         async with asyncio.timeout(STREAMS_GRACE):
             await asyncio.gather(cascade.stop(), manager.stop(), hooks.stop())
     except TimeoutError:
-        _logger.error("sessions did not end within %.0f s", STREAMS_GRACE)  # noqa: TRY400 (nothing to trace)
+        _logger.error("sessions did not end within %.1f s", STREAMS_GRACE)  # noqa: TRY400 (nothing to trace)
 
 
 async def _event_loop_lag(app: web.Application) -> AsyncIterator[None]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import socket
 from typing import TYPE_CHECKING
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -13,6 +16,8 @@ from live777py.app import announcement, build_app, listen
 from live777py.config import SocketAddress, parse
 from live777py.errors import StartError
 from live777py.store import Database
+from tests.gateway import running_gateway
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,3 +79,51 @@ target = "127.0.0.1:9"
     assert asyncio.all_tasks() == {asyncio.current_task()}
     database = await Database.open(store)  # one process, and one user in it, at a time
     await database.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_nobody_who_hangs_holds_up_the_end(tmp_path: Path, number: signal.Signals) -> None:
+    """A server that takes every connection and never answers is source, target of the API and webhook."""
+    taken: list[asyncio.StreamWriter] = []
+
+    async def take(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken.append(writer)
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    silent = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    slow = tmp_path / "slow"
+    slow.write_text("#!/bin/sh\ntrap '' TERM\nsleep 60\n")
+    slow.chmod(0o755)
+    config = f"""
+[hooks]
+on_stream_created = ["{slow}"]
+[[webhooks]]
+url = "http://{silent}/"
+secret = "secret"
+[store]
+path = "{tmp_path}/store.db"
+[[stream.cam.sources]]
+url = "whep://{silent}/whep/cam"
+"""
+    async with running_gateway(tmp_path, config=config) as gateway, aiohttp.ClientSession() as client:
+        events = await client.get(f"{gateway.url}/api/sse/streams")
+        asking = asyncio.create_task(
+            client.post(f"{gateway.url}/api/cascade/other", json={"sourceUrl": f"http://{silent}/"})
+        )
+
+        async def all_are_waiting() -> bool:
+            return len(taken) >= 3
+
+        await eventually(all_are_waiting)
+        began = asyncio.get_running_loop().time()
+        gateway.process.send_signal(number)
+        assert await gateway.process.wait() == 0
+        assert asyncio.get_running_loop().time() - began < 5
+        with contextlib.suppress(aiohttp.ClientError):
+            await asking
+        events.close()
+    for writer in taken:
+        writer.close()
+    server.close()
+    await server.wait_closed()
+    assert not any("Traceback" in line or "never retrieved" in line for line in gateway.log)

@@ -41,7 +41,7 @@ RESOURCE = Resource(
             access=Access.PLAY,
             request=Content(media_type=SDP),
             answers={201: Content(media_type=SDP)},
-            problems=(404, 422, 503, 504),
+            problems=(404, 409, 422, 502, 503, 504),
         ),
         "GET": Operation(
             summary="Nothing: this is an endpoint", handler=look, access=Access.PUBLIC, answers={204: None}
