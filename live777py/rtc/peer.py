@@ -168,17 +168,19 @@ class Peer:
     ) -> None:
         """Add tracks and subscriptions; `opening` are the commands sent before, awaited with theirs.
 
+        They are the peer's once the engine has them: the owner may look at any time.
+
         Raises `Unavailable` or `Unprocessable`.
         """
         engine = self._engine
         commands = list(opening)
-        self.tracks = tuple((media, engine.next_id()) for media in publish)
-        self.subscriptions = tuple((media, engine.next_id()) for media in play)
+        tracks = tuple((media, engine.next_id()) for media in publish)
+        subscriptions = tuple((media, engine.next_id()) for media in play)
         try:
-            for published, track in self.tracks:
+            for published, track in tracks:
                 parameters = track_parameters(published, local_ssrc=random_ssrc())
                 commands.append(engine.add_track(self.transport, track, parameters))
-            for played, subscription in self.subscriptions:
+            for played, subscription in subscriptions:
                 commands.append(engine.subscribe(self.transport, subscription, subscription_parameters(played)))
             await asyncio.gather(*commands)
         except ValueError as error:
@@ -190,6 +192,7 @@ class Peer:
                 raise Unavailable("the media engine is full", retry_after=10) from error
             raise
         self._require_open()
+        self.tracks, self.subscriptions = tracks, subscriptions
 
     def _require_open(self) -> None:
         if self.state == "closed":

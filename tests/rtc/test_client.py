@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
@@ -538,6 +538,27 @@ async def test_closed_while_the_engine_takes_the_answer(house: House, monkeypatc
         await opening
     await peer.wait_closed()
     assert len(house.upstream.requests("DELETE")) == 1
+
+
+async def test_before_it_is_known_what_it_is_the_owner_sees_no_track(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A viewer may come at any moment, and the answer names more codecs than one."""
+    monkeypatch.setattr(client_module, "MEDIA_TIMEOUT", 0.05)
+    peer = house.peer("whep/x")
+    add_track = house.fake.add_track
+    seen: list[object] = []
+
+    def look(*arguments: Any, **options: Any) -> None:
+        asyncio.get_running_loop().call_soon(lambda: seen.append(peer.tracks))
+        add_track(*arguments, **options)
+
+    monkeypatch.setattr(house.fake, "add_track", look)
+    opening = asyncio.create_task(peer.play(ANYTHING))
+    await house.opened(peer)
+    await house.connect(peer)
+    assert {media.kind: len(media.codecs) for media in await opening} == {"audio": 1, "video": 1}
+    assert seen == [(), ()]
 
 
 async def test_closed_while_the_media_are_awaited(house: House) -> None:
