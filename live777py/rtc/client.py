@@ -95,8 +95,7 @@ class ClientPeer(Peer):
         answer = read_play_answer(await self._ask(offered, data_channel=data_channel), offered)
         if data_channel:
             self.data_channel = answer.remote.data_channel
-        await self._connect(answer.remote, publish=answer.media)
-        carried, self.tracks = self.tracks, ()  # for the owner there is none before it is known what it is
+        carried = await self._connect(answer.remote, publish=answer.media)
         self._choices = {track: alternatives(media) for media, track in carried}
         while self.state != "closed" and not self._media_known:
             self._changed.clear()
@@ -211,8 +210,11 @@ class ClientPeer(Peer):
 
     async def _connect(
         self, remote: RemotePeer, *, publish: Sequence[PublishedMedia] = (), play: Sequence[PlayedMedia] = ()
-    ) -> None:
-        """Begin with ICE now that the other side is known. Raises `UpstreamError` or `Unavailable`."""
+    ) -> tuple[tuple[PublishedMedia, int], ...]:
+        """Begin with ICE now that the other side is known. Returns the tracks, of which packets say what they are.
+
+        Raises `UpstreamError` or `Unavailable`.
+        """
         self._fingerprints = remote.fingerprints
         self._dtls_role = "server" if remote.dtls_role == "passive" else "client"
         ice = native.IceParameters(
@@ -223,7 +225,8 @@ class ClientPeer(Peer):
             remote_pwd=remote.ice_pwd,
         )
         try:
-            await self._carry([self._engine.restart_ice(self.transport, ice)], publish=publish, play=play)
+            restarting = self._engine.restart_ice(self.transport, ice)
+            tracks = await self._carry([restarting], publish=publish, play=play, known=False)
         except Unprocessable as error:
             raise UpstreamError(f"the answer cannot be used: {error.detail}") from error
         for candidate in remote.candidates:
@@ -234,6 +237,7 @@ class ClientPeer(Peer):
         self._start_setup_timer()
         if self._resource.ice_servers:
             self._discovering = asyncio.create_task(self._discover(), name="STUN")
+        return tracks
 
     async def _discover(self) -> None:
         """Ask the STUN servers of the answer how we look from there, and pass that on while it may help."""

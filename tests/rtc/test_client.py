@@ -13,8 +13,8 @@ from live777py.errors import Refused, Unavailable, Unprocessable, UpstreamError,
 from live777py.media.engine import EngineGone
 from live777py.outbound import AddressPolicy, Endpoint, Outbound
 from live777py.rtc import client as client_module
-from live777py.rtc import client_resource, sdp
 from live777py.rtc import peer as peer_module
+from live777py.rtc import sdp
 from live777py.rtc.client import ClientPeer
 from live777py.rtc.dtls import DtlsError
 from live777py.rtc.negotiation import CodecPolicy, plan_publish
@@ -582,9 +582,8 @@ async def test_closed_while_stun_is_asked(house: House) -> None:
     assert house.nothing_is_left()
 
 
-async def test_a_server_that_does_not_delete_is_left(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_does_not_delete_is_left(house: House) -> None:
     peer, _ = await house.publish()
-    monkeypatch.setattr(client_resource, "DELETE_TIMEOUT", 0.05)
     house.upstream.delete_status = 500
     peer.close()
     await peer.wait_closed()
