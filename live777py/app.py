@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-# All together less than 5 s, with the last second of the webhooks.
-REQUEST_GRACE: Final = 0.5
+# All together less than 5 s, with the last half second of the webhooks.
+REQUEST_GRACE: Final = 0.25
 """Seconds that requests in flight are given at the end, and once more after they are cancelled."""
 STREAMS_GRACE: Final = 2.5
 """Seconds for the goodbyes to all peers."""
@@ -84,7 +84,7 @@ async def serve(config: Config, read: Callable[[], Config], *, verbose: int = 0)
         await web.SockSite(runner, listener, backlog=_BACKLOG).start()
         for line in announcement(listener.getsockname()[:2], pages=(app[PAGES] / "index.html").is_file()):
             print(line, flush=True)  # noqa: T201 (what the user is to read, wherever the log goes)
-        reloading = asyncio.create_task(app[_RELOADER].follow(reload_wanted))
+        reloading = log.watched(asyncio.create_task(app[_RELOADER].follow(reload_wanted), name="reload"))
         await stopping.wait()
         _logger.info("stopping")
         reloading.cancel()

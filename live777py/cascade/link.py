@@ -97,7 +97,7 @@ class Link:
         self._hurry.set()
         if self._task is None:
             self.state = "Initializing"
-            self._task = asyncio.create_task(self._run(), name=f"cascade {self.stream}")
+            self._task = log.watched(asyncio.create_task(self._run(), name=f"cascade {self.stream}"))
 
     def end(self) -> None:
         """Begin to stop; may be followed by `start`."""

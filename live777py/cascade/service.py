@@ -6,6 +6,7 @@ import asyncio
 from random import Random
 from typing import TYPE_CHECKING
 
+from live777py import log
 from live777py.cascade.link import Link
 from live777py.cascade.settings import CascadeSettings, StreamCascade
 from live777py.cascade.streams import SessionWatches, Streams
@@ -43,7 +44,7 @@ class CascadeService:
         self._reader: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._reader = asyncio.create_task(self._follow(self._streams.bus.subscribe()), name="cascade")
+        self._reader = log.watched(asyncio.create_task(self._follow(self._streams.bus.subscribe()), name="cascade"))
         await self._apply(self._settings)
 
     async def stop(self) -> None:

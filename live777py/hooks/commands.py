@@ -80,7 +80,7 @@ class HookRunner:
         self._programs.close()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
+        task = log.watched(asyncio.create_task(work, name="hooks"))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
