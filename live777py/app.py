@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,7 @@ from live777py.http.keys import (
     CASCADE,
     CONFIG,
     ENGINE_STATS,
+    GIVEN_UP,
     METRICS,
     PAGES,
     RECORDER,
@@ -55,9 +57,10 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-REQUEST_GRACE: Final = 1.0
-"""Seconds that requests in flight are given at the end."""
-STREAMS_GRACE: Final = 3.0
+# All together less than 5 s, with the last half second of the webhooks.
+REQUEST_GRACE: Final = 0.25
+"""Seconds that requests in flight are given at the end, and once more after they are cancelled."""
+STREAMS_GRACE: Final = 2.5
 """Seconds for the goodbyes to all peers."""
 
 _BACKLOG: Final = 1024
@@ -99,7 +102,7 @@ async def serve(config: Config, read: Callable[[], Config], *, verbose: int = 0)
         await web.SockSite(runner, listener, backlog=_BACKLOG).start()
         for line in announcement(listener.getsockname()[:2], pages=(app[PAGES] / "index.html").is_file()):
             print(line, flush=True)  # noqa: T201 (what the user is to read, wherever the log goes)
-        reloading = asyncio.create_task(app[_RELOADER].follow(reload_wanted))
+        reloading = log.watched(asyncio.create_task(app[_RELOADER].follow(reload_wanted), name="reload"))
         await stopping.wait()
         _logger.info("stopping")
         reloading.cancel()
@@ -139,16 +142,25 @@ def announcement(bound: tuple[str, int], *, pages: bool) -> Iterator[str]:
 
 async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
     config = app[CONFIG].current
-    store = Database(Path(config.store.path))
-    storage = await build_storage(settings.storage(config))
-    engine = MediaEngine(worker_sockets(config.webrtc.ice_udp_addrs, config.webrtc.workers))
-    try:
+    async with AsyncExitStack() as parts:  # what was begun is ended, wherever the start may fail
+        store = Database(Path(config.store.path))
+        parts.push_async_callback(store.close)
+        storage = await build_storage(settings.storage(config))
+        parts.push_async_callback(storage.close)
+        engine = MediaEngine(worker_sockets(config.webrtc.ice_udp_addrs, config.webrtc.workers))
+        parts.callback(engine.close)
         outbound = Outbound(settings.addresses(config))
+        parts.push_async_callback(outbound.close)
         make_client_peer = functools.partial(ClientPeer, outbound=outbound)
         manager = StreamManager(engine, settings.streams(config), make_client_peer=make_client_peer)
         cascade = CascadeService(manager, settings.cascade(config))
         index = RecordingIndex(store)
         recorder = RecorderService(manager, engine, storage, index, settings.recorder(config))
+        hooks = HookRunner(manager.bus, config)
+        webhooks = WebhookSender(manager.bus, config, store)
+        parts.push_async_callback(webhooks.stop)
+        parts.push_async_callback(_say_goodbye, cascade, manager, hooks)
+        parts.push_async_callback(recorder.close)
         app[STREAMS] = manager
         app[CASCADE] = cascade
         app[RECORDER] = recorder
@@ -156,9 +168,8 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         app[RECORDINGS] = index
         app[STORAGE] = storage
         app[ENGINE_STATS] = engine.stats
-        hooks = HookRunner(manager.bus, config)
+        app[GIVEN_UP] = lambda: {"hooks": hooks.given_up, "webhooks": webhooks.given_up}
         hooks.start()
-        webhooks = WebhookSender(manager.bus, config, store)
         await webhooks.start()
         await manager.start()
         await cascade.start()
@@ -166,27 +177,23 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
 
         async def reconfigure(new: Config) -> None:
             wanted = settings.cascade(new)
-            await webhooks.reconfigure(new)
-            outbound.policy = settings.addresses(new)
             manager.reconfigure(settings.streams(new))
+            await webhooks.reconfigure(new)  # it forgets what waits for those that are gone, so nothing may refuse now
+            outbound.policy = settings.addresses(new)
             recorder.reconfigure(settings.recorder(new))
             await cascade.reconfigure(wanted)
             hooks.reconfigure(new)
 
         app[_RELOADER].add(reconfigure)
         yield
-        await recorder.close()
-        try:
-            async with asyncio.timeout(STREAMS_GRACE):
-                await asyncio.gather(cascade.stop(), manager.stop(), hooks.stop())
-        except TimeoutError:
-            _logger.error("sessions did not end within %.0f s", STREAMS_GRACE)  # noqa: TRY400 (nothing to trace)
-        await webhooks.stop()
-        await outbound.close()
-    finally:
-        engine.close()
-        await storage.close()
-        await store.close()
+
+
+async def _say_goodbye(cascade: CascadeService, manager: StreamManager, hooks: HookRunner) -> None:
+    try:
+        async with asyncio.timeout(STREAMS_GRACE):
+            await asyncio.gather(cascade.stop(), manager.stop(), hooks.stop())
+    except TimeoutError:
+        _logger.error("sessions did not end within %.1f s", STREAMS_GRACE)  # noqa: TRY400 (nothing to trace)
 
 
 async def _event_loop_lag(app: web.Application) -> AsyncIterator[None]:

@@ -51,7 +51,10 @@ def _serve(path: Path | None, verbose: int) -> None:
 
 
 def _check(path: Path | None) -> None:
+    from live777py import settings  # noqa: PLC0415 (it imports what only this command and serving need)
+
     config = load(path, os.environ)
+    settings.cascade(config)
     for warning in warnings(config, os.environ):
         print(f"warning: {warning}", file=sys.stderr)
     print("the configuration is good")

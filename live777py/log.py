@@ -6,7 +6,10 @@ import logging
 import re
 import sys
 import time
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
 
 TRACE: Final = 5
 _LEVELS: Final = {
@@ -28,10 +31,24 @@ _SECRETS: Final = (
 
 _CONTEXT: Final = ("stream", "session")
 
+_T = TypeVar("_T")
+_logger = logging.getLogger(__name__)
+
 
 def bind(logger: logging.Logger, *, stream: str, session: str | None = None) -> logging.LoggerAdapter[logging.Logger]:
     """A logger whose lines say `stream=NAME session=ID` before the message."""
     return logging.LoggerAdapter(logger, {"stream": stream, "session": session})
+
+
+def watched(task: asyncio.Task[_T]) -> asyncio.Task[_T]:
+    """For a task that runs until it is cancelled: a fault that ends it is logged at once, not when it is forgotten."""
+    task.add_done_callback(_tell_fault)
+    return task
+
+
+def _tell_fault(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _logger.error("the task %r has ended by a fault of ours", task.get_name(), exc_info=error)
 
 
 class LineFormatter(logging.Formatter):

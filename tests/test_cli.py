@@ -73,14 +73,25 @@ def test_config_prints_the_template(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_check_a_good_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "good.toml"
-    path.write_text("[recorder]\nauto_streams = ['*']\n[auth]\nsecret = 'hunter2'\n")
+    path.write_text("[rtsp]\nmax_connections = 1\n[auth]\nsecret = 'hunter2'\n")
     for arguments in (["check", "-c", str(path)], ["-c", str(path), "check"]):
         assert cli.main(arguments) == 0
         printed = capsys.readouterr()
         assert printed.out == "the configuration is good\n"
         assert [line.partition(" ")[0] for line in printed.err.splitlines()] == ["warning:", "warning:"]
-        assert "recorder.auto_streams" in printed.err
+        assert "without effect: rtsp\n" in printed.err
         assert "hunter2" not in printed.err
+
+
+@pytest.mark.parametrize("command", [["check"], []])
+def test_a_token_that_cannot_be_sent(tmp_path: Path, command: list[str]) -> None:
+    path = tmp_path / "live777.toml"
+    path.write_text(
+        '[http]\nlisten = "127.0.0.1:0"\n[[stream.cam.targets]]\nurl = "whip://hun%0ater@127.0.0.1/whip/x"\n'
+    )
+    finished = _run(*command, "-c", str(path), LIVE777_WEBRTC_ICE_UDP_ADDRS="127.0.0.1:0")
+    assert finished.returncode == cli.WRONG_CONFIG
+    assert finished.stderr == "live777py: stream.cam: the token is not one that a header can carry\n"
 
 
 @pytest.mark.parametrize("command", [["check"], []])
@@ -184,8 +195,8 @@ async def test_a_request_that_never_ends_does_not_hold_it_up(tmp_path: Path) -> 
 
 
 async def test_it_says_where_it_is(tmp_path: Path) -> None:
-    async with running_gateway(tmp_path, config="[recorder]\nauto_streams = ['*']\n") as gateway:
+    async with running_gateway(tmp_path, config="[rtsp]\nmax_connections = 1\n") as gateway:
         assert gateway.log[-2].startswith(f"live777py {live777py.__version__}: web page {gateway.url}/")
         assert gateway.log[-1].endswith(f": {gateway.url}/whip/demo")
         (warning,) = [line for line in gateway.log if " WARN " in line]
-        assert "recorder.auto_streams" in warning
+        assert warning.endswith("without effect: rtsp")

@@ -2,9 +2,38 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import pytest
 
-from live777py.config import compare, parse
+from live777py.config import Config, compare, parse
+
+if TYPE_CHECKING:
+    from live777py.config.keys import Key
+
+
+PAGE = Path(__file__).parent.parent / "docs/configuration.md"
+
+
+def test_the_page_says_what_is_live() -> None:
+    found: dict[bool, set[str]] = {True: set(), False: set()}
+    for field in fields(Config):
+        section: Key = field.metadata["key"]
+        value = getattr(Config(), field.name)
+        inner = fields(value) if is_dataclass(value) else ()
+        of_keys = {f"{field.name}.{each.name}": each.metadata["key"].live for each in inner}
+        if not section.built:
+            continue
+        if set(of_keys.values()) <= {None}:
+            found[bool(section.live)].add(field.name)
+        for name, live in of_keys.items():
+            if set(of_keys.values()) > {None}:
+                found[bool(section.live if live is None else live)].add(name)
+    (row,) = re.findall(r"\| changes at once \| needs a restart \|\n.*\n\| (.*) \| (.*) \|\n", PAGE.read_text())
+    assert [set(re.findall("`(.*?)`", cell)) for cell in row] == [found[True], found[False]]
 
 
 @pytest.mark.parametrize(

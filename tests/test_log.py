@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 from typing import TYPE_CHECKING
@@ -69,6 +70,17 @@ def test_stream_and_session_stand_before_the_message(lines: io.StringIO) -> None
     first, second = lines.getvalue().splitlines()
     assert first.endswith("stream=100%s session=abc: left after 5 s")
     assert second.endswith("stream=50%: no arguments")
+
+
+async def test_a_task_that_fails_is_told_at_once(lines: io.StringIO) -> None:
+    async def work(error: BaseException | None) -> None:
+        if error is not None:
+            raise error
+
+    for error in (None, asyncio.CancelledError(), KeyError("a fault")):
+        await asyncio.wait([log.watched(asyncio.create_task(work(error), name="worker"))])
+        assert ("worker" in lines.getvalue()) == isinstance(error, KeyError)
+    assert "KeyError: 'a fault'" in lines.getvalue()
 
 
 @pytest.mark.parametrize(

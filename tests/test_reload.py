@@ -171,6 +171,32 @@ async def test_a_broken_file_changes_nothing(tmp_path: Path) -> None:
         assert await _status(gateway, "b-token") == 200
 
 
+async def test_by_the_api(tmp_path: Path) -> None:
+    stored = f"[store]\npath = '{tmp_path}/nowhere/store.db'\n"
+    async with (
+        running_gateway(tmp_path, config=f"{stored}[auth]\ntokens = ['token']\n") as gateway,
+        aiohttp.ClientSession() as client,
+    ):
+        url, headers = f"{gateway.url}/api/config/reload", {"Authorization": "Bearer token"}
+        async with client.post(url) as response:
+            assert response.status == 401
+        gateway.configure(f"{stored}[auth]\ntokens = ['token']\n[webrtc]\nworkers = 0\n")
+        async with client.post(url, headers=headers) as response:
+            assert response.status == 422
+            assert "webrtc.workers: expected an integer" in (await response.json())["detail"]
+        gateway.configure(f"{stored}[auth]\ntokens = ['token']\n[webrtc]\nworkers = 2\n[stream.cam]\n")
+        async with client.post(url, headers=headers) as response:
+            assert response.status == 200
+            assert await response.json() == {"applied": ["stream.cam"], "restartNeeded": ["webrtc.workers"]}
+        gateway.configure(
+            f"{stored}[auth]\ntokens = ['other']\n[[webhooks]]\nurl = 'http://127.0.0.1:1'\nsecret = 'x'\n"
+        )
+        async with client.post(url, headers=headers) as response:
+            assert response.status == 422
+            assert "store.path: cannot use" in (await response.json())["detail"]
+        assert await _status(gateway, "token", "/api/streams/cam") == 200
+
+
 async def test_hooks_of_the_new_file(tmp_path: Path) -> None:
     program = tmp_path / "tell"
     program.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/out\n')

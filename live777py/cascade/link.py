@@ -33,9 +33,9 @@ class Connect(Protocol):
 
 
 class Disconnect(Protocol):
-    """Ends the session. Raises NotFound."""
+    """Ends the session; `lost` if nothing is heard of its other end. Raises NotFound."""
 
-    async def __call__(self, stream: str, session: str) -> None: ...
+    async def __call__(self, stream: str, session: str, *, lost: bool) -> None: ...
 
 
 @dataclass
@@ -69,6 +69,7 @@ class Link:
         disconnect: Disconnect,
         watches: SessionWatches,
         random: Random,
+        silence_ends: bool,
         failed: Callable[[str], None] = lambda _detail: None,
     ) -> None:
         self.stream = stream
@@ -78,11 +79,13 @@ class Link:
         self._disconnect = disconnect
         self._watches = watches
         self._backoff = Backoff(random)
+        self._silence_ends = silence_ends
         self._failed = failed
         self._task: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._hurry = asyncio.Event()
         self._first: asyncio.Future[None] | None = None
+        self._said: dict[Endpoint, str] = {}
         self._logger = log.bind(_logger, stream=stream)
 
     @property
@@ -94,7 +97,7 @@ class Link:
         self._hurry.set()
         if self._task is None:
             self.state = "Initializing"
-            self._task = asyncio.create_task(self._run(), name=f"cascade {self.stream}")
+            self._task = log.watched(asyncio.create_task(self._run(), name=f"cascade {self.stream}"))
 
     def end(self) -> None:
         """Begin to stop; may be followed by `start`."""
@@ -103,6 +106,7 @@ class Link:
             self._ending.add(self._task)
             self._task.add_done_callback(self._ending.discard)
             self._task = None
+        self._settle(Unavailable("the source was ended while it was being set up", retry_after=1))
         self.state = "Disconnected"
 
     async def stop(self) -> None:
@@ -112,7 +116,7 @@ class Link:
             await asyncio.wait(self._ending)
 
     async def first(self) -> None:
-        """Until it is connected for the first time. Raises why it could not be, after one attempt."""
+        """Until it is connected for the first time. Raises why it could not be, after one attempt, or that it ended."""
         self._first = asyncio.get_running_loop().create_future()
         self.start()
         await self._first
@@ -126,7 +130,7 @@ class Link:
                     await self._keep(endpoint)
                 except Live777Error as error:
                     outcome.add(error)
-                    self._logger.warning("%s: %s", endpoint, error.detail)
+                    self._say(endpoint, error)
                 else:
                     outcome = _Round()
                     break
@@ -139,7 +143,7 @@ class Link:
     async def _keep(self, endpoint: Endpoint) -> None:
         """Returns when a connection that was there has ended. Raises Live777Error if it never was."""
         session = await self._connect(self.stream, endpoint, configured=True)
-        watch = self._watches.watch(self.stream, session)
+        watch = self._watches.watch(self.stream, session, silence_ends=self._silence_ends)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await watch.changed.wait()
@@ -148,6 +152,7 @@ class Link:
             self.state = "Connected"
             self._backoff.connected(asyncio.get_running_loop().time())
             self._settle(None)
+            self._said.clear()
             self._logger.info("connected to %s", endpoint)
             await watch.ended.wait()
             self.state = "Reconnecting"
@@ -157,15 +162,22 @@ class Link:
         finally:
             self._watches.forget(watch)
             with suppress(NotFound):  # it has ended by itself
-                await self._disconnect(self.stream, session)
+                await self._disconnect(self.stream, session, lost=watch.lost)
 
     async def _pause(self, outcome: _Round) -> None:
         now = asyncio.get_running_loop().time()
         delay = self._backoff.delay(now, conflict=outcome.conflict, retry_after=outcome.retry_after)
-        self._logger.info("next attempt in %.1f s", delay)
+        self._logger.debug("next attempt in %.1f s", delay)
         with suppress(TimeoutError):
             async with asyncio.timeout(delay):
                 await self._hurry.wait()
+
+    def _say(self, endpoint: Endpoint, error: Live777Error) -> None:
+        """Once, and again when it is something else."""
+        level = logging.DEBUG if self._said.get(endpoint) == error.detail else logging.WARNING
+        self._said[endpoint] = error.detail
+        named = error.detail.startswith(str(endpoint))
+        self._logger.log(level, "%s", error.detail if named else f"{endpoint}: {error.detail}")
 
     def _settle(self, error: Live777Error | None) -> None:
         if self._first is None or self._first.done():

@@ -6,6 +6,7 @@ import asyncio
 from random import Random
 from typing import TYPE_CHECKING
 
+from live777py import log
 from live777py.cascade.link import Link
 from live777py.cascade.settings import CascadeSettings, StreamCascade
 from live777py.cascade.streams import SessionWatches, Streams
@@ -37,12 +38,13 @@ class CascadeService:
         self._watches = SessionWatches(streams)
         self._sources: dict[str, Link] = {}
         self._added: set[str] = set()
+        self._wanted: set[str] = set()
         self._targets: dict[str, Targets] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._reader: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._reader = asyncio.create_task(self._follow(self._streams.bus.subscribe()), name="cascade")
+        self._reader = log.watched(asyncio.create_task(self._follow(self._streams.bus.subscribe()), name="cascade"))
         await self._apply(self._settings)
 
     async def stop(self) -> None:
@@ -89,7 +91,9 @@ class CascadeService:
         try:
             await link.first()
         except BaseException:
-            await self._forget(stream).stop()
+            if stream in self._added and self._sources.get(stream) is link:  # nobody has ended it or taken it over
+                self._forget(stream)
+                await link.stop()
             raise
         return _view(link)
 
@@ -116,10 +120,14 @@ class CascadeService:
 
     def _on(self, event: StreamEvent) -> None:
         match event:
-            case SourceWanted(stream=stream) if stream in self._sources:
-                self._sources[stream].start()
-            case SourceUnwanted(stream=stream) if stream in self._sources:
-                self._sources[stream].end()
+            case SourceWanted(stream=stream):
+                self._wanted.add(stream)  # a reload may tell the streams of the source before it tells us
+                if stream in self._sources:
+                    self._sources[stream].start()
+            case SourceUnwanted(stream=stream):
+                self._wanted.discard(stream)
+                if stream in self._sources:
+                    self._sources[stream].end()
             case PublishStarted(stream=stream) if stream in self._targets:
                 self._targets[stream].publisher_came()
             case PublishStopped(stream=stream, reason=reason) if stream in self._targets:
@@ -154,7 +162,10 @@ class CascadeService:
 
     async def _apply_sources(self, stream: str, wanted: StreamCascade) -> None:
         link = self._sources.get(stream)
-        running = link is not None and link.running
+        if not wanted.on_demand:
+            self._wanted.discard(stream)
+        elif link is not None and link.state == "Connected":
+            self._wanted.add(stream)  # until the streams say otherwise
         if link is None or link.endpoints != wanted.sources:
             if link is not None:
                 await self._forget(stream).stop()
@@ -162,8 +173,10 @@ class CascadeService:
                 return
             link = self._sources[stream] = self._source(stream, wanted.sources)
         self._added.discard(stream)
-        if running or not wanted.on_demand:
+        if not wanted.on_demand or stream in self._wanted:
             link.start()
+        else:
+            link.end()
 
     async def _apply_targets(self, stream: str, wanted: StreamCascade) -> None:
         targets = self._targets.get(stream)
@@ -184,6 +197,7 @@ class CascadeService:
             disconnect=self._streams.stop_pull,
             watches=self._watches,
             random=self._random,
+            silence_ends=True,
             failed=lambda detail: self._streams.source_failed(stream, detail),
         )
 
@@ -192,10 +206,15 @@ class CascadeService:
             stream,
             (endpoint,),
             connect=self._streams.push,
-            disconnect=self._streams.close_session,
+            disconnect=self._close_push,
             watches=self._watches,
             random=self._random,
+            # The goodbye of a push would send away the viewers of a server that may only have been out of reach.
+            silence_ends=False,
         )
+
+    async def _close_push(self, stream: str, session: str, *, lost: bool) -> None:  # noqa: ARG002 (it never is)
+        await self._streams.close_session(stream, session)
 
     def _require_source(self, stream: str) -> Link:
         if stream not in self._sources:

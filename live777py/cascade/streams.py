@@ -23,7 +23,7 @@ class Streams(Protocol):
 
     async def pull(self, stream: str, endpoint: Endpoint, *, configured: bool = False) -> str: ...
     async def push(self, stream: str, endpoint: Endpoint, *, configured: bool = False) -> str: ...
-    async def stop_pull(self, stream: str, session: str) -> None: ...
+    async def stop_pull(self, stream: str, session: str, *, lost: bool = False) -> None: ...
     async def close_session(self, stream: str, session: str) -> None: ...
     def source_failed(self, stream: str, detail: str) -> None: ...
     def stream(self, name: str) -> StreamView: ...
@@ -32,20 +32,23 @@ class Streams(Protocol):
 class SessionWatch:
     """One session, from when it was made. `look` reads its state anew: events of a namesake before it mean nothing."""
 
-    def __init__(self, streams: Streams, stream: str, session: str) -> None:
+    def __init__(self, streams: Streams, stream: str, session: str, *, silence_ends: bool) -> None:
         self.key = (stream, session)
         self.connected = asyncio.Event()
         self.changed = asyncio.Event()
         self.ended = asyncio.Event()
+        self.lost = False
         self._streams = streams
+        self._silence_ends = silence_ends
         self.look()
 
     def look(self) -> None:
         state = self._state()
+        self.lost = state == "disconnected" and self._silence_ends
         if state == "connected":
             self.connected.set()
             self.changed.set()
-        elif state in {None, "closed"}:
+        elif self.lost or state in {None, "closed"}:
             self.ended.set()
             self.changed.set()
 
@@ -66,8 +69,9 @@ class SessionWatches:
         self._streams = streams
         self._watches: dict[tuple[str, str], SessionWatch] = {}
 
-    def watch(self, stream: str, session: str) -> SessionWatch:
-        watch = SessionWatch(self._streams, stream, session)
+    def watch(self, stream: str, session: str, *, silence_ends: bool) -> SessionWatch:
+        """With `silence_ends` a session counts as ended when its other end is not heard of for some seconds."""
+        watch = SessionWatch(self._streams, stream, session, silence_ends=silence_ends)
         self._watches[watch.key] = watch
         return watch
 

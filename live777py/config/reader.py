@@ -68,8 +68,8 @@ def parse(text: str, environ: Mapping[str, str]) -> Config:
 
 
 def not_built(config: Config) -> tuple[str, ...]:
-    """Dotted names of the keys that differ from their default and have no effect in this version."""
-    return tuple(_not_built(config, (), inherited=False))
+    """Dotted names of what is set and has no effect in this version; a section is named without its keys."""
+    return tuple(_not_built(config, ()))
 
 
 def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -249,23 +249,22 @@ def _convert_text(hint: Any, text: str, place: _Place, origin: str) -> Any:
     return text
 
 
-def _not_built(value: Any, keys: tuple[str, ...], *, inherited: bool) -> list[str]:
+def _not_built(value: Any, keys: tuple[str, ...]) -> list[str]:
     names: list[str] = []
     for field in fields(value):
-        path, key = (*keys, field.name), _key(field)
+        path = (*keys, field.name)
         default = field.default if field.default_factory is MISSING else field.default_factory()
         current = getattr(value, field.name)
-        unbuilt = inherited or not key.built
         if current == default:
             continue
-        if is_dataclass(current):
-            names += _not_built(current, path, inherited=unbuilt)
+        if not _key(field).built:
+            names.append(".".join(path))
+        elif is_dataclass(current):
+            names += _not_built(current, path)
         elif isinstance(current, Mapping):
             for name, item in current.items():
-                names += _not_built(item, (*path, name), inherited=unbuilt)
-        elif isinstance(current, tuple) and not unbuilt and is_dataclass(current[0]):
+                names += _not_built(item, (*path, name))
+        elif isinstance(current, tuple) and is_dataclass(current[0]):
             for number, item in enumerate(current):
-                names += _not_built(item, (*path, str(number)), inherited=False)
-        elif unbuilt:
-            names.append(".".join(path))
+                names += _not_built(item, (*path, str(number)))
     return names

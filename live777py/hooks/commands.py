@@ -75,14 +75,15 @@ class HookRunner:
         """Give what runs a moment, then kill it."""
         self._stopping = True
         self._events.close()
-        _, late = await asyncio.wait(self._tasks, timeout=STOP_GRACE)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=STOP_GRACE)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         self._programs.close()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
+        task = log.watched(asyncio.create_task(work, name="hooks"))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -156,9 +157,6 @@ def _arguments(program: str, notice: Notice) -> list[bytes]:
 
 def _environment(notice: Notice) -> dict[bytes, bytes]:
     """Our own, but for the secrets of the configuration."""
-    environment = dict(os.environb)
-    for name in secret_variables():
-        environment.pop(name.encode(), None)
     told = {
         "LIVE777_EVENT": notice.event,
         "LIVE777_STREAM": notice.stream,
@@ -166,4 +164,6 @@ def _environment(notice: Notice) -> dict[bytes, bytes]:
         "LIVE777_SESSION": notice.session,
         "LIVE777_PATH": notice.path,
     }
-    return environment | {name.encode(): value.encode() for name, value in told.items() if value is not None}
+    kept = {name: value for name, value in os.environ.items() if name not in secret_variables() | told.keys()}
+    own = {os.fsencode(name): os.fsencode(value) for name, value in kept.items()}
+    return own | {name.encode(): value.encode() for name, value in told.items() if value is not None}

@@ -42,7 +42,10 @@ class Programs:
 
         Raises ProgramFailed. When it takes too long, or this is cancelled, its whole process group is killed.
         """
-        writing = await self._open_output(log)
+        try:
+            writing = await self._open_output(log)
+        except OSError as error:
+            raise ProgramFailed(f"cannot be run: {error.strerror}") from None
         try:
             process = await asyncio.create_subprocess_exec(
                 *arguments,

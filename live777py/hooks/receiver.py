@@ -39,11 +39,16 @@ class Receiver:
     """`key` names it in the queue: it holds nothing secret, and another secret does not change it."""
 
     def __init__(
-        self, config: WebhookConfig, deliveries: Deliveries, client: Callable[[], aiohttp.ClientSession], random: Random
+        self,
+        config: WebhookConfig,
+        deliveries: Deliveries,
+        client: Callable[[], aiohttp.ClientSession],
+        random: Random,
+        given_up: Callable[[], None],
     ) -> None:
+        """`given_up` is called for every event that was not wanted, or was too old before it was taken."""
         self.key = key_of(config)
-        self.given_up = 0
-        """Events that were not delivered before they were too old, or that were not wanted any more."""
+        self._given_up = given_up
         self._config = config
         self._deliveries = deliveries
         self._client = client
@@ -150,7 +155,7 @@ class Receiver:
         self._in_trouble = True
 
     def _give_up(self, delivery: Delivery, why: str) -> None:
-        self.given_up += 1
+        self._given_up()
         self._log(logging.ERROR, delivery, f"given up: {why}")
 
     def _log(self, level: int, delivery: Delivery, text: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 import msgspec
 
+from live777py import log
 from live777py.errors import StoreError
 from live777py.hooks.notice import CAPACITY, Notice, notice_of
 from live777py.hooks.receiver import Receiver, key_of
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 MAX_QUEUED: Final = 10_000
 """Events that wait for one webhook; with more, the oldest are given up."""
-STOP_GRACE: Final = 1.0
+STOP_GRACE: Final = 0.5
 """Seconds for the last posts. What is not delivered then waits in the store."""
 
 _STORE_RETRY: Final = 1.0
@@ -54,7 +55,7 @@ class WebhookSender:
 
     def __init__(self, bus: EventBus, config: Config, store: Database, *, random: Random | None = None) -> None:
         self.given_up = 0
-        """Events that no webhook was told of: there were too many."""
+        """Events that a webhook was not told of: there were too many, they were too old, or not wanted."""
         self._events = bus.subscribe(capacity=CAPACITY)
         self._store = store
         self._config = config
@@ -68,7 +69,7 @@ class WebhookSender:
     async def start(self) -> None:
         """Raises StartError: the store cannot be used."""
         await self.reconfigure(self._config)
-        self._reader = asyncio.create_task(self._read(), name="webhooks")
+        self._reader = log.watched(asyncio.create_task(self._read(), name="webhooks"))
 
     async def reconfigure(self, config: Config) -> None:
         """For the events from now on. What waits for a URL that is no more is forgotten.
@@ -90,10 +91,10 @@ class WebhookSender:
             if key in self._receivers:
                 self._receivers[key].reconfigure(webhook)
                 continue
-            receiver = self._receivers[key] = Receiver(webhook, queue, self._client, self._random)
+            receiver = self._receivers[key] = Receiver(webhook, queue, self._client, self._random, self._count)
             for stream in await queue.streams(key):
                 receiver.offer(stream)
-            self._runs[key] = asyncio.create_task(receiver.run(), name="webhook")
+            self._runs[key] = log.watched(asyncio.create_task(receiver.run(), name="webhook"))
 
     async def stop(self) -> None:
         self._events.close()
@@ -155,8 +156,11 @@ class WebhookSender:
             if post.hook in self._receivers:
                 self._receivers[post.hook].offer(post.stream)
 
+    def _count(self, given_up: int = 1) -> None:
+        self.given_up += given_up
+
     def _give_up(self, count: int) -> None:
-        self.given_up += count
+        self._count(count)
         _logger.error("webhooks: %d events are given up, there are too many", count)
 
     def _client(self) -> aiohttp.ClientSession:

@@ -39,7 +39,8 @@ def _page(document: dict[str, Any]) -> Iterator[str]:
     yield '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<title>{title}</title>\n<style>\n{_STYLE}</style>\n<h1>{title}</h1>"
-    yield f'<p>{escape(info["description"])} The same for programs: <a href="/api/openapi.json">openapi.json</a>.</p>'
+    yield f'<p>{escape(info["description"])} The same for programs: <a href="/api/openapi.json">openapi.json</a>. '
+    yield '<a href="/">What is live</a>.</p>'
     tags: dict[str, list[str]] = {}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():

@@ -59,10 +59,10 @@ class Mailbox:
 async def send_events(request: web.Request, mailbox: Mailbox) -> web.StreamResponse:
     """Until the mailbox is closed or the listener has gone."""
     response = web.StreamResponse(headers=_HEADERS)
-    await response.prepare(request)
-    if request.method == "HEAD":
-        return response
     try:
+        await response.prepare(request)
+        if request.method == "HEAD":
+            return response
         while not mailbox.closed:
             try:
                 async with asyncio.timeout(KEEP_ALIVE):

@@ -16,7 +16,7 @@ from live777py.recorder.index import RecordingIndex
 from live777py.recorder.parts import Counts as RecorderCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from live777py.config import Config
     from live777py.media.native import Stats
@@ -119,6 +119,8 @@ RECORDINGS: Final = web.AppKey("recordings", RecordingIndex)
 STORAGE: Final[web.AppKey[Storage]] = web.AppKey("storage")
 ENGINE_STATS: Final[web.AppKey[Callable[[], Awaitable[Stats]]]] = web.AppKey("engine_stats")
 RECORDER_COUNTS: Final = web.AppKey("recorder_counts", RecorderCounts)
+GIVEN_UP: Final[web.AppKey[Callable[[], Mapping[str, int]]]] = web.AppKey("given_up")
+"""Events that those who had to be told were not told of, by what tells them."""
 METRICS: Final = web.AppKey("metrics", Metrics)
 AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)
 OWNERS: Final = web.AppKey("owners", SessionOwners)

@@ -66,8 +66,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except web.RequestPayloadError:
         return problem(400, "Bad request", "the body is not readable")
     except ConnectionResetError:
-        # The client left while it sent its body: nobody reads an answer, and nothing is wrong here.
-        raise
+        # Nobody reads this, and nothing is wrong here; an error that leaves us would be logged by aiohttp as our fault.
+        return problem(400, "Bad request", "the client has left")
     except Exception:
         _logger.exception("%s %s failed", request.method, request.rel_url.raw_path)
     return problem(500, "Internal error", "the server failed; its log says why")

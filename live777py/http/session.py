@@ -14,6 +14,8 @@ from live777py.http.auth import Access
 from live777py.http.keys import CLIENT, CONFIG, OWNERS, PRINCIPAL, STREAM, STREAMS
 from live777py.http.messages import SDP_FRAGMENT, ice_links, json_answer, read_json, read_text, session_created
 from live777py.http.resource import Content, Operation, Resource, json_content
+from live777py.outbound.loop import CDN_LOOP, read_marks
+from live777py.streams.manager import Client
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from live777py.streams.views import StreamView
 
 _logger = logging.getLogger(__name__)
+
+
+def asking(request: web.Request) -> Client:
+    return Client(loopback=request[CLIENT].direct_loopback, marks=read_marks(request.headers.getall(CDN_LOOP, ())))
 
 
 def opened(request: web.Request, answer: Answer, *, publisher: bool, links: Iterable[str] = ()) -> web.Response:

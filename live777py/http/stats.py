@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from live777py.http.keys import ENGINE_STATS, RECORDER_COUNTS, STREAMS
+from live777py.http.keys import ENGINE_STATS, GIVEN_UP, RECORDER_COUNTS, STREAMS
 from live777py.metrics import Gauge, Total
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ async def read_families(app: web.Application) -> list[Gauge | Total]:
         families += _of_workers(await read_stats())
     if (counts := app.get(RECORDER_COUNTS)) is not None:
         families += _of_recorder(counts)
+    if (given_up := app.get(GIVEN_UP)) is not None:
+        text = "Events that hooks or webhooks were not told of"
+        families.append(Total(name="live777_events_given_up", text=text, label="by", values=given_up()))
     return families
 
 

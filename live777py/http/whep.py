@@ -6,19 +6,17 @@ from aiohttp import web
 
 from live777py.http import viewer_event_streams
 from live777py.http.auth import Access
-from live777py.http.keys import CLIENT, STREAM, STREAMS
+from live777py.http.keys import STREAM, STREAMS
 from live777py.http.messages import SDP, read_text
 from live777py.http.resource import Content, Operation, Resource
-from live777py.http.session import opened
+from live777py.http.session import asking, opened
 from live777py.http.viewer_events import layers_of
-from live777py.streams.manager import Client
 
 
 async def play(request: web.Request) -> web.Response:
     offer = await read_text(request, SDP)
-    client = Client(loopback=request[CLIENT].direct_loopback)
     streams, stream = request.app[STREAMS], request[STREAM]
-    answer = await streams.play(stream, offer, client=client)
+    answer = await streams.play(stream, offer, client=asking(request))
     simulcast = layers_of(streams, stream, answer.session)
     links = viewer_event_streams.links(stream, answer.session, answer.sdp) if simulcast else ()
     return opened(request, answer, publisher=False, links=links)
@@ -43,7 +41,7 @@ RESOURCE = Resource(
             access=Access.PLAY,
             request=Content(media_type=SDP),
             answers={201: Content(media_type=SDP)},
-            problems=(404, 422, 503, 504),
+            problems=(404, 409, 422, 502, 503, 504),
         ),
         "GET": Operation(
             summary="Nothing: this is an endpoint", handler=look, access=Access.PUBLIC, answers={204: None}

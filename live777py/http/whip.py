@@ -5,17 +5,15 @@ from __future__ import annotations
 from aiohttp import web
 
 from live777py.http.auth import Access
-from live777py.http.keys import CLIENT, STREAM, STREAMS
+from live777py.http.keys import STREAM, STREAMS
 from live777py.http.messages import SDP, read_text
 from live777py.http.resource import Content, Operation, Resource
-from live777py.http.session import opened
-from live777py.streams.manager import Client
+from live777py.http.session import asking, opened
 
 
 async def publish(request: web.Request) -> web.Response:
     offer = await read_text(request, SDP)
-    client = Client(loopback=request[CLIENT].direct_loopback)
-    answer = await request.app[STREAMS].publish(request[STREAM], offer, client=client)
+    answer = await request.app[STREAMS].publish(request[STREAM], offer, client=asking(request))
     return opened(request, answer, publisher=True)
 
 

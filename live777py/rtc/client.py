@@ -79,21 +79,23 @@ class ClientPeer(Peer):
         """The session at the other server, while there is one."""
         return self._resource.url
 
-    async def play(self, policy: CodecPolicy, *, data_channel: bool = True) -> tuple[PublishedMedia, ...]:
+    async def play(
+        self, policy: CodecPolicy, *, data_channel: bool = True, loop: str | None = None
+    ) -> tuple[PublishedMedia, ...]:
         """WHEP: what the other server sends, as tracks of the engine, once its packets have said which codec it is.
 
         A track of which nothing comes for `MEDIA_TIMEOUT` counts as the first codec of the answer. When packets of
         another codec come later, the peer ends itself (`codec-changed`): play anew. An end meanwhile is told to the
-        owner, and raised.
+        owner, and raised. `loop` is the value of the CDN-Loop header.
 
         Raises `UpstreamError` (`Refused` is one) or `Unavailable`; then, or when cancelled, the caller closes the peer.
         """
+        self._resource.loop = loop
         offered = offer_to_play(policy)
         answer = read_play_answer(await self._ask(offered, data_channel=data_channel), offered)
         if data_channel:
             self.data_channel = answer.remote.data_channel
-        await self._connect(answer.remote, publish=answer.media)
-        carried, self.tracks = self.tracks, ()  # for the owner there is none before it is known what it is
+        carried = await self._connect(answer.remote, publish=answer.media)
         self._choices = {track: alternatives(media) for media, track in carried}
         while self.state != "closed" and not self._media_known:
             self._changed.clear()
@@ -104,13 +106,16 @@ class ClientPeer(Peer):
         self.tracks = tuple((self._heard[track], track) for _, track in carried)
         return tuple(media for media, _ in self.tracks)
 
-    async def publish(self, media: Sequence[PublishedMedia], *, data_channel: bool = True) -> None:
+    async def publish(
+        self, media: Sequence[PublishedMedia], *, data_channel: bool = True, loop: str | None = None
+    ) -> None:
         """WHIP: subscriptions for what the other server takes of `media`, one for each layer; the caller attaches them.
 
-        The layers of a track are offered in the order of its encodings, which is to be best first.
+        The layers of a track are offered in the order of its encodings, which is to be best first. `loop` as in `play`.
 
         Raises `UpstreamError` or `Unavailable`; then, or when cancelled, the caller closes the peer.
         """
+        self._resource.loop = loop
         offered = offer_to_publish(media, new_ssrc=random_ssrc, cname=uuid.uuid4().hex)
         text = await self._ask(offered, data_channel=data_channel)
         answer = read_publish_answer(text, offered, new_ssrc=random_ssrc)
@@ -205,8 +210,11 @@ class ClientPeer(Peer):
 
     async def _connect(
         self, remote: RemotePeer, *, publish: Sequence[PublishedMedia] = (), play: Sequence[PlayedMedia] = ()
-    ) -> None:
-        """Begin with ICE now that the other side is known. Raises `UpstreamError` or `Unavailable`."""
+    ) -> tuple[tuple[PublishedMedia, int], ...]:
+        """Begin with ICE now that the other side is known. Returns the tracks, of which packets say what they are.
+
+        Raises `UpstreamError` or `Unavailable`.
+        """
         self._fingerprints = remote.fingerprints
         self._dtls_role = "server" if remote.dtls_role == "passive" else "client"
         ice = native.IceParameters(
@@ -217,7 +225,8 @@ class ClientPeer(Peer):
             remote_pwd=remote.ice_pwd,
         )
         try:
-            await self._carry([self._engine.restart_ice(self.transport, ice)], publish=publish, play=play)
+            restarting = self._engine.restart_ice(self.transport, ice)
+            tracks = await self._carry([restarting], publish=publish, play=play, known=False)
         except Unprocessable as error:
             raise UpstreamError(f"the answer cannot be used: {error.detail}") from error
         for candidate in remote.candidates:
@@ -228,6 +237,7 @@ class ClientPeer(Peer):
         self._start_setup_timer()
         if self._resource.ice_servers:
             self._discovering = asyncio.create_task(self._discover(), name="STUN")
+        return tracks
 
     async def _discover(self) -> None:
         """Ask the STUN servers of the answer how we look from there, and pass that on while it may help."""

@@ -12,12 +12,13 @@ from yarl import URL
 
 from live777py.errors import UpstreamError
 from live777py.outbound.endpoint import shown
+from live777py.outbound.loop import CDN_LOOP
 from live777py.rtc.links import IceServer, ice_servers
 
 if TYPE_CHECKING:
     from live777py.outbound import Answer, Endpoint, Outbound
 
-DELETE_TIMEOUT: Final = 5.0
+DELETE_TIMEOUT: Final = 2.0
 """Seconds for the goodbye; past it the other side finds out by itself (RFC 7675)."""
 
 _SDP: Final = "application/sdp"
@@ -28,13 +29,17 @@ _logger = logging.getLogger(__name__)
 
 
 class SessionResource:
-    """Usage: `answer = await resource.create(offer)`, `await resource.trickle(fragment)`, `await resource.delete()`."""
+    """Usage: `answer = await resource.create(offer)`, `await resource.trickle(fragment)`, `await resource.delete()`.
+
+    `loop` is the value of the CDN-Loop header of the offer's request.
+    """
 
     def __init__(self, outbound: Outbound, endpoint: Endpoint) -> None:
         self._outbound = outbound
         self._endpoint = endpoint
         self._url: URL | None = None
         self._tag: str | None = None
+        self.loop: str | None = None
         self.ice_servers: tuple[IceServer, ...] = ()
 
     @property
@@ -48,7 +53,7 @@ class SessionResource:
             "POST",
             self._endpoint.url,
             authorize=self._endpoint.authorization_for,
-            headers={"Content-Type": _SDP, "Accept": _SDP},
+            headers={"Content-Type": _SDP, "Accept": _SDP, **({} if self.loop is None else {CDN_LOOP: self.loop})},
             body=offer.encode(),
         )
         kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
@@ -103,11 +108,15 @@ class SessionResource:
 
     def _remember(self, answer: Answer) -> None:
         location = answer.headers.get("Location")
-        try:
-            self._url = None if location is None else answer.url.join(URL(location))
-        except ValueError:
-            raise UpstreamError(f"{self._endpoint} answers with a Location that is no URL") from None
-        if self._url is None:
+        if location is not None:
+            try:
+                url = answer.url.join(URL(location))
+            except ValueError:
+                url = URL()
+            if url.scheme not in {"http", "https"} or not url.host:
+                raise UpstreamError(f"{self._endpoint} answers with a Location that is no http URL")
+            self._url = url
+        else:
             _logger.warning("%s names no session: it cannot be told when this one ends", self._endpoint)
         self._tag = answer.headers.get("ETag")
         self.ice_servers = ice_servers(answer.headers.getall("Link", []))

@@ -165,17 +165,21 @@ class Peer:
         *,
         publish: Sequence[PublishedMedia] = (),
         play: Sequence[PlayedMedia] = (),
-    ) -> None:
+        known: bool = True,
+    ) -> tuple[tuple[PublishedMedia, int], ...]:
         """Add tracks and subscriptions; `opening` are the commands sent before, awaited with theirs.
+
+        Returns the tracks. The owner may look at any time: they are the peer's at once if it is `known` what they are.
 
         Raises `Unavailable` or `Unprocessable`.
         """
         engine = self._engine
         commands = list(opening)
-        self.tracks = tuple((media, engine.next_id()) for media in publish)
+        tracks = tuple((media, engine.next_id()) for media in publish)
+        self.tracks = tracks if known else ()
         self.subscriptions = tuple((media, engine.next_id()) for media in play)
         try:
-            for published, track in self.tracks:
+            for published, track in tracks:
                 parameters = track_parameters(published, local_ssrc=random_ssrc())
                 commands.append(engine.add_track(self.transport, track, parameters))
             for played, subscription in self.subscriptions:
@@ -190,6 +194,7 @@ class Peer:
                 raise Unavailable("the media engine is full", retry_after=10) from error
             raise
         self._require_open()
+        return tracks
 
     def _require_open(self) -> None:
         if self.state == "closed":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from live777py.errors import Conflict
 from live777py.outbound.endpoint import shown
+from live777py.outbound.loop import write_marks
 from live777py.streams import flow
 from live777py.streams.session import Session
 from live777py.streams.views import CascadeView
@@ -70,7 +71,9 @@ class CascadeSessions:
         )
         with ExitStack() as undo:
             live, peer = await self._joining.publisher(undo, stream, session, self._peer_for(endpoint))
-            await peer.play(registry.codecs, data_channel=True)
+            await peer.play(
+                registry.codecs, data_channel=True, loop=write_marks(live.stream.mark, registry.sinks(live.stream))
+            )
             self._joining.require_live(live)
             session.cascade = CascadeView(source_url=str(endpoint), session_url=_shown(peer.session_url))
             registry.publishes(live)
@@ -96,7 +99,8 @@ class CascadeSessions:
         with ExitStack() as undo:
             live, peer = self._joining.enter(undo, target, stream, session, self._peer_for(endpoint))
             live.pushed = _best_layer_first(published, registry.publisher(target))
-            await peer.publish(live.pushed, data_channel=True)
+            loop = write_marks(target.mark, registry.sources(target))
+            await peer.publish(live.pushed, data_channel=True, loop=loop)
             self._joining.require_live(live)
             session.cascade = CascadeView(target_url=str(endpoint), session_url=_shown(peer.session_url))
             publisher = registry.publisher(target)

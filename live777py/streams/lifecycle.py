@@ -235,8 +235,7 @@ class Lifecycle:
         """
         if session is self.publisher:
             return self._end("api-deleted", "reset" if self.provisioned else "api-deleted")
-        last = self.sessions == [session] and not self.waiting
-        gone = last and self.provisioned is None and self.strategy.auto_create
+        gone = self.sessions == [session] and self.provisioned is None and self.strategy.auto_create
         return [Close(session, "api-deleted"), *([Delete("api-deleted")] if gone else [])]
 
     def api_deletes(self) -> list[Action]:

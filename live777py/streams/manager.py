@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from live777py.outbound import Endpoint
     from live777py.rtc.negotiation import Kind, PlayPlan, PublishedMedia, PublishPlan
     from live777py.streams.bus import EventBus
+    from live777py.streams.events import LeaveReason
     from live777py.streams.live import LiveSession
     from live777py.streams.session import Role
     from live777py.streams.strategy import Strategy
@@ -47,13 +48,18 @@ if TYPE_CHECKING:
 _HOUSEKEEPING_SECONDS = 1.0
 _RELEASE_AFTER_SESSIONS = 100
 _RELEASE_AFTER_MS = 10_000
+_RETRY_LOOP_SECONDS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Client:
-    """Where a request came from. `loopback`: over loopback and without a proxy header."""
+    """Where a request came from. `loopback`: over loopback and without a proxy header.
+
+    `marks` are those of the streams behind it, where another gateway asks (`outbound.loop`).
+    """
 
     loopback: bool
+    marks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,9 +132,11 @@ class StreamManager:
     async def publish(self, stream: str, offer: str, *, client: Client) -> Answer:
         """WHIP. Raises `NotFound`, `Conflict`, `BadRequest`, `Unprocessable`, `Unavailable`."""
         self._registry.require_running()
-        self._registry.find(stream, creatable=self.strategy().auto_create_whip)
+        known = self._registry.find(stream, creatable=self.strategy().auto_create_whip)
+        if known is not None and client.marks & {known.mark, *self._registry.sinks(known)}:
+            raise _goes_round(known)
         plan = plan_publish(offer, self._registry.codecs)
-        session = self._new_session("publish")
+        session = self._new_session("publish", client)
         with ExitStack() as undo:
             live, peer = await self._joining.publisher(undo, stream, session, partial(self._peer, plan), plan.media)
             await peer.open(publish=plan.media)
@@ -138,17 +146,19 @@ class StreamManager:
         return Answer(session=session.id, sdp=sdp)
 
     async def play(self, stream: str, offer: str, *, client: Client) -> Answer:
-        """WHEP, before or after the publisher. Raises as `publish` does, without `Conflict`.
+        """WHEP, before or after the publisher. Raises as `publish` does.
 
         On demand it waits for the source, and raises `UpstreamError` or `UpstreamTimeout` without one.
         """
         self._registry.require_running()
         known = self._registry.find(stream, creatable=self.strategy().auto_create_whep)
+        if known is not None and client.marks & {known.mark, *self._registry.sources(known)}:
+            raise _goes_round(known)
         plan = self._plan_play(known, offer)
         if known is not None and await self._joining.viewer_slot(known):
             known = self._registry.find(stream, creatable=self.strategy().auto_create_whep)
             plan = self._plan_play(known, offer)
-        session = self._new_session("subscribe")
+        session = self._new_session("subscribe", client)
         with ExitStack() as undo:
             live, peer = self._joining.enter(undo, known, stream, session, partial(self._peer, plan))
             await peer.open(play=plan.media)
@@ -236,9 +246,13 @@ class StreamManager:
         """Publish elsewhere what is published here; returns the session. Raises as `pull` does."""
         return await self._require_cascading().push(stream, endpoint, configured=configured)
 
-    async def stop_pull(self, stream: str, session: str) -> None:
-        """End a pull and leave the stream and its viewers, who wait for another publisher. Raises `NotFound`."""
-        await self._registry.close([self._registry.require_session(stream, session)], "source-removed")
+    async def stop_pull(self, stream: str, session: str, *, lost: bool = False) -> None:
+        """End a pull and leave the stream and its viewers, who wait for another publisher. Raises `NotFound`.
+
+        `lost` says that its other end is not heard of any more, and will be looked for.
+        """
+        reason: LeaveReason = "idle-timeout" if lost else "source-removed"
+        await self._registry.close([self._registry.require_session(stream, session)], reason)
 
     def source_failed(self, stream: str, detail: str) -> None:
         """The source of an on-demand stream could not be had: whoever waits for it is told. `detail` has no secret."""
@@ -285,8 +299,8 @@ class StreamManager:
             raise Conflict("this gateway has no way to other servers")
         return self._cascading
 
-    def _new_session(self, role: Role) -> Session:
-        return Session(str(uuid.uuid4()), role, self._registry.clock.now())
+    def _new_session(self, role: Role, client: Client) -> Session:
+        return Session(str(uuid.uuid4()), role, self._registry.clock.now(), marks=client.marks)
 
     def _plan_play(self, stream: Stream | None, offer: str) -> PlayPlan:
         published = None if stream is None else stream.published
@@ -324,3 +338,7 @@ class StreamManager:
         for live in heard:
             self._registry.enter(live, "connected")
         self._registry.bus.publish(StatsSampled())
+
+
+def _goes_round(stream: Stream) -> Conflict:
+    return Conflict(f"stream '{stream.name}' would come back to where it comes from", retry_after=_RETRY_LOOP_SECONDS)

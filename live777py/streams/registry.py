@@ -138,6 +138,14 @@ class Registry:
     def viewers(self, stream: Stream) -> list[LiveSession]:
         return [self.sessions[stream.name, viewer] for viewer in stream.life.viewers]
 
+    def sources(self, stream: Stream) -> frozenset[str]:
+        """The marks of the streams that it is known to come from, without its own."""
+        return frozenset() if stream.life.publisher is None else stream.life.publisher.marks
+
+    def sinks(self, stream: Stream) -> frozenset[str]:
+        """The marks of the streams that it is known to lead to, without its own."""
+        return frozenset().union(*(viewer.marks for viewer in stream.life.viewers.values()))
+
     def join(
         self, stream: Stream, session: Session, make_peer: Callable[[LiveSession], _Peer]
     ) -> tuple[LiveSession, _Peer]:

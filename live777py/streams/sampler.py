@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
+from live777py import log
 from live777py.media.engine import CommandError, EngineGone
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Sampler:
         self._silent_ms: dict[int, int] = {}
 
     def start(self) -> None:
-        self._periodic = asyncio.create_task(self._repeat(), name="stats sampler")
+        self._periodic = log.watched(asyncio.create_task(self._repeat(), name="stats sampler"))
 
     async def stop(self) -> None:
         for task in (self._periodic, self._sampling):

@@ -35,6 +35,7 @@ class Session:
     """`leave_at` is 0 until the session is closed. `established` tells whether it was ever connected.
 
     `cascade` is set where the other end is a server that we asked; `configured` where the configuration says so.
+    `marks` are the streams behind the other end (`outbound.loop`).
     """
 
     __slots__ = (
@@ -45,6 +46,7 @@ class Session:
         "has_data_channel",
         "id",
         "leave_at",
+        "marks",
         "meter",
         "role",
         "state",
@@ -58,6 +60,7 @@ class Session:
         *,
         cascade: CascadeView | None = None,
         configured: bool = False,
+        marks: frozenset[str] = frozenset(),
     ) -> None:
         self.id = session_id
         self.role = role
@@ -67,6 +70,7 @@ class Session:
         self.established = False
         self.cascade = cascade
         self.configured = configured
+        self.marks = marks
         self.has_data_channel = False
         self.meter = Meter(now)
 

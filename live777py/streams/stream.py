@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 from live777py.streams.channels import ChannelHub
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 class Stream:
     """Sessions that were closed stay listed for a while; the counters of all that ever were stay in the totals.
 
-    `published` is None until it is known what the publisher sends. `now` is unix milliseconds.
+    `published` is None until it is known what the publisher sends. `mark` is for
+    `outbound.loop`. `now` is unix milliseconds.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Stream:
     ) -> None:
         self.name = name
         self.created_at = now
+        self.mark = uuid.uuid4().hex
         self.life = Lifecycle(name, strategy, now, provisioned)
         self.channels = channels or ChannelHub()
         self.waiting_room = WaitingRoom()

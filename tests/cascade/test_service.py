@@ -14,7 +14,7 @@ from live777py.cascade.link import CONNECT_TIMEOUT
 from live777py.cascade.service import CascadeService
 from live777py.cascade.settings import CascadeSettings, StreamCascade
 from live777py.cascade.targets import LINGER
-from live777py.errors import BadRequest, Conflict, Live777Error, NotFound, UpstreamError, UpstreamTimeout
+from live777py.errors import BadRequest, Conflict, Live777Error, NotFound, Unavailable, UpstreamError, UpstreamTimeout
 from live777py.outbound import Endpoint
 from live777py.streams.events import SourceUnwanted, SourceWanted, StreamDeleted
 from tests.fakes.cascade_streams import FakeCascadeStreams
@@ -102,6 +102,49 @@ def test_a_connection_that_is_lost_is_made_again() -> None:
             await asyncio.sleep(2)
             assert state(service) == "Connected"
             assert len(streams.attempts) == 4
+
+    run(body())
+
+
+def test_a_source_that_falls_silent_is_made_again() -> None:
+    async def body() -> None:
+        streams = FakeCascadeStreams()
+        async with running(streams, sources(A)) as service:
+            await asyncio.sleep(30)
+            streams.fall_silent("cam", "pull")
+            await asyncio.sleep(2)
+            assert streams.ended == [("cam", A)]
+            assert state(service) == "Connected"
+            assert len(streams.attempts) == 2
+
+    run(body())
+
+
+def test_a_target_waits_for_a_source_that_fell_silent() -> None:
+    async def body() -> None:
+        streams = FakeCascadeStreams()
+        both = StreamCascade(sources=(Endpoint.parse(A),), targets=(Endpoint.parse(C),))
+        async with running(streams, CascadeSettings(streams={"cam": both})):
+            await asyncio.sleep(30)
+            streams.answers[A] = [DOWN, "connected"]
+            streams.fall_silent("cam", "pull")
+            await asyncio.sleep(5)
+            assert [one.direction for one in streams.live("cam")] == ["push", "pull"]
+            assert streams.ended == [("cam", A)]
+
+    run(body())
+
+
+def test_a_target_that_falls_silent_keeps_its_session_and_with_it_its_viewers() -> None:
+    async def body() -> None:
+        streams = FakeCascadeStreams()
+        streams.publish("cam")
+        async with running(streams, targets(C)):
+            await asyncio.sleep(30)
+            push = streams.fall_silent("cam", "push")
+            await asyncio.sleep(10)
+            assert push.state == "disconnected"
+            assert len(streams.attempts) == 1
 
     run(body())
 
@@ -329,6 +372,38 @@ def test_a_source_that_is_no_longer_on_demand_starts() -> None:
     run(body())
 
 
+def test_a_source_that_is_away_is_left_alone_once_it_is_on_demand() -> None:
+    async def body() -> None:
+        streams = FakeCascadeStreams(answers={A: [DOWN]})
+        async with running(streams, sources(A)) as service:
+            await asyncio.sleep(1)
+            await service.reconfigure(sources(A, on_demand=True))
+            assert state(service) == "Disconnected"
+            attempts = len(streams.attempts)
+            await asyncio.sleep(600)
+            assert len(streams.attempts) == attempts
+
+    run(body())
+
+
+@pytest.mark.parametrize("unwanted", [False, True])
+def test_a_source_that_is_wanted_before_it_is_there(unwanted: bool) -> None:
+    """The streams know of a new configuration a moment earlier."""
+
+    async def body() -> None:
+        streams = FakeCascadeStreams()
+        async with running(streams, CascadeSettings()) as service:
+            streams.say(SourceWanted(stream="cam"))
+            if unwanted:
+                streams.say(SourceUnwanted(stream="cam"))
+            await asyncio.sleep(1)
+            await service.reconfigure(sources(A, on_demand=True))
+            await asyncio.sleep(1)
+            assert state(service) == ("Disconnected" if unwanted else "Connected")
+
+    run(body())
+
+
 def test_targets_come_and_go_while_somebody_publishes() -> None:
     async def body() -> None:
         streams = FakeCascadeStreams()
@@ -418,6 +493,43 @@ def test_a_request_for_a_source_that_is_given_up_leaves_none() -> None:
     run(body())
 
 
+@pytest.mark.parametrize("by", ["stream", "source"])
+def test_a_source_that_is_ended_while_it_is_asked_for(by: str) -> None:
+    """Who asked is told, and the next one may ask."""
+
+    async def body() -> None:
+        streams = FakeCascadeStreams(answers={A: ["silent"]})
+        async with running(streams, CascadeSettings()) as service:
+            asking = asyncio.create_task(service.add_source("cam", A))
+            await asyncio.sleep(1)
+            if by == "source":
+                await service.remove_source("cam")
+            else:
+                streams.say(StreamDeleted(stream="cam", reason="api-deleted"))
+            with pytest.raises(Unavailable):
+                await asking
+            assert service.sources() == []
+            assert (await service.add_source("cam", B)).state == "Connected"
+            assert [view.id for view in service.sources()] == ["cam"]
+
+    run(body())
+
+
+def test_the_configuration_keeps_a_source_whose_first_attempt_for_the_api_fails() -> None:
+    async def body() -> None:
+        streams = FakeCascadeStreams(answers={A: ["silent", "connected"]})
+        async with running(streams, CascadeSettings()) as service:
+            asking = asyncio.create_task(service.add_source("cam", A))
+            await asyncio.sleep(1)
+            await service.reconfigure(sources(A))
+            with pytest.raises(UpstreamTimeout):
+                await asking
+            await asyncio.sleep(5)
+            assert state(service) == "Connected"
+
+    run(body())
+
+
 @pytest.mark.parametrize(
     ("reason", "kept"),
     [("api-deleted", False), ("subscribe-leave-timeout", False), ("orphaned", True), ("publish-leave-timeout", True)],
@@ -460,6 +572,17 @@ def test_the_configuration_takes_over_a_source_of_the_api() -> None:
                 await service.remove_source("cam")
 
     run(body())
+
+
+def test_a_failure_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def body() -> None:
+        streams = FakeCascadeStreams(answers={A: [*[DOWN] * 4, CONFLICTS[0]]})
+        async with running(streams, sources(A)):
+            await asyncio.sleep(600)
+
+    run(body())
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert said == [f"{A}: nobody there", f"{A}: taken"]
 
 
 def test_no_token_is_logged(caplog: pytest.LogCaptureFixture) -> None:

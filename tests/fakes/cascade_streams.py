@@ -62,8 +62,8 @@ class FakeCascadeStreams:
     async def push(self, stream: str, endpoint: Endpoint, *, configured: bool = False) -> str:  # noqa: ARG002
         return await self._connect("push", stream, endpoint, None)
 
-    async def stop_pull(self, stream: str, session: str) -> None:
-        await self._disconnect("pull", stream, session)
+    async def stop_pull(self, stream: str, session: str, *, lost: bool = False) -> None:
+        await self._disconnect("pull", stream, session, "idle-timeout" if lost else "source-removed")
 
     async def close_session(self, stream: str, session: str) -> None:
         await self._disconnect("push", stream, session)
@@ -112,6 +112,13 @@ class FakeCascadeStreams:
         if established and session.direction != "push":
             self.bus.publish(PublishStopped(stream=stream, session=session.id, reason=reason))
 
+    def fall_silent(self, stream: str, direction: Direction) -> FakeSession:
+        """Nothing is heard any more of the session's other end."""
+        (session,) = (one for one in self.live(stream) if one.direction == direction)
+        session.state = "disconnected"
+        self.bus.publish(SessionStateChanged(stream=stream, session=session.id, state="disconnected"))
+        return session
+
     def say(self, event: StreamEvent) -> None:
         self.bus.publish(event)
 
@@ -136,12 +143,14 @@ class FakeCascadeStreams:
             asyncio.get_running_loop().call_later(0.1, self.end, stream, session)
         return session.id
 
-    async def _disconnect(self, direction: Direction, stream: str, session: str) -> None:
+    async def _disconnect(
+        self, direction: Direction, stream: str, session: str, reason: LeaveReason = "api-deleted"
+    ) -> None:
         for one in self.live(stream):
             if one.id == session:
                 assert one.direction == direction
                 self.ended.append((stream, one.endpoint))
-                self.end(stream, one, "source-removed")
+                self.end(stream, one, reason)
                 await asyncio.sleep(0.01)
                 return
         raise NotFound("session not exists")

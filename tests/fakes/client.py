@@ -48,19 +48,24 @@ class FakeClientPeer(Peer):
         self.policy: CodecPolicy | None = None
         self.offered: tuple[PublishedMedia, ...] = ()
         self.offered_channel = False
+        self.loop: str | None = None
         self.said_goodbye = False
         self._server = server
 
-    async def play(self, policy: CodecPolicy, *, data_channel: bool = False) -> tuple[PublishedMedia, ...]:
+    async def play(
+        self, policy: CodecPolicy, *, data_channel: bool = False, loop: str | None = None
+    ) -> tuple[PublishedMedia, ...]:
         """As the real one it returns when it is connected."""
-        self.policy, self.offered_channel = policy, data_channel
+        self.policy, self.offered_channel, self.loop = policy, data_channel, loop
         await self._answer(publish=self._server.media)
         if self._server.connects:
             self.connect()
         return self._server.media
 
-    async def publish(self, media: Sequence[PublishedMedia], *, data_channel: bool = False) -> None:
-        self.offered, self.offered_channel = tuple(media), data_channel
+    async def publish(
+        self, media: Sequence[PublishedMedia], *, data_channel: bool = False, loop: str | None = None
+    ) -> None:
+        self.offered, self.offered_channel, self.loop = tuple(media), data_channel, loop
         await self._answer(play=[_played(each, rid) for each in media for rid in _layers(each)])
         if self._server.connects:
             self.connect()

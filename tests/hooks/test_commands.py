@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import stat
@@ -182,6 +183,27 @@ async def test_a_failure_ends_the_event_or_not(
     ]
 
 
+async def test_without_descriptors_the_next_event_has_its_programs(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_pipe() -> tuple[int, int]:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    program = workshop.program("tell", WRITE_DOWN)
+    runner = workshop.run(f"[hooks]\non_stream_created = ['{program}']\non_stream_deleted = ['{program}']\n")
+    with monkeypatch.context() as patched:
+        patched.setattr("live777py.hooks.process.os.pipe", no_pipe)
+        workshop.say(StreamCreated(stream="cam"))
+
+        async def said() -> bool:
+            return "cannot be run: Too many open files" in caplog.text
+
+        await eventually(said)
+    workshop.say(StreamDeleted(stream="cam", reason="orphaned"))
+    assert [line.partition("{")[0] for line in await workshop.lines(1)] == ["<tell><stream-deleted><cam><orphaned>"]
+    assert runner.given_up == 0
+
+
 async def test_too_long_kills_the_whole_group(workshop: Workshop, caplog: pytest.LogCaptureFixture) -> None:
     """The program and its child ignore every polite signal."""
     stubborn = workshop.program(
@@ -199,7 +221,11 @@ async def test_too_long_kills_the_whole_group(workshop: Workshop, caplog: pytest
         return not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids)
 
     await eventually(none_left)
-    assert f"{stubborn} took longer than 0.7 s and was killed" in caplog.text
+
+    async def logged() -> bool:
+        return f"{stubborn} took longer than 0.7 s and was killed" in caplog.text
+
+    await eventually(logged)
     assert not psutil.Process().children(recursive=True)
 
 
@@ -297,12 +323,34 @@ async def test_the_end(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> N
     assert not psutil.Process().children(recursive=True)
 
 
+async def test_at_the_end_nothing_is_begun(workshop: Workshop) -> None:
+    """What runs ends by itself within the grace; the event that waits behind it is forgotten."""
+    program = workshop.program("tell", '#!/bin/sh\necho "$LIVE777_SESSION" >> "$OUT"\nread line < gate\n')
+    os.mkfifo(workshop.directory / "gate")
+    runner = workshop.run(f"[hooks]\non_publish_started = ['{program}', '{program}']\n")
+    workshop.say(PublishStarted(stream="cam", session="1"), PublishStarted(stream="cam", session="2"))
+    await workshop.lines(1)
+    stopping = asyncio.create_task(runner.stop())
+    await asyncio.to_thread((workshop.directory / "gate").write_text, "go\n")
+    await stopping
+    assert workshop.read() == ["1"]
+
+
+async def test_the_end_after_the_bus(workshop: Workshop) -> None:
+    runner = workshop.run("")
+    workshop.bus.close()
+    await asyncio.sleep(0)
+    await runner.stop()
+    await runner.stop()
+
+
 async def test_secrets_of_the_environment_stay_here(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIVE777_AUTH_TOKENS", "hunter2")
     monkeypatch.setenv("LIVE777_HTTP_LISTEN", "127.0.0.1:7777")
+    monkeypatch.setenv("LIVE777_SESSION", "of somebody else")
     program = workshop.program("env", '#!/bin/sh\nenv >> "$OUT"\n')
     workshop.run(f"[hooks]\non_stream_created = ['{program}']\n")
     workshop.say(StreamCreated(stream="cam"))
     lines = await workshop.lines(4)
     assert "LIVE777_HTTP_LISTEN=127.0.0.1:7777" in lines
-    assert not any("hunter2" in line for line in lines)
+    assert not any("hunter2" in line or "somebody else" in line for line in lines)

@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from live777py.hooks.lanes import JITTER, Lanes
+from live777py.hooks.lanes import FIRST_RETRY, JITTER, Lanes
 
 
 def lanes() -> Lanes:
@@ -95,3 +95,15 @@ def test_a_stream_with_something_is_always_waiting_or_taken(steps: list[tuple[st
             assert due not in taken
             taken.add(due)
         assert all(stream in taken for stream, count in waiting.items() if count)
+
+
+def test_those_that_failed_together_do_not_come_back_together() -> None:
+    queue = lanes()
+    names = [f"cam{number}" for number in range(50)]
+    delays = []
+    for name in names:
+        queue.offer(name, 0.0)
+        assert queue.take(0.0) == name
+        delays.append(queue.failed(name, 0.0))
+    assert all(FIRST_RETRY * (1 - JITTER) <= delay <= FIRST_RETRY * (1 + JITTER) for delay in delays)
+    assert max(delays) - min(delays) > FIRST_RETRY * JITTER

@@ -209,3 +209,12 @@ async def test_what_cannot_be_read_is_one_line(
     writer.close()
     await writer.wait_closed()
     assert "Traceback" not in caplog.text
+
+
+async def test_a_client_that_leaves_is_no_fault_of_ours(open_door: OpenDoor, caplog: pytest.LogCaptureFixture) -> None:
+    """aiohttp raises this where a body ends too early; the answer is for a peer that does not read it."""
+    door = await open_door()
+    door.streams.failure = ConnectionResetError("Connection lost")
+    response = await door.ask("POST", "/whip/cam", data=OFFER, headers=SDP)
+    assert response.status == 400
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []

@@ -15,6 +15,7 @@ from tests.http.events import Listener
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
+    from live777py.streams.views import StreamView
     from tests.http.doors import OpenDoor
 
 PATH = "/api/sse/streams"
@@ -158,3 +159,22 @@ async def test_a_slow_listener_gets_the_newest_of_each_kind() -> None:
     mailbox.close()
     assert await mailbox.take() == [b"last"]
     assert await mailbox.take() == []
+
+
+async def test_a_fault_ends_the_listeners_and_is_logged(
+    open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They come back by themselves, which is better than a list that stands still."""
+    door = await open_door()
+    listener = await Listener.open(door, PATH)
+    await listener.snapshot()
+
+    def fail() -> list[StreamView]:
+        raise RuntimeError("a fault of ours")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(door.streams, "streams", fail)
+        door.streams.changed()
+        assert await listener.line() == ""
+    assert "following the streams failed" in caplog.text
+    assert await (await Listener.open(door, PATH)).snapshot() == []

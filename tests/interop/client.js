@@ -108,13 +108,19 @@
       data[role].heard.push([channel.label, typeof message === "string" ? message : [...new Uint8Array(message)]]);
   }
 
+  // Until every channel is open: the gateway knows them then.
+  async function opened(role) {
+    for (const channel of Object.values(data[role].channels)) {
+      if (channel.readyState === "connecting") {
+        await new Promise((resolve) => channel.addEventListener("open", resolve, { once: true }));
+      }
+    }
+  }
+
   // `message` is text, or an array of bytes.
   async function say(role, label, message) {
-    const channel = data[role].channels[label];
-    if (channel.readyState === "connecting") {
-      await new Promise((resolve) => channel.addEventListener("open", resolve, { once: true }));
-    }
-    channel.send(typeof message === "string" ? message : new Uint8Array(message));
+    await opened(role);
+    data[role].channels[label].send(typeof message === "string" ? message : new Uint8Array(message));
   }
 
   // `encodings`: of simulcast, as `addTransceiver` takes them.
@@ -253,6 +259,7 @@
     thumbnail,
     find,
     openChannel,
+    opened,
     say,
     heard: (role) => data[role].heard,
     counters: () => state.counters,

@@ -8,17 +8,9 @@ A program of its own, for Debian's interpreter: it imports nothing of the packag
 
 import json
 import os
-import signal
 import sys
-import urllib.parse
-import urllib.request
 
-import gi
-
-gi.require_version("Gst", "1.0")
-gi.require_version("GstSdp", "1.0")
-gi.require_version("GstWebRTC", "1.0")
-from gi.repository import GLib, Gst, GstSdp, GstWebRTC  # noqa: E402 # versions are chosen before the import
+from gst_session import Gst, GstWebRTC, run
 
 OFFERED = {
     "vp8": "media=video,encoding-name=VP8,clock-rate=90000,payload=96",
@@ -74,27 +66,7 @@ def main() -> int:
     webrtc = Gst.ElementFactory.make("webrtcbin")
     webrtc.set_property("bundle-policy", GstWebRTC.WebRTCBundlePolicy.MAX_BUNDLE)
     pipeline.add(webrtc)
-    loop = GLib.MainLoop()
-    session = []
     seen = Seen()
-
-    def on_gathered(element: Gst.Element, _property: object) -> None:
-        if element.get_property("ice-gathering-state") != GstWebRTC.WebRTCICEGatheringState.COMPLETE:
-            return
-        offer = element.get_property("local-description").sdp.as_text()
-        request = urllib.request.Request(url, data=offer.encode(), headers={"Content-Type": "application/sdp"})
-        with urllib.request.urlopen(request, timeout=10) as response:
-            session.append(urllib.parse.urljoin(url, response.headers["Location"]))
-            _, message = GstSdp.SDPMessage.new_from_text(response.read().decode())
-        description = GstWebRTC.WebRTCSessionDescription.new(GstWebRTC.WebRTCSDPType.ANSWER, message)
-        element.emit("set-remote-description", description, Gst.Promise.new())
-
-    def on_offer(promise: Gst.Promise, element: Gst.Element) -> None:
-        reply = promise.get_reply()  # the offer lives as long as the reply
-        element.emit("set-local-description", reply.get_value("offer"), Gst.Promise.new())
-
-    def on_negotiation_needed(element: Gst.Element) -> None:
-        element.emit("create-offer", None, Gst.Promise.new_with_change_func(on_offer, element))
 
     def on_pad(_element: Gst.Element, pad: Gst.Pad) -> None:
         video = pad.get_current_caps().get_structure(0).get_value("media") == "video"
@@ -108,18 +80,11 @@ def main() -> int:
             element.sync_state_with_parent()
         pad.link(decoder.get_static_pad("sink"))
 
-    webrtc.connect("on-negotiation-needed", on_negotiation_needed)
-    webrtc.connect("notify::ice-gathering-state", on_gathered)
     webrtc.connect("pad-added", on_pad)
     for codec in codecs:
         caps = Gst.Caps.from_string(f"application/x-rtp,{OFFERED[codec]}")
         webrtc.emit("add-transceiver", GstWebRTC.WebRTCRTPTransceiverDirection.RECVONLY, caps)
-    GLib.unix_signal_add(GLib.PRIORITY_DEFAULT, signal.SIGINT, loop.quit)
-    pipeline.set_state(Gst.State.PLAYING)
-    loop.run()
-    if session:
-        urllib.request.urlopen(urllib.request.Request(session[0], method="DELETE"), timeout=10)
-    pipeline.set_state(Gst.State.NULL)
+    run(pipeline, webrtc, url)
     return 0
 
 

@@ -18,8 +18,9 @@ from tests.http.doors import scoped
 from tests.interop.arrivals import noting, percentile
 from tests.interop.checks import wait_until
 from tests.interop.conftest import with_client
+from tests.interop.nodes import CAMERA, HOP_MS, OBS, connected, live, publisher, pulls_and_pushes
 from tests.interop.peers import playing
-from tests.interop.programs import OPUS, TEST_TONE, ffmpeg_publisher
+from tests.interop.programs import ffmpeg_publisher
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -29,47 +30,14 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
 FIRST_FRAME_MS = 1000
-HOP_MS = 10
-"""At the 95th percentile."""
 RETURN_SECONDS = 5
 FORGOTTEN_SECONDS = 40
-
-# As OBS sends: x264 without B frames, and key frames at an interval of its own, whatever viewers ask for.
-CAMERA = (*("-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30"), *TEST_TONE)
-OBS = (
-    *("-c:v", "libx264", "-profile:v", "baseline", "-preset", "ultrafast", "-tune", "zerolatency"),
-    *("-b:v", "1200k", "-maxrate", "1200k", "-bufsize", "1200k", "-g", "15", *OPUS),
-)
-
-
-def publisher(gateway: Gateway, stream: str = "cam") -> contextlib.AbstractAsyncContextManager[object]:
-    return ffmpeg_publisher(f"{gateway.url}/whip/{stream}", inputs=CAMERA, options=OBS)
-
-
-def pulls_and_pushes(a: Gateway, c: Gateway) -> str:
-    return (
-        f'[[stream.cam.sources]]\nurl = "{a.url.replace("http", "whep")}/whep/cam"\n'
-        f'[[stream.cam.targets]]\nurl = "{c.url.replace("http", "whip")}/whip/cam"\n'
-    )
 
 
 async def ask(gateway: Gateway, method: str, path: str, json: object = None) -> int:
     async with aiohttp.ClientSession() as client, client.request(method, gateway.url + path, json=json) as response:
         await response.read()
         return response.status
-
-
-async def live(gateway: Gateway, stream: str = "cam") -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The sessions of publisher and viewers that are connected or on their way."""
-    view = await gateway.stream(stream)
-    sides = ((view[side]["sessions"] if view else []) for side in ("publish", "subscribe"))
-    publishers, viewers = ([session for session in side if session["state"] != "closed"] for side in sides)
-    return publishers, viewers
-
-
-async def connected(gateway: Gateway, stream: str = "cam") -> bool:
-    publishers, _ = await live(gateway, stream)
-    return [session["state"] for session in publishers] == ["connected"]
 
 
 @contextlib.asynccontextmanager
@@ -194,6 +162,25 @@ async def test_b_is_killed_and_comes_back(tmp_path: Path, chromium: Browser) -> 
             await wait_until(page, "t.counters().length > 30")
 
 
+async def test_a_is_killed_and_comes_back(tmp_path: Path, chromium: Browser) -> None:
+    """B gives the source up when nothing is heard of it, and does not wait for the end of consent."""
+    port = free_port()
+    async with contextlib.AsyncExitStack() as later:
+        async with running_gateway(tmp_path, port=port) as a, publisher(a):
+            config = f'[[stream.cam.sources]]\nurl = "{a.url.replace("http", "whep")}/whep/cam"\n'
+            b = await later.enter_async_context(running_gateway(tmp_path, config=config))
+            await eventually(lambda: connected(b))
+            page, _ = await first_frame(chromium, b)
+            session = (await live(b))[1][0]["id"]
+            a.process.send_signal(signal.SIGKILL)
+            await wait_until(page, "t.quietFor(1000)", within=5)
+        a = await later.enter_async_context(running_gateway(tmp_path, port=port))
+        await later.enter_async_context(publisher(a))
+        await page.evaluate("() => { t.counters().length = 0 }")
+        await wait_until(page, "t.counters().length > 15", within=20)
+        assert [viewer["id"] for viewer in (await live(b))[1]] == [session]
+
+
 async def _is(asked: Awaitable[object], expected: object) -> bool:
     return await asked == expected
 
@@ -273,6 +260,25 @@ async def test_tokens(tmp_path: Path) -> None:
     for text in ("\n".join(a.log), "\n".join(b.log), said):
         assert "hunter" not in text
         assert token not in text
+
+
+async def test_a_reload_adds_a_target_and_takes_a_source_away(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as a, running_gateway(tmp_path) as c, publisher(a):
+        both = pulls_and_pushes(a, c)
+        source = both[: both.index("[[stream.cam.targets]]")]
+        async with running_gateway(tmp_path, config=source) as b:
+            await b.logged("connected to")
+            (pulled,), _ = await live(b)
+            b.configure(both)
+            assert await ask(b, "POST", "/api/config/reload") == 200
+            await eventually(lambda: connected(c))
+            assert (await live(b))[0][0]["cascade"] == pulled["cascade"]
+            assert await ask(b, "DELETE", "/api/sources/cam") == 409
+            b.configure("")
+            assert await ask(b, "POST", "/api/config/reload") == 200
+            await eventually(lambda: _live_counts(c, 0, 0), within=5)
+            await eventually(lambda: _live_counts(a, 1, 0), within=5)
+            assert await b.get("/api/sources") == {"sources": []}
 
 
 async def test_on_demand(tmp_path: Path) -> None:

@@ -40,6 +40,11 @@ async def hears(page: Page, role: str, *expected: list[Any]) -> None:
     assert await page.evaluate(f"t.heard('{role}').splice(0)") == list(expected)
 
 
+async def opened(role: str, *pages: Page) -> None:
+    for page in pages:
+        await page.evaluate(f"t.opened('{role}')")
+
+
 async def has_data_channels(gateway: Gateway, name: str) -> list[bool]:
     stream = await gateway.stream(name)
     assert stream is not None
@@ -55,6 +60,8 @@ async def test_chromium_publisher_and_viewers_talk(gateway: Gateway, chromium: B
     await viewer.evaluate("(o) => t.play(o)", {"url": whep, "channels": [{"label": "chat"}, {"label": "log"}]})
     await other.evaluate("(o) => t.play(o)", {"url": whep, "channels": [{"label": "own", "ordered": False}]})
     await mute.evaluate("(o) => t.play(o)", {"url": whep})
+    await opened("publisher", publisher)
+    await opened("viewer", viewer, other)
     assert await has_data_channels(gateway, "talk") == [True, True, True, False]
     for message in (TEXT, BINARY, "", LARGE, "end"):
         await publisher.evaluate("(m) => t.say('publisher', 'chat', m)", message)
@@ -71,10 +78,13 @@ async def test_channels_that_are_made_later(gateway: Gateway, chromium: Browser)
     first = {"channels": [{"label": "first"}]}
     await publisher.evaluate("(o) => t.publish(o)", {"url": f"{gateway.url}/whip/later", "video": "VP8", **first})
     await viewer.evaluate("(o) => t.play(o)", {"url": f"{gateway.url}/whep/later", **first})
+    await opened("viewer", viewer)
     await publisher.evaluate("t.openChannel('publisher', { label: 'later' })")
+    await opened("publisher", publisher)
     await publisher.evaluate("t.say('publisher', 'later', 'to the one channel of the viewer')")
     await hears(viewer, "viewer", ["first", "to the one channel of the viewer"])
     await viewer.evaluate("t.openChannel('viewer', { label: 'later' })")
+    await opened("viewer", viewer)
     await viewer.evaluate("t.say('viewer', 'later', 'up')")
     await hears(publisher, "publisher", ["later", "up"])
     await publisher.evaluate("t.say('publisher', 'later', 'down')")
@@ -87,6 +97,8 @@ async def test_channels_that_the_pages_agreed_on(gateway: Gateway, chromium: Bro
     agreed = {"channels": [{"label": "agreed", "negotiated": True, "id": 3}]}
     await publisher.evaluate("(o) => t.publish(o)", {"url": f"{gateway.url}/whip/agreed", "video": "VP8", **agreed})
     await viewer.evaluate("(o) => t.play(o)", {"url": f"{gateway.url}/whep/agreed", **agreed})
+    await opened("publisher", publisher)
+    await opened("viewer", viewer)
     await publisher.evaluate("t.say('publisher', 'agreed', 'nobody there yet')")
     await viewer.evaluate("t.say('viewer', 'agreed', 'here')")
     await hears(publisher, "publisher", ["agreed", "here"])
@@ -107,6 +119,7 @@ async def test_data_alone_in_firefox(gateway_beyond_loopback: Gateway) -> None:
         chat = {"kinds": [], "channels": [{"label": "chat"}]}
         await publisher.evaluate("(o) => t.play(o)", {"url": f"{gateway.url}/whip/data", **chat})
         await viewer.evaluate("(o) => t.play(o)", {"url": f"{gateway.url}/whep/data", **chat})
+        await opened("viewer", publisher, viewer)
         for message in (TEXT, BINARY, LARGE):
             await publisher.evaluate("(m) => t.say('viewer', 'chat', m)", message)
             await hears(viewer, "viewer", ["chat", message])

@@ -179,10 +179,10 @@ def test_no_descriptor_is_left() -> None:
                 )
             for transport in transports:
                 console.call(console.engine.close_transport, transport)
-            assert descriptors() == running
+            assert descriptors() <= running
         console.call(console.engine.open_transport, 1000, worker=0, ice=ice("lite", "last"), own_socket=True)
     del console
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 def test_without_descriptors_there_is_a_clear_refusal_and_nothing_is_lost(console: Console) -> None:
@@ -205,7 +205,7 @@ def test_without_descriptors_there_is_a_clear_refusal_and_nothing_is_lost(consol
         console.call(console.engine.open_transport, 7, worker=0, ice=ice("lite", "seven"), own_socket=True)
         console.call(console.engine.close_transport, 7)
         peer.nominate()
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 class StunServer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
@@ -13,8 +13,8 @@ from live777py.errors import Refused, Unavailable, Unprocessable, UpstreamError,
 from live777py.media.engine import EngineGone
 from live777py.outbound import AddressPolicy, Endpoint, Outbound
 from live777py.rtc import client as client_module
-from live777py.rtc import client_resource, sdp
 from live777py.rtc import peer as peer_module
+from live777py.rtc import sdp
 from live777py.rtc.client import ClientPeer
 from live777py.rtc.dtls import DtlsError
 from live777py.rtc.negotiation import CodecPolicy, plan_publish
@@ -370,8 +370,9 @@ async def test_answers_that_are_none(house: House, body: bytes, expected: str) -
     assert len(house.upstream.requests("DELETE")) == 1, "the other side believes in a session"
 
 
-async def test_a_location_that_is_no_url(house: House) -> None:
-    house.upstream.location = "http://[/"
+@pytest.mark.parametrize("location", ["http://[/", "javascript:alert(1)", "file:///etc/passwd", "whip://a/b"])
+async def test_a_location_that_is_no_url(house: House, location: str) -> None:
+    house.upstream.location = location
     with pytest.raises(UpstreamError, match="Location"):
         await house.publish()
 
@@ -539,6 +540,27 @@ async def test_closed_while_the_engine_takes_the_answer(house: House, monkeypatc
     assert len(house.upstream.requests("DELETE")) == 1
 
 
+async def test_before_it_is_known_what_it_is_the_owner_sees_no_track(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A viewer may come at any moment, and the answer names more codecs than one."""
+    monkeypatch.setattr(client_module, "MEDIA_TIMEOUT", 0.05)
+    peer = house.peer("whep/x")
+    add_track = house.fake.add_track
+    seen: list[object] = []
+
+    def look(*arguments: Any, **options: Any) -> None:
+        asyncio.get_running_loop().call_soon(lambda: seen.append(peer.tracks))
+        add_track(*arguments, **options)
+
+    monkeypatch.setattr(house.fake, "add_track", look)
+    opening = asyncio.create_task(peer.play(ANYTHING))
+    await house.opened(peer)
+    await house.connect(peer)
+    assert {media.kind: len(media.codecs) for media in await opening} == {"audio": 1, "video": 1}
+    assert seen == [(), ()]
+
+
 async def test_closed_while_the_media_are_awaited(house: House) -> None:
     peer = house.peer("whep/x")
     opening = asyncio.create_task(peer.play(ANYTHING))
@@ -560,9 +582,8 @@ async def test_closed_while_stun_is_asked(house: House) -> None:
     assert house.nothing_is_left()
 
 
-async def test_a_server_that_does_not_delete_is_left(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_does_not_delete_is_left(house: House) -> None:
     peer, _ = await house.publish()
-    monkeypatch.setattr(client_resource, "DELETE_TIMEOUT", 0.05)
     house.upstream.delete_status = 500
     peer.close()
     await peer.wait_closed()

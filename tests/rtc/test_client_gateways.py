@@ -263,7 +263,10 @@ async def test_the_example_of_the_documentation(gateway: Gateway, other: Gateway
     text = (Path(__file__).parents[2] / "docs" / "client.md").read_text()
     names: dict[str, Any] = {}
     exec(text.partition("```python\n")[2].partition("```")[0], names)  # noqa: S102 (it is ours)
+    faults: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
     async with publishing(f"{gateway.url}/whip/a"), playing(f"{other.url}/whep/b") as viewed:
         relaying = asyncio.create_task(names["relay"](f"{gateway.url}/whep/a", f"{other.url}/whip/b"))
         await assert_is_the_picture(viewed)
     await asyncio.wait_for(relaying, 10)  # the source has gone
+    assert faults == []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from live777py.errors import Unavailable, Unprocessable
+from live777py.rtc import channels as channels_module
 from live777py.rtc import peer as peer_module
 from live777py.rtc.certificate import Certificate
 from live777py.rtc.dtls import DtlsError
@@ -264,3 +265,45 @@ async def test_what_the_engine_says_of_media_reaches_the_owner(engine: MediaEngi
     await engine.dump()
     assert owner.media == [event]
     peer.close()
+
+
+@pytest.mark.parametrize("setup", ["actpass", "passive"])
+async def test_a_peer_that_leaves_as_soon_as_it_is_there(
+    engine: MediaEngine, fake: fake_media.Engine, setup: str
+) -> None:
+    """Its goodbye may come in the same breath as the end of the handshake."""
+    owner = Owner()
+    peer = await opened(engine, owner, offer("opus", setup=setup, data=True))
+    remote = Remote(fake, peer.transport, server=setup == "passive")
+    await remote.connect(OURS.fingerprint)
+    remote.dtls.shutdown()
+    assert await owner.end() == "peer-closed"
+    await engine.dump()
+    assert no_trace(engine, fake)
+
+
+async def test_data_channels_speak_from_the_handshake_to_the_end(
+    engine: MediaEngine, fake: fake_media.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channels_module, "OPEN_GRACE", 0.0)
+    owner = Owner()
+    peer = await opened(engine, owner, offer("opus", data=True))
+    assert (peer.channels, peer.state) == (None, "new")
+    remote = Remote(fake, peer.transport)
+    await remote.connect(OURS.fingerprint)
+    remote.channels.start()
+    async with asyncio.timeout(5):
+        while not remote.channels.open:  # noqa: ASYNC110 - packets pass by
+            await asyncio.sleep(0)
+    assert remote.channels.send("chat", "up")
+    async with asyncio.timeout(5):
+        assert await owner.messages.get() == ("chat", "up")
+    channels = peer.channels
+    assert channels is not None
+    assert channels.send("chat", b"down")
+    assert await remote.hear() == ("chat", b"down")
+    peer.close()
+    assert peer.channels is None
+    assert not channels.send("chat", "after")
+    await engine.dump()
+    assert no_trace(engine, fake)

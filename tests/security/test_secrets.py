@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
+from tests.fakes.remote import offer, watch
 from tests.gateway import running_gateway
 from tests.http.doors import OFFER, scoped
 from tests.http.signers import key_set, signer
+from tests.light import LightPeer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,3 +84,87 @@ async def test_no_secret_is_in_the_log_or_in_an_answer(tmp_path: Path) -> None:
     for secret in [*SECRETS, *tokens]:
         assert secret not in log
         assert secret not in answers
+
+
+WHOLE = """
+[log]
+level = "trace"
+[auth]
+tokens = ["hunter-static"]
+secret = "hunter-hmac"
+[hooks]
+on_publish_started = ["{program}"]
+on_stream_created = ["/nowhere/program"]
+[[webhooks]]
+url = "http://hunter-user:hunter-password@127.0.0.1:1/hunter-path?key=hunter-query"
+secret = "hunter-signature"
+[store]
+path = "{directory}/store.db"
+[[stream.cam.targets]]
+url = "whip://hunter-target@127.0.0.1:1/whip/cam?key=hunter-query"
+[[stream.pulled.sources]]
+url = "whep://hunter-source@127.0.0.1:1/whep/cam?key=hunter-query"
+"""
+BROKEN = '[auth]\ntokens = ["hunter-new", " hunter-new"]\n'
+NOT_TOML = '[auth]\ntokens = ["hunter-new"\nsecret = "hunter-new"\n'
+
+
+async def test_nor_after_a_whole_session(tmp_path: Path) -> None:
+    """A publisher and a viewer, cascade, hooks, webhooks and reloads, most of which fail in their own way."""
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\nenv > {tmp_path}/environment\n")
+    program.chmod(0o755)
+    answers: list[str] = []
+    secrets = {*SECRETS, "hunter-path", "hunter-signature", "hunter-api", "hunter-new", "hunter-cluster"}
+    config = WHOLE.format(program=program, directory=tmp_path)
+    environment = {"LIVE777_NET4MQTT_MQTT_URL": "mqtt://user:hunter-cluster@127.0.0.1:1"}
+    async with (
+        running_gateway(tmp_path, config=config, environment=environment) as gateway,
+        aiohttp.ClientSession(headers={"Authorization": "Bearer hunter-static"}) as client,
+    ):
+
+        async def ask(method: str, path: str, **options: Any) -> tuple[int, str, str]:
+            async with client.request(method, gateway.url + path, **options) as response:
+                text = await response.text()
+                answers.append(f"{text} {response.headers}")
+                return response.status, text, response.headers.get("Location", "")
+
+        peers = []
+        for path, sdp in (("/whip/cam?token=hunter-query", offer("opus", "vp8")), ("/whep/cam", watch("opus", "vp8"))):
+            status, answer, location = await ask("POST", path, data=sdp, headers={"Content-Type": "application/sdp"})
+            assert status == 201
+            peers.append((LightPeer(), location))
+            await peers[-1][0].connect(answer)
+            secrets.add(re.findall("a=ice-pwd:(.*)\r\n", answer)[0])
+            answers.pop()  # whose ice-pwd is meant for the peer
+        for path, body in (
+            ("/api/cascade/pull", {"token": "hunter-api", "sourceUrl": "http://127.0.0.1:1/whep/x?key=hunter-query"}),
+            ("/api/cascade/cam", {"token": "hunter-api", "targetUrl": "http://hunter-user:x@127.0.0.1:1/whip/x"}),
+            ("/api/cascade/pull", {"sourceUrl": "ftp://hunter-user:hunter-password@127.0.0.1"}),
+            ("/api/sources/added", {"url": "whep://hunter-source@127.0.0.1:1/whep/x"}),
+        ):
+            status, _, _ = await ask("POST", path, json=body)
+            assert status >= 400
+        for path in ("/api/streams/", "/api/sources", "/api/streams/cam", "/metrics", "/api/openapi.json"):
+            assert (await ask("GET", path))[0] == 200
+        for wrong in (BROKEN, NOT_TOML):
+            gateway.configure(wrong)
+            assert (await ask("POST", "/api/config/reload"))[0] == 422
+        for says in (
+            "webhook http://127.0.0.1:1, stream-created of stream cam",
+            "/nowhere/program cannot be run",
+            "INFO",
+            "DEBUG",
+        ):
+            await gateway.logged(says)
+        for peer, location in reversed(peers):
+            assert (await ask("DELETE", location))[0] == 204
+            peer.close()
+        await gateway.terminate()
+        log = "\n".join(gateway.log)
+    told = (tmp_path / "environment").read_text()
+    assert "LIVE777_STREAM=cam" in told
+    for secret in secrets:
+        assert secret not in log
+        assert secret not in "\n".join(answers)
+        assert secret not in told

@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestServer
 
 from live777py.app import build_app
 from live777py.config import parse
-from live777py.errors import UpstreamError
+from live777py.errors import Conflict, UpstreamError
 from live777py.http.keys import STREAMS
 from live777py.media import native
 from live777py.outbound import Endpoint
@@ -207,3 +207,56 @@ async def test_nothing_flows_until_somebody_watches(start: Start) -> None:
                 return b.live("s", "publish") == a.live("s") == []
 
             await eventually(stopped)
+
+
+# Loops: without a publisher at its beginning, what one viewer says would go round for ever.
+
+
+async def test_a_stream_does_not_pull_itself(start: Start) -> None:
+    node = await start()
+    with pytest.raises(UpstreamError) as refused:
+        await node.manager.pull("cam", node.whep("cam"))
+    assert refused.value.answered == 409
+    assert node.manager.streams() == []
+    await node.manager.pull("copy", node.whep("cam"))
+
+
+async def test_two_nodes_do_not_pull_from_each_other(start: Start) -> None:
+    a, b, c = [await start() for _ in range(3)]
+    await a.manager.pull("cam", b.whep("cam"))
+    await b.manager.pull("cam", c.whep("cam"))
+    for end in (a, b):
+        with pytest.raises(UpstreamError) as refused:
+            await c.manager.pull("cam", end.whep("cam"))
+        assert refused.value.answered == 409
+    await c.manager.pull("cam", a.whep("another"))
+
+
+async def test_a_stream_is_not_pushed_to_where_it_is_pulled_from(start: Start) -> None:
+    a, b = [await start() for _ in range(2)]
+    await b.manager.pull("cam", a.whep("cam"))
+    with pytest.raises(UpstreamError) as refused:
+        await b.manager.push("cam", a.whip("cam"))
+    assert refused.value.answered == 409
+    await b.manager.push("cam", a.whip("copy"))
+    assert a.live("cam", "publish") == []
+
+
+async def test_a_stream_is_not_pulled_from_where_it_is_pushed_to(start: Start) -> None:
+    a, b = [await start() for _ in range(2)]
+    session = await b.manager.pull("cam", a.whep("origin"))
+    await b.manager.push("cam", a.whip("cam"))
+    await b.manager.stop_pull("cam", session)
+    with pytest.raises(UpstreamError) as refused:
+        await b.manager.pull("cam", a.whep("cam"))
+    assert refused.value.answered == 409
+
+
+async def test_an_on_demand_source_is_not_the_stream_itself(start: Start) -> None:
+    """It is told so at once, and not when the time to wait is over."""
+    node = await start("[stream.cam]\non_demand = true\n[[stream.cam.sources]]\nurl = 'whep://127.0.0.1:1/x'\n")
+    stream = node.manager._registry.streams["cam"]
+    client = Client(loopback=True, marks=frozenset({stream.mark}))
+    with pytest.raises(Conflict):
+        await node.manager.play("cam", watch("opus", "vp8"), client=client)
+    assert stream.life.phase == "idle"

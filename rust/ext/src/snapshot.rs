@@ -11,7 +11,7 @@ use crate::queue::{Ticket, Value, lock};
 use crate::socket::Sent;
 
 /// What one worker and its thread have counted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     pub worker: usize,
     pub sockets: Vec<SocketAddr>,
@@ -25,6 +25,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// What is left of a worker that has ended: its own counters, so that sums over all workers never fall.
+    pub fn remains(&self) -> Self {
+        let stats = Box::new(Stats { worker: self.stats.worker, ..Stats::default() });
+        Self { sockets: Vec::new(), stats, dump: String::new(), ..*self }
+    }
+
     /// The dump under a line about the thread.
     fn to_text(&self) -> String {
         let mut text = format!("worker {}", self.worker);
@@ -50,13 +56,14 @@ impl Snapshot {
 pub struct Gathering {
     ticket: Option<Ticket>,
     as_text: bool,
+    remains: Vec<Snapshot>,
     snapshots: Mutex<Vec<Snapshot>>,
 }
 
 impl Gathering {
-    /// `as_text`: the response is the dumps, else the counters.
-    pub fn new(ticket: Ticket, as_text: bool) -> Arc<Self> {
-        Arc::new(Self { ticket: Some(ticket), as_text, snapshots: Mutex::default() })
+    /// `as_text`: the response is the dumps, else the counters. `remains` stand for workers that do not answer.
+    pub fn new(ticket: Ticket, as_text: bool, remains: Vec<Snapshot>) -> Arc<Self> {
+        Arc::new(Self { ticket: Some(ticket), as_text, remains, snapshots: Mutex::default() })
     }
 
     pub fn wants_text(&self) -> bool {
@@ -71,6 +78,11 @@ impl Gathering {
 impl Drop for Gathering {
     fn drop(&mut self) {
         let mut snapshots = std::mem::take(&mut *lock(&self.snapshots));
+        if !self.as_text {
+            let mut missing = std::mem::take(&mut self.remains);
+            missing.retain(|gone| snapshots.iter().all(|snapshot| snapshot.worker != gone.worker));
+            snapshots.extend(missing);
+        }
         snapshots.sort_by_key(|snapshot| snapshot.worker);
         let value = if self.as_text {
             Value::Dump(snapshots.iter().map(Snapshot::to_text).collect())

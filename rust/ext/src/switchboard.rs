@@ -1,5 +1,6 @@
 //! What the engine and its threads share: the routes, a mailbox per worker and the output to Python.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -8,12 +9,14 @@ use live777_media::event::Event;
 
 use crate::queue::{Mailbox, Notification, Order, Output, Ticket, lock};
 use crate::routes::{Routes, Step};
-use crate::snapshot::Gathering;
+use crate::snapshot::{Gathering, Snapshot};
 use crate::socket::UdpSocket;
 
 pub struct Switchboard {
     pub output: Arc<Output>,
     pub mailboxes: Vec<Mailbox>,
+    /// The newest counters of each worker.
+    remains: Mutex<BTreeMap<usize, Snapshot>>,
     /// Held while the steps of one command are queued, so that all workers see commands in one order.
     routes: Mutex<Routes>,
 }
@@ -25,6 +28,7 @@ impl Switchboard {
         Ok(Self {
             output: Arc::new(Output::new()?),
             mailboxes: (0..workers).map(|_| Mailbox::new()).collect::<io::Result<_>>()?,
+            remains: Mutex::default(),
             routes: Mutex::new(Routes::new(workers)),
         })
     }
@@ -55,10 +59,16 @@ impl Switchboard {
 
     /// Asks every worker for its counters, or for its state as text.
     pub fn report(&self, request: u64, as_text: bool) {
-        let gathering = Gathering::new(Ticket::new(request, Arc::clone(&self.output)), as_text);
+        let remains = lock(&self.remains).values().cloned().collect();
+        let gathering = Gathering::new(Ticket::new(request, Arc::clone(&self.output)), as_text, remains);
         for mailbox in &self.mailboxes {
             mailbox.push(Order::Report(Arc::clone(&gathering)));
         }
+    }
+
+    /// Keeps the counters of a worker for the time after it.
+    pub fn remember(&self, snapshot: &Snapshot) {
+        lock(&self.remains).insert(snapshot.worker, snapshot.remains());
     }
 
     /// Forgets an object whose creation its worker refused.

@@ -244,7 +244,7 @@ impl MediaThread {
             Some(Ok(Reply::Dump(text))) => text,
             _ => String::new(),
         };
-        gathering.add(Snapshot {
+        let snapshot = Snapshot {
             worker: self.index,
             sockets: self.outlet.shared.iter().map(UdpSocket::local).collect(),
             thread_cpu: thread_cpu_time(),
@@ -253,7 +253,9 @@ impl MediaThread {
             relay_dropped: self.relay_dropped,
             stats,
             dump,
-        });
+        };
+        self.board.remember(&snapshot);
+        gathering.add(snapshot);
     }
 
     fn relay(&mut self) {
@@ -281,6 +283,47 @@ impl MediaThread {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_counters_of_a_worker_outlive_it() {
+        let board = Switchboard::new(2).expect("descriptors are free");
+        let mut stats = Box::new(live777_media::stats::Stats::default());
+        stats.worker.totals.packets_received = 7;
+        stats.transports.push(live777_media::stats::TransportStats {
+            transport: TransportId(1),
+            connected: true,
+            path: None,
+            packets_received: 7,
+            bytes_received: 0,
+            packets_sent: 0,
+            bytes_sent: 0,
+            srtp_rejected: 0,
+            datagrams_ignored: 0,
+            rtt_ms: None,
+            silent_ms: None,
+        });
+        board.remember(&Snapshot {
+            worker: 1,
+            sockets: Vec::new(),
+            thread_cpu: std::time::Duration::ZERO,
+            sent: Sent::default(),
+            gso: true,
+            relay_dropped: 3,
+            stats,
+            dump: String::from("a worker"),
+        });
+        guard(1, &board, || panic!("a broken invariant"));
+        guard(0, &board, || panic!("another"));
+        board.output.drain();
+        board.report(1, false);
+        board.report(2, true);
+        let told = board.output.drain();
+        let Notification::Response { result: Ok(Value::Stats(rows)), .. } = &told[0] else { panic!("{told:?}") };
+        let [row] = &rows[..] else { panic!("{rows:?}") };
+        assert_eq!((row.worker, row.relay_dropped, row.stats.worker.totals.packets_received), (1, 3, 7));
+        assert!(row.stats.transports.is_empty(), "its sessions are gone");
+        assert!(matches!(&told[1], Notification::Response { result: Ok(Value::Dump(text)), .. } if text.is_empty()));
+    }
 
     #[test]
     fn a_panic_loses_one_worker_and_answers_what_waited_for_it() {

@@ -68,7 +68,7 @@ export const controls = css`
     border-color: var(--edge);
   }
   button:disabled {
-    opacity: 0.5;
+    opacity: 0.65;
     cursor: not-allowed;
   }
   .primary {

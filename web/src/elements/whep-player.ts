@@ -6,10 +6,10 @@ import type { GatewayError } from "../lib/errors";
 import { bitrate } from "../lib/format";
 import type { Layer, Session } from "../lib/session";
 import type { Stats } from "../lib/stats";
-import { age, TimeReader } from "../lib/timecode";
 import { WhepClient } from "../lib/whep";
 import { MediaElement } from "./base";
 import * as icons from "./icons";
+import { watchLatency } from "./latency";
 import { nerdStats, nerdStyles } from "./nerd-stats";
 import { fullscreen, picture } from "./picture";
 import { tokens } from "./theme";
@@ -18,8 +18,6 @@ export type PlayerState = "idle" | "connecting" | "waiting" | "playing" | "ended
 
 /** Media that stood still for this long means that the publisher is away. */
 const STALL_MS = 3_000;
-/** Between two readings of the time in the picture. */
-const LATENCY_MS = 200;
 
 export class WhepPlayer extends MediaElement<PlayerState> {
   static override properties = {
@@ -51,6 +49,8 @@ export class WhepPlayer extends MediaElement<PlayerState> {
   /** From drawing to display of a test pattern in ms, by this machine's clock; null without one. */
   declare latency: number | null;
   #moved = 0;
+  /** Ends what belongs to the media that play now. */
+  #media = new AbortController();
 
   static override styles = [tokens, nerdStyles, picture];
 
@@ -99,6 +99,7 @@ export class WhepPlayer extends MediaElement<PlayerState> {
   /** Ends the session. */
   override async stop(): Promise<void> {
     const stopped = this.halt();
+    this.#media.abort();
     this.media = this.latency = null;
     this.layers = [];
     this.#enter("idle");
@@ -144,28 +145,9 @@ export class WhepPlayer extends MediaElement<PlayerState> {
     this.#moved = Date.now();
     if (this.client?.state === "connected") this.#enter("playing");
     if (this.session?.layerUrl) void this.loadLayers().catch((error: GatewayError) => this.fail(error));
-    this.#clock(video);
-  }
-
-  /** Reads the time in the picture while this media plays. */
-  #clock(video: HTMLVideoElement): void {
-    const media = this.media;
-    const reader = new TimeReader();
-    const ages: number[] = [];
-    let next = 0;
-    const look: VideoFrameRequestCallback = (now, { expectedDisplayTime }) => {
-      if (this.media !== media || !this.isConnected) return;
-      if (now >= next) {
-        next = now + LATENCY_MS;
-        const code = reader.read(video);
-        if (code === null) ages.length = 0;
-        else ages.push(age(code, performance.timeOrigin + expectedDisplayTime));
-        if (ages.length > 5) ages.shift();
-        this.latency = ages.length > 0 ? Math.round(ages.toSorted((a, b) => a - b)[ages.length >> 1] ?? 0) : null;
-      }
-      video.requestVideoFrameCallback(look);
-    };
-    video.requestVideoFrameCallback?.(look);
+    this.#media.abort();
+    this.#media = new AbortController();
+    watchLatency(video, (latency) => (this.latency = latency), this.#media.signal);
   }
 
   protected override onReading(stats: Stats, before: Stats | null): void {

@@ -140,7 +140,7 @@ class StreamDebugger extends LitElement {
         this.descriptions = { ...this.descriptions, [side]: detail as Description };
         this.muted = new Set([...this.muted].filter((each) => !each.startsWith(side)));
         if (side === "player") this.layer = null;
-        this.#note(side, `session ${detail.url}`);
+        this.#note(side, `session ${new URL(detail.url).pathname}`);
       },
       message: ({ detail: { data } }) => {
         this.#box(side)?.receive(data);
@@ -170,7 +170,9 @@ class StreamDebugger extends LitElement {
     try {
       await player?.loadLayers();
       this.layers = player?.layers ?? [];
-      const names = this.layers.map((layer) => `${layer.encodingId} ${layerName(layer)}`);
+      const names = this.layers.map((layer) =>
+        layer.width ? `${layer.encodingId} ${layerName(layer)}` : layer.encodingId,
+      );
       this.#note("player", `layers: ${names.join(", ") || "none"}`);
     } catch (error) {
       this.#note("player", `layers: ${error instanceof Error ? error.message : String(error)}`);

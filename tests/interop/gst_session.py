@@ -1,0 +1,48 @@
+"""What GStreamer's publisher and player have in common: one webrtcbin, one session, until SIGINT.
+
+For Debian's interpreter: it imports nothing of the package under test.
+"""
+
+import signal
+import urllib.parse
+import urllib.request
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstSdp", "1.0")
+gi.require_version("GstWebRTC", "1.0")
+from gi.repository import GLib, Gst, GstSdp, GstWebRTC  # noqa: E402 # versions are chosen before the import
+
+
+def run(pipeline: Gst.Pipeline, webrtc: Gst.Element, url: str) -> None:
+    """Offers by POST what the pipeline has, runs it, and ends with a DELETE."""
+    loop = GLib.MainLoop()
+    session = []
+
+    def on_gathered(element: Gst.Element, _property: object) -> None:
+        if element.get_property("ice-gathering-state") != GstWebRTC.WebRTCICEGatheringState.COMPLETE:
+            return
+        offer = element.get_property("local-description").sdp.as_text()
+        request = urllib.request.Request(url, data=offer.encode(), headers={"Content-Type": "application/sdp"})
+        with urllib.request.urlopen(request, timeout=10) as response:
+            session.append(urllib.parse.urljoin(url, response.headers["Location"]))
+            _, message = GstSdp.SDPMessage.new_from_text(response.read().decode())
+        description = GstWebRTC.WebRTCSessionDescription.new(GstWebRTC.WebRTCSDPType.ANSWER, message)
+        element.emit("set-remote-description", description, Gst.Promise.new())
+
+    def on_offer(promise: Gst.Promise, element: Gst.Element) -> None:
+        reply = promise.get_reply()  # the offer lives as long as the reply
+        element.emit("set-local-description", reply.get_value("offer"), Gst.Promise.new())
+
+    def on_negotiation_needed(element: Gst.Element) -> None:
+        element.emit("create-offer", None, Gst.Promise.new_with_change_func(on_offer, element))
+
+    webrtc.connect("on-negotiation-needed", on_negotiation_needed)
+    webrtc.connect("notify::ice-gathering-state", on_gathered)
+    GLib.unix_signal_add(GLib.PRIORITY_DEFAULT, signal.SIGINT, loop.quit)
+    pipeline.set_state(Gst.State.PLAYING)
+    loop.run()
+    if session:
+        urllib.request.urlopen(urllib.request.Request(session[0], method="DELETE"), timeout=10)
+    pipeline.set_state(Gst.State.NULL)
