@@ -35,12 +35,16 @@ from live777py.http.keys import (
     RELOAD,
     STORAGE,
     STREAMS,
+    THUMBNAILS,
 )
 from live777py.media.addresses import worker_sockets
 from live777py.media.engine import MediaEngine
 from live777py.outbound import Outbound
+from live777py.recorder.export import IndexExport
 from live777py.recorder.index import RecordingIndex
+from live777py.recorder.retention import Retention
 from live777py.recorder.service import RecorderService
+from live777py.recorder.thumbnails import Thumbnails
 from live777py.reload import Reloader
 from live777py.rtc.client import ClientPeer
 from live777py.rtc.memory import keep_little_free
@@ -155,6 +159,9 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         app[RECORDER_COUNTS] = recorder.counts
         app[RECORDINGS] = index
         app[STORAGE] = storage
+        thumbnails = app[THUMBNAILS] = Thumbnails(manager, engine, storage)
+        retention = Retention(index, storage, settings.retention(config))
+        export = IndexExport(index, settings.export(config))
         app[ENGINE_STATS] = engine.stats
         hooks = HookRunner(manager.bus, config)
         hooks.start()
@@ -162,7 +169,9 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         await webhooks.start()
         await manager.start()
         await cascade.start()
+        export.start()
         await recorder.open()
+        retention.start()
 
         async def reconfigure(new: Config) -> None:
             wanted = settings.cascade(new)
@@ -170,12 +179,16 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
             outbound.policy = settings.addresses(new)
             manager.reconfigure(settings.streams(new))
             recorder.reconfigure(settings.recorder(new))
+            retention.reconfigure(settings.retention(new))
             await cascade.reconfigure(wanted)
             hooks.reconfigure(new)
 
         app[_RELOADER].add(reconfigure)
         yield
+        await thumbnails.close()
+        await retention.stop()
         await recorder.close()
+        await export.stop()
         try:
             async with asyncio.timeout(STREAMS_GRACE):
                 await asyncio.gather(cascade.stop(), manager.stop(), hooks.stop())

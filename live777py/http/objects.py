@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from live777py.errors import StorageError
+from live777py.errors import NotFound, StorageError
 from live777py.http.auth import Access
-from live777py.http.keys import CONFIG, RECORDINGS, STORAGE
+from live777py.http.keys import CONFIG, RECORDER, RECORDINGS, STORAGE, THUMBNAILS
 from live777py.http.ranges import ByteRange, http_date, not_modified, wanted_range
 from live777py.http.resource import Content, Operation, Resource
 from live777py.recorder import names
@@ -17,6 +17,8 @@ from live777py.recorder.index import record_id
 from live777py.storage import StoragePath
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from live777py.storage import Entry, Object, Storage
 
 SIGNED_SECONDS: Final = 600
@@ -30,7 +32,9 @@ _logger = logging.getLogger(__name__)
 async def read(request: web.Request) -> web.StreamResponse:
     storage = request.app[STORAGE]
     path = _path(request)
-    entry = await storage.head(path)
+    if request.method == "GET" and (making := request.app[RECORDER].live.read(path)) is not None:
+        return await _send_live(request, path, making)
+    entry = await _entry(request, path)
     headers = {
         "ETag": entry.etag,
         "Last-Modified": http_date(entry.modified),
@@ -77,6 +81,18 @@ def _is_media(path: StoragePath) -> bool:
     return names.parse(path.name) is not None
 
 
+async def _entry(request: web.Request, path: StoragePath) -> Entry:
+    """Raises NotFound. The picture of a recording is made when it is asked for the first time."""
+    storage = request.app[STORAGE]
+    try:
+        return await storage.head(path)
+    except NotFound:
+        if path.name != names.THUMBNAIL or path.parent is None:
+            raise
+    await request.app[THUMBNAILS].of_recording(path.parent)
+    return await storage.head(path)
+
+
 async def _open(storage: Storage, entry: Entry, part: ByteRange | None) -> tuple[Object, bool]:
     """And whether it is the part. If the object has been replaced since the look at `entry`, it is all of it."""
     if part is not None:
@@ -92,6 +108,16 @@ async def _head(request: web.Request, entry: Entry, headers: dict[str, str]) -> 
     response = web.StreamResponse(headers=headers)
     response.content_length = entry.size
     await response.prepare(request)
+    await response.write_eof()
+    return response
+
+
+async def _send_live(request: web.Request, path: StoragePath, chunks: AsyncIterator[bytes]) -> web.StreamResponse:
+    """What there is of a segment, and the rest as it is made (low latency): its length is not known yet."""
+    response = web.StreamResponse(headers={"Content-Type": path.content_type, "Cache-Control": _FRESH})
+    await response.prepare(request)
+    async for chunk in chunks:
+        await response.write(chunk)
     await response.write_eof()
     return response
 

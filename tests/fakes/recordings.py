@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from live777py.errors import Conflict
 from live777py.recorder.index import Recording, RecordingIndex, RecordKey, Written
+from live777py.recorder.live import LiveSegments
 from live777py.storage import StoragePath
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class FakeRecorder:
 
     def __init__(self, index: RecordingIndex, storage: Storage) -> None:
         self.published = {"cam"}
+        self.live = LiveSegments()
         self.failure: Exception | None = None
         self._index = index
         self._storage = storage

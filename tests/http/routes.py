@@ -51,6 +51,7 @@ ROUTES: Final[dict[tuple[str, str], Needs | None]] = {
     ("GET", "/session/{stream}/{session}/events/{events}"): PUBLIC,
     ("DELETE", "/session/{stream}/{session}/events/{events}"): PUBLIC,
     ("GET", "/api/streams"): Needs(mode=None),
+    ("GET", "/api/streams/{stream}/thumbnail.jpg"): Needs(mode=READ),
     ("GET", "/api/sse/streams"): Needs(mode=None),
     ("GET", "/api/streams/{stream}"): Needs(mode=0),
     ("POST", "/api/streams/{stream}"): Needs(mode=None),
