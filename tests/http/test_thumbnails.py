@@ -56,7 +56,7 @@ async def test_of_a_recording(open_door: OpenDoor) -> None:
     door = await open_door()
     path = "/api/record/object/cam/1718200000/thumbnail.jpg"
     assert (await door.ask("GET", path)).status == 404
-    data = ffmpeg(*"-f lavfi -i testsrc2=s=640x360:d=1 -c:v libvpx -b:v 1M -f webm -".split())
+    data = ffmpeg(*["-f", "lavfi", "-i", "testsrc2=s=640x360:d=1", "-c:v", "libvpx", "-b:v", "1M", "-f", "webm", "-"])
     for name, part in (("v_init.webm", data[:200]), ("v_seg_0001.webm", data[200:])):
         await door.storage.put(StoragePath("cam/1718200000") / name, part)
     first, second = [await door.ask("GET", path) for _ in range(2)]

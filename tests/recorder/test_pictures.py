@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import pytest
@@ -13,7 +13,6 @@ from live777py.recorder import pictures
 from tests.recorder.encoded import ffmpeg, video
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
 CODECS = ["H264", "H264-B", "H265", "VP8", "VP9", "AV1"]
@@ -21,7 +20,7 @@ COLOURS = "color=red:s=1280x720:d=1[a];color=blue:s=640x720:d=1[b];[a][b]overlay
 """The left half is red, the right half blue."""
 
 
-def pixels(jpeg: bytes) -> npt.NDArray[np.uint8]:
+def pixels(jpeg: bytes) -> npt.NDArray[Any]:
     with av.open(io.BytesIO(jpeg), format="mjpeg", mode="r") as container:
         return next(container.decode(video=0)).to_ndarray(format="rgb24")
 
@@ -35,7 +34,9 @@ def test_of_a_key_frame(codec: str) -> None:
 
 
 def test_it_is_made_small_and_shows_what_there_was() -> None:
-    data = ffmpeg("-filter_complex", COLOURS, *"-frames:v 1 -pix_fmt yuv420p -c:v libx264 -f h264 -".split())
+    data = ffmpeg(
+        "-filter_complex", COLOURS, *["-frames:v", "1", "-pix_fmt", "yuv420p", "-c:v", "libx264", "-f", "h264", "-"]
+    )
     picture = pixels(pictures.of_key_frame("H264", data))
     assert picture.shape == (360, 640, 3)
     red, blue = picture[180, 100], picture[180, 500]
@@ -67,7 +68,7 @@ def test_what_is_no_segment(data: bytes) -> None:
 
 
 def test_sound_is_no_picture() -> None:
-    data = ffmpeg(*"-f lavfi -i sine=d=1 -c:a libopus -f webm -".split())
+    data = ffmpeg(*["-f", "lavfi", "-i", "sine=d=1", "-c:a", "libopus", "-f", "webm", "-"])
     with pytest.raises(NotFound):
         pictures.of_segment(data, b"")
 

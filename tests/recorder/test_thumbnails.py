@@ -163,7 +163,7 @@ async def test_few_are_kept(house: House, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def segment() -> tuple[bytes, bytes]:
-    data = ffmpeg(*"-f lavfi -i testsrc2=s=640x360:d=1 -c:v libvpx -b:v 1M -f webm -".split())
+    data = ffmpeg(*["-f", "lavfi", "-i", "testsrc2=s=640x360:d=1", "-c:v", "libvpx", "-b:v", "1M", "-f", "webm", "-"])
     return data[:200], data[200:]
 
 
