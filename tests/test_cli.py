@@ -73,13 +73,13 @@ def test_config_prints_the_template(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_check_a_good_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "good.toml"
-    path.write_text("[recorder]\nauto_streams = ['*']\n[auth]\nsecret = 'hunter2'\n")
+    path.write_text("[net4mqtt]\nalias = 'a'\n[auth]\nsecret = 'hunter2'\n")
     for arguments in (["check", "-c", str(path)], ["-c", str(path), "check"]):
         assert cli.main(arguments) == 0
         printed = capsys.readouterr()
         assert printed.out == "the configuration is good\n"
         assert [line.partition(" ")[0] for line in printed.err.splitlines()] == ["warning:", "warning:"]
-        assert "recorder.auto_streams" in printed.err
+        assert "net4mqtt.alias" in printed.err
         assert "hunter2" not in printed.err
 
 
@@ -184,8 +184,8 @@ async def test_a_request_that_never_ends_does_not_hold_it_up(tmp_path: Path) -> 
 
 
 async def test_it_says_where_it_is(tmp_path: Path) -> None:
-    async with running_gateway(tmp_path, config="[recorder]\nauto_streams = ['*']\n") as gateway:
+    async with running_gateway(tmp_path, config="[net4mqtt]\nalias = 'a'\n") as gateway:
         assert gateway.log[-2].startswith(f"live777py {live777py.__version__}: web page {gateway.url}/")
         assert gateway.log[-1].endswith(f": {gateway.url}/whip/demo")
         (warning,) = [line for line in gateway.log if " WARN " in line]
-        assert "recorder.auto_streams" in warning
+        assert "net4mqtt.alias" in warning

@@ -458,8 +458,8 @@ class RecorderConfig:
     )
     retention: tuple[RetentionConfig, ...] = section(
         tuple,
-        "Other limits for some streams, all streams of a table together. The first table counts that a stream is in, and\n"
-        "[recorder] for the rest.",
+        "Other limits for some streams, all streams of a table together. The first table that a stream is in counts,\n"
+        "and [recorder] for the rest.",
         live=True,
     )
     signed_redirect: bool = key(

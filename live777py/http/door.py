@@ -11,6 +11,7 @@ from live777py.http import (
     api_docs,
     cascade,
     cors,
+    download,
     info,
     layers,
     objects,
@@ -65,6 +66,7 @@ RESOURCES: Final = (
     objects.RESOURCE,
     *recordings.RESOURCES,
     *playback.RESOURCES,
+    download.RESOURCE,
     *info.RESOURCES,
     reload.RESOURCE,
     *api_docs.RESOURCES,
@@ -82,6 +84,7 @@ def build_door(config: Config, *, web_pages: Path = pages.BUILT_PAGES) -> web.Ap
     app[CLIENTS] = ClientResolver(config.http.trusted_proxies)
     app[PAGES] = web_pages
     app[api_docs.DOCUMENT] = ApiDocument(RESOURCES)
+    app[download.DOWNLOADS] = download.Downloads()
     feed = app[snapshots.FEED] = snapshots.SnapshotFeed(lambda: app[STREAMS])
     viewer_events = app[viewer_event_streams.VIEWER_EVENTS] = ViewerEvents(lambda: app[STREAMS])
     for resource in RESOURCES:

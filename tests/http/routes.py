@@ -67,6 +67,7 @@ ROUTES: Final[dict[tuple[str, str], Needs | None]] = {
     ("DELETE", "/api/recordings/{stream}/{record}"): Needs(mode=ADMIN),
     ("GET", "/api/playback"): Needs(mode=None),
     ("GET", "/api/playback/{stream}"): Needs(mode=READ),
+    ("GET", "/api/playback/{stream}/{record}.mp4"): Needs(mode=READ),
     ("GET", "/api/sources"): Needs(mode=None),
     ("GET", "/api/sources/{stream}"): Needs(mode=None),
     ("POST", "/api/sources/{stream}"): Needs(mode=None, headers=JSON, body='{"url": "whep://127.0.0.1/whep/x"}'),

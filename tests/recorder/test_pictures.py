@@ -10,7 +10,7 @@ import pytest
 
 from live777py.errors import NotFound
 from live777py.recorder import pictures
-from tests.recorder.encoded import ffmpeg, video
+from tests.recorder.encoded import ENCODERS, ffmpeg, video
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -35,13 +35,15 @@ def test_of_a_key_frame(codec: str) -> None:
 
 def test_it_is_made_small_and_shows_what_there_was() -> None:
     data = ffmpeg(
-        "-filter_complex", COLOURS, *["-frames:v", "1", "-pix_fmt", "yuv420p", "-c:v", "libx264", "-f", "h264", "-"]
+        "-filter_complex", COLOURS, *f"-frames:v 1 -pix_fmt yuv420p -c:v {ENCODERS['H264']} -f h264 -".split()
     )
     picture = pixels(pictures.of_key_frame("H264", data))
     assert picture.shape == (360, 640, 3)
-    red, blue = picture[180, 100], picture[180, 500]
-    assert red[0] > 200 > 60 > red[2]
-    assert blue[2] > 200 > 60 > blue[0]
+    left, right = picture[180, 100], picture[180, 500]
+    assert left[0] > 200
+    assert left[2] < 60
+    assert right[2] > 200
+    assert right[0] < 60
 
 
 @pytest.mark.parametrize(
