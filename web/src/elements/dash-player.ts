@@ -135,24 +135,19 @@ export class DashPlayer extends LitElement {
     player.on("error", ({ error }: MediaPlayerErrorEvent) => {
       if (this.#player === player) this.#fail(typeof error === "object" ? error.message : String(error));
     });
-    player.initialize(video, undefined, false);
+    player.on("playbackNotAllowed", () => void this.#playMuted(video));
+    player.initialize(video, undefined, true);
     // dash.js would ask a time server on the Internet; the Date header of the manifest does.
     player.clearDefaultUTCTimingSources();
     player.attachSource(url.href);
     this.#timer = window.setInterval(() => this.#look(), LOOK_MS);
-    void this.#unblock(video);
   }
 
-  /** Plays with sound if the browser allows it, else muted. */
-  async #unblock(video: HTMLVideoElement): Promise<void> {
-    try {
-      await video.play();
-    } catch (error) {
-      if (!(error instanceof DOMException && error.name === "NotAllowedError") || video.muted) return;
-      this.muted = true;
-      await this.updateComplete;
-      await video.play().catch(() => undefined);
-    }
+  /** The browser allows no sound before a click. */
+  async #playMuted(video: HTMLVideoElement): Promise<void> {
+    this.muted = true;
+    await this.updateComplete;
+    await video.play().catch(() => this.#enter("paused"));
   }
 
   #look(): void {
