@@ -40,16 +40,17 @@ def make_recording(directory: Path, *, seconds: int, codec: str = "libx264") -> 
     }
     _encode(av.open(directory / "manifest.mpd", "w", format="dash", options=options), seconds, codec)
     _encode(av.open(directory / "recording.mp4", "w"), seconds, "libx264")
-    with av.open(directory / "thumbnail.jpg", "w", format="mjpeg") as image:
+    with av.open(directory / "thumbnail.jpg", "w", format="mjpeg") as image, _pattern() as pattern:
         stream = image.add_stream("mjpeg", rate=1)
         stream.width, stream.height = SIZE
         stream.pix_fmt = "yuvj420p"
-        image.mux(stream.encode(av.VideoFrame.from_ndarray(_picture(0))))
+        image.mux(stream.encode(next(pattern.decode(video=0))))
         image.mux(stream.encode(None))
 
 
 def _encode(container: Any, seconds: int, codec: str) -> None:
-    with container:
+    with container, _pattern() as pattern:
+        pictures = pattern.decode(video=0)
         video = container.add_stream(codec, rate=FPS)
         video.width, video.height = SIZE
         video.pix_fmt = "yuv420p"
@@ -57,7 +58,7 @@ def _encode(container: Any, seconds: int, codec: str) -> None:
         video.codec_context.options = {"preset": "ultrafast", "deadline": "realtime", "sc_threshold": "0"}
         audio = container.add_stream("libopus", rate=SAMPLE_RATE, layout="mono")
         for number in range(seconds * FPS):
-            frame = av.VideoFrame.from_ndarray(_picture(number))
+            frame = next(pictures)
             frame.pts, frame.time_base = number, Fraction(1, FPS)
             container.mux(video.encode(frame))
             samples = SAMPLE_RATE // FPS
@@ -70,15 +71,9 @@ def _encode(container: Any, seconds: int, codec: str) -> None:
         container.mux(audio.encode(None))
 
 
-def _picture(number: int) -> np.ndarray[Any, Any]:
-    """A bar that moves over a ground that changes its colour."""
-    width, height = SIZE
-    picture = np.zeros((height, width, 3), np.uint8)
-    picture[:, :, 0] = np.linspace(20, 200, width)
-    picture[:, :, 2] = (number * 3) % 200
-    left = (number * 4) % (width - 20)
-    picture[:, left : left + 20] = 255
-    return picture
+def _pattern() -> Any:
+    """FFmpeg's test picture, without an end."""
+    return av.open(f"testsrc2=size={SIZE[0]}x{SIZE[1]}:rate={FPS}", format="lavfi")
 
 
 @dataclass

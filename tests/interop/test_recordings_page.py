@@ -90,7 +90,9 @@ async def test_recordings_are_found_by_stream_and_day(media: Path, chromium: Bro
         await expect(cards.nth(0)).to_contain_text("disk full")
         await expect(cards.nth(0)).to_contain_text("H264 + Opus")
         await expect(page.get_by_role("heading", name="November 2026", exact=True)).to_be_visible()
-        await expect(page.locator("[data-day='2026-11-20']")).to_have_attribute("aria-label", "November 20, 2 recordings")
+        await expect(page.locator("[data-day='2026-11-20']")).to_have_attribute(
+            "aria-label", "November 20, 2 recordings"
+        )
 
         await page.get_by_role("combobox", name="Stream").select_option("stage")
         await expect(cards).to_have_count(2)
@@ -204,7 +206,7 @@ async def test_a_download_is_the_whole_file(media: Path, chromium: Browser, *, p
             assert download.suggested_filename == name
             data = (await download.path()).read_bytes()
         assert data == (media / "recording.mp4").read_bytes()
-        with av.open(io.BytesIO(data)) as container:
+        with av.open(io.BytesIO(data), "r") as container:
             assert sum(1 for _ in container.decode(video=0)) == SECONDS * 15
         await expect(button).to_be_visible()
 
