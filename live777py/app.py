@@ -37,12 +37,16 @@ from live777py.http.keys import (
     RELOAD,
     STORAGE,
     STREAMS,
+    THUMBNAILS,
 )
 from live777py.media.addresses import worker_sockets
 from live777py.media.engine import MediaEngine
 from live777py.outbound import Outbound
+from live777py.recorder.export import IndexExport
 from live777py.recorder.index import RecordingIndex
+from live777py.recorder.retention import Retention
 from live777py.recorder.service import RecorderService
+from live777py.recorder.thumbnails import Thumbnails
 from live777py.reload import Reloader
 from live777py.rtc.client import ClientPeer
 from live777py.rtc.memory import keep_little_free
@@ -160,20 +164,29 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         webhooks = WebhookSender(manager.bus, config, store)
         parts.push_async_callback(webhooks.stop)
         parts.push_async_callback(_say_goodbye, cascade, manager, hooks)
+        export = IndexExport(index, settings.export(config))
+        parts.push_async_callback(export.stop)
         parts.push_async_callback(recorder.close)
+        retention = Retention(index, storage, settings.retention(config))
+        parts.push_async_callback(retention.stop)
+        thumbnails = Thumbnails(manager, engine, storage)
+        parts.push_async_callback(thumbnails.close)
         app[STREAMS] = manager
         app[CASCADE] = cascade
         app[RECORDER] = recorder
         app[RECORDER_COUNTS] = recorder.counts
         app[RECORDINGS] = index
         app[STORAGE] = storage
+        app[THUMBNAILS] = thumbnails
         app[ENGINE_STATS] = engine.stats
         app[GIVEN_UP] = lambda: {"hooks": hooks.given_up, "webhooks": webhooks.given_up}
         hooks.start()
         await webhooks.start()
         await manager.start()
         await cascade.start()
+        export.start()
         await recorder.open()
+        retention.start()
 
         async def reconfigure(new: Config) -> None:
             wanted = settings.cascade(new)
@@ -181,6 +194,7 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
             await webhooks.reconfigure(new)  # it forgets what waits for those that are gone, so nothing may refuse now
             outbound.policy = settings.addresses(new)
             recorder.reconfigure(settings.recorder(new))
+            retention.reconfigure(settings.retention(new))
             await cascade.reconfigure(wanted)
             hooks.reconfigure(new)
 

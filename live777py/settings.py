@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from live777py.cascade.settings import CascadeSettings, StreamCascade
 from live777py.errors import BadRequest, ConfigError
 from live777py.outbound import AddressPolicy, Endpoint
+from live777py.recorder.export import ExportSettings
+from live777py.recorder.retention import RetentionRule
 from live777py.recorder.settings import RecorderSettings
 from live777py.storage import BucketSettings, LocalSettings, SpoolSettings, StoragePath
 from live777py.streams.settings import ProvisionedStream, StreamSettings, UdpChannel
@@ -72,6 +74,25 @@ def recorder(config: Config) -> RecorderSettings:
         resume_seconds=wanted.resume_seconds,
         low_latency=wanted.low_latency,
     )
+
+
+def retention(config: Config) -> tuple[RetentionRule, ...]:
+    """The last one is for all streams that no other is for."""
+    wanted = config.recorder
+    return (
+        *(
+            RetentionRule(streams=table.streams, keep_days=table.keep_days, keep_bytes=table.keep_bytes)
+            for table in wanted.retention
+        ),
+        RetentionRule(keep_days=wanted.keep_days, keep_bytes=wanted.keep_bytes),
+    )
+
+
+def export(config: Config) -> ExportSettings | None:
+    wanted = config.recorder
+    if not wanted.index_path:
+        return None
+    return ExportSettings(path=Path(wanted.index_path), node_alias=wanted.node_alias)
 
 
 def storage(config: Config) -> StorageSettings:

@@ -9,9 +9,11 @@ import asyncio
 import base64
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from aiohttp.test_utils import TestServer
 from playwright.async_api import expect
 
 ROOT: Final = Path(__file__).parent.parent
@@ -20,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.gateway import Gateway, running_gateway  # noqa: E402 (the tests are no installed package)
 from tests.interop.chromium import chromium_browser  # noqa: E402
+from tests.interop.recordings import Recording, RecordingServer, make_recording  # noqa: E402
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
@@ -50,6 +53,7 @@ async def main() -> None:
             await dashboard(browser, gateway)
             await player(browser, gateway)
             await debugger(browser, gateway)
+            await recordings(browser, Path(directory))
 
 
 async def publish(browser: Browser, gateway: Gateway, stream: str, attributes: str) -> None:
@@ -121,6 +125,33 @@ async def debugger(browser: Browser, gateway: Gateway) -> None:
     )
     await take(page, "debugger")
     await page.close()
+
+
+async def recordings(browser: Browser, directory: Path) -> None:
+    """Recordings of several days: those of a gateway that has just started would be of today."""
+    await asyncio.to_thread(make_recording, directory / "media", seconds=12)
+    now = time.time()
+    made = [
+        Recording("stage", now - 8, directory / "media", segments=4),
+        *(
+            Recording(name, now - days * 86400 - 7200, directory / "media")
+            for days, name in enumerate(["stage", "lobby", "stage", "camera-gate"])
+        ),
+        Recording("lobby", now - 3600, directory / "media", status="Failed", reason="The disk is full."),
+    ]
+    async with TestServer(RecordingServer(made).app()) as server:
+        page = await browser.new_page()
+        await page.goto(str(server.make_url("/recordings.html")))
+        cards = page.locator("recording-card")
+        await expect(cards).to_have_count(len(made))
+        # The pictures load when they come into sight, in every width.
+        await page.set_viewport_size({"width": 1280, "height": 3000})
+        await expect(page.locator("recording-card img")).to_have_count(len(made), timeout=WITHIN_MS)
+        await cards.nth(2).get_by_role("button", name="Play", exact=True).click()
+        await expect(page.locator("dash-player")).to_have_attribute("data-state", "playing", timeout=WITHIN_MS)
+        await page.locator("dash-player").get_by_role("button", name="Pause (k)").click()
+        await take(page, "recordings")
+        await page.close()
 
 
 async def playing(browser: Browser, url: str) -> Page:

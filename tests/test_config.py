@@ -142,6 +142,7 @@ def test_every_key_of_live777_is_read() -> None:
         f"recorder.storage.{key}" for key in ("credential_file", "spool_dir", "spool_max_bytes", "upload_concurrency")
     }
     ours |= {f"recorder.{key}" for key in ("segment_seconds", "resume_seconds", "low_latency", "signed_redirect")}
+    ours |= {f"recorder.{key}" for key in ("keep_days", "keep_bytes", "retention")}
     assert set(_unchanged(config, Config())) == ours
     (camera,) = config.stream.values()
     assert camera.channel is not None

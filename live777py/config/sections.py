@@ -409,6 +409,15 @@ class UploadConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RetentionConfig:
+    streams: tuple[str, ...] = key(
+        ..., 'Patterns of stream names, such as "cam*".', example=("cam*",), check=values.some_patterns
+    )
+    keep_days: int = key(0, "As keep_days of [recorder].", check=values.between(0, 36500))
+    keep_bytes: int = key(0, "As keep_bytes of [recorder].", check=values.between(0, _MAX_INT))
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecorderConfig:
     auto_streams: tuple[str, ...] = key(
         (), 'Patterns of names of streams that are recorded whenever they are published, such as "cam*".', live=True
@@ -434,6 +443,24 @@ class RecorderConfig:
     )
     low_latency: bool = key(
         False, "Recordings that begin can be watched with two seconds of delay while they are made.", live=True
+    )
+    keep_days: int = key(
+        0,
+        "Days after its end for which a recording is kept; 0 = until somebody deletes it.",
+        live=True,
+        check=values.between(0, 36500),
+    )
+    keep_bytes: int = key(
+        0,
+        "Bytes of all recordings together; with more, the oldest that are over are deleted. 0 = no limit.",
+        live=True,
+        check=values.between(0, _MAX_INT),
+    )
+    retention: tuple[RetentionConfig, ...] = section(
+        tuple,
+        "Other limits for some streams, all streams of a table together. The first table that a stream is in counts,\n"
+        "and [recorder] for the rest.",
+        live=True,
     )
     signed_redirect: bool = key(
         False,

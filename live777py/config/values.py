@@ -243,6 +243,12 @@ def some(value: str) -> str:
     return value
 
 
+def some_patterns(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value or not all(value):
+        raise ValueError('a list of patterns, such as ["cam*"]')
+    return value
+
+
 def some_http_url(value: str) -> str:
     return http_url(value) if value else http_url("-")
 

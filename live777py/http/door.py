@@ -11,6 +11,7 @@ from live777py.http import (
     api_docs,
     cascade,
     cors,
+    download,
     info,
     layers,
     objects,
@@ -21,6 +22,7 @@ from live777py.http import (
     session,
     snapshots,
     streams,
+    thumbnails,
     viewer_event_streams,
     whep,
     whip,
@@ -57,12 +59,14 @@ RESOURCES: Final = (
     layers.RESOURCE,
     *viewer_event_streams.RESOURCES,
     *streams.RESOURCES,
+    thumbnails.RESOURCE,
     snapshots.RESOURCE,
     *cascade.RESOURCES,
     record.RESOURCE,
     objects.RESOURCE,
     *recordings.RESOURCES,
     *playback.RESOURCES,
+    download.RESOURCE,
     *info.RESOURCES,
     reload.RESOURCE,
     *api_docs.RESOURCES,
@@ -80,6 +84,7 @@ def build_door(config: Config, *, web_pages: Path = pages.BUILT_PAGES) -> web.Ap
     app[CLIENTS] = ClientResolver(config.http.trusted_proxies)
     app[PAGES] = web_pages
     app[api_docs.DOCUMENT] = ApiDocument(RESOURCES)
+    app[download.DOWNLOADS] = download.Downloads()
     feed = app[snapshots.FEED] = snapshots.SnapshotFeed(lambda: app[STREAMS])
     viewer_events = app[viewer_event_streams.VIEWER_EVENTS] = ViewerEvents(lambda: app[STREAMS])
     for resource in RESOURCES:

@@ -14,12 +14,14 @@ from live777py.http.limits import RateLimiter
 from live777py.metrics import Metrics
 from live777py.recorder.index import RecordingIndex
 from live777py.recorder.parts import Counts as RecorderCounts
+from live777py.recorder.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from live777py.config import Config
     from live777py.media.native import Stats
+    from live777py.recorder.live import LiveSegments
     from live777py.rtc.parameters import Kind
     from live777py.storage import Storage, StoragePath
     from live777py.streams.bus import EventBus
@@ -90,6 +92,10 @@ class Recorder(Protocol):
     async def start(self, stream: str, base_dir: StoragePath | None) -> RecordingPlace:
         """One that is being recorded goes on. Raises Conflict without a publisher, and where the directory is taken."""
 
+    @property
+    def live(self) -> LiveSegments:
+        """Segments that are being made."""
+
     def recording(self, stream: str) -> bool: ...
     async def stop(self, stream: str) -> None:
         """Nothing happens to a stream that is not being recorded."""
@@ -116,6 +122,7 @@ STREAMS: Final[web.AppKey[Streams]] = web.AppKey("streams")
 CASCADE: Final[web.AppKey[Cascade]] = web.AppKey("cascade")
 RECORDER: Final[web.AppKey[Recorder]] = web.AppKey("recorder")
 RECORDINGS: Final = web.AppKey("recordings", RecordingIndex)
+THUMBNAILS: Final = web.AppKey("thumbnails", Thumbnails)
 STORAGE: Final[web.AppKey[Storage]] = web.AppKey("storage")
 ENGINE_STATS: Final[web.AppKey[Callable[[], Awaitable[Stats]]]] = web.AppKey("engine_stats")
 RECORDER_COUNTS: Final = web.AppKey("recorder_counts", RecorderCounts)

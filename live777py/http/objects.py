@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from live777py.errors import StorageError
+from live777py.errors import NotFound
 from live777py.http.auth import Access
-from live777py.http.keys import CONFIG, RECORDINGS, STORAGE
-from live777py.http.ranges import ByteRange, http_date, not_modified, wanted_range
+from live777py.http.keys import CONFIG, RECORDER, RECORDINGS, STORAGE, THUMBNAILS
+from live777py.http.ranges import not_modified, wanted_range
 from live777py.http.resource import Content, Operation, Resource
+from live777py.http.sending import send, send_head, unchanged
 from live777py.recorder import names
 from live777py.recorder.index import record_id
 from live777py.storage import StoragePath
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from live777py.http.ranges import ByteRange
     from live777py.storage import Entry, Object, Storage
 
 SIGNED_SECONDS: Final = 600
@@ -24,33 +27,28 @@ SIGNED_SECONDS: Final = 600
 
 _IMMUTABLE: Final = "private, max-age=31536000, immutable"
 _FRESH: Final = "private, no-cache"
-_logger = logging.getLogger(__name__)
 
 
 async def read(request: web.Request) -> web.StreamResponse:
     storage = request.app[STORAGE]
     path = _path(request)
-    entry = await storage.head(path)
-    headers = {
-        "ETag": entry.etag,
-        "Last-Modified": http_date(entry.modified),
-        "Cache-Control": _IMMUTABLE if _is_final(path) else _FRESH,
-        "Accept-Ranges": "bytes",
-    }
+    if request.method == "GET" and (making := request.app[RECORDER].live.read(path)) is not None:
+        return await _send_live(request, path, making)
+    entry = await _entry(request, path)
+    caching = {"Cache-Control": _IMMUTABLE if _is_final(path) else _FRESH}
     if not_modified(request.headers, entry):
-        return web.Response(status=304, headers=headers)
-    headers["Content-Type"] = entry.content_type
-    part = wanted_range(request.headers, entry) if request.method == "GET" else None
+        return unchanged(entry, caching)
     if request.method == "HEAD":
-        return await _head(request, entry, headers)
+        return await send_head(request, entry, caching)
+    part = wanted_range(request.headers, entry)
     # A manifest names its segments relative to where it was read, and those need a signature of their own.
     if request.app[CONFIG].current.recorder.signed_redirect and _is_media(path):
         address = await storage.presign(path, SIGNED_SECONDS)
         if address is not None:
             return web.Response(status=307, headers={"Location": address, "Cache-Control": "no-store"})
-    found, partial = await _open(storage, entry, part)
+    found, part = await _open(storage, entry, part)
     async with found:
-        return await _send(request, found, headers, partial=partial)
+        return await send(request, found.entry, part, found, caching)
 
 
 async def stream_of(request: web.Request) -> str | None:
@@ -77,42 +75,35 @@ def _is_media(path: StoragePath) -> bool:
     return names.parse(path.name) is not None
 
 
-async def _open(storage: Storage, entry: Entry, part: ByteRange | None) -> tuple[Object, bool]:
-    """And whether it is the part. If the object has been replaced since the look at `entry`, it is all of it."""
+async def _entry(request: web.Request, path: StoragePath) -> Entry:
+    """Raises NotFound. The picture of a recording is made when it is asked for the first time."""
+    storage = request.app[STORAGE]
+    try:
+        return await storage.head(path)
+    except NotFound:
+        if path.name != names.THUMBNAIL or path.parent is None:
+            raise
+    await request.app[THUMBNAILS].of_recording(path.parent)
+    return await storage.head(path)
+
+
+async def _open(storage: Storage, entry: Entry, part: ByteRange | None) -> tuple[Object, ByteRange | None]:
+    """If the object has been replaced since the look at `entry`, it is all of it, whatever part was wanted."""
     if part is not None:
         found = await storage.get(entry.path, start=part.start, end=part.end)
         if found.entry.etag == entry.etag:
-            return found, True
+            return found, part
         async with found:
             pass
-    return await storage.get(entry.path), False
+    return await storage.get(entry.path), None
 
 
-async def _head(request: web.Request, entry: Entry, headers: dict[str, str]) -> web.StreamResponse:
-    response = web.StreamResponse(headers=headers)
-    response.content_length = entry.size
+async def _send_live(request: web.Request, path: StoragePath, chunks: AsyncIterator[bytes]) -> web.StreamResponse:
+    """What there is of a segment, and the rest as it is made (low latency): its length is not known yet."""
+    response = web.StreamResponse(headers={"Content-Type": path.content_type, "Cache-Control": _FRESH})
     await response.prepare(request)
-    await response.write_eof()
-    return response
-
-
-async def _send(request: web.Request, found: Object, headers: dict[str, str], *, partial: bool) -> web.StreamResponse:
-    entry = found.entry
-    described = {**headers, "ETag": entry.etag, "Last-Modified": http_date(entry.modified)}
-    if partial:
-        described["Content-Range"] = f"bytes {found.start}-{found.end - 1}/{entry.size}"
-    response = web.StreamResponse(status=206 if partial else 200, headers=described)
-    response.content_length = found.end - found.start
-    await response.prepare(request)
-    try:
-        async for chunk in found:
-            await response.write(chunk)
-    except StorageError as error:
-        _logger.error("%s broke off: %s", request.rel_url.raw_path, error.detail)  # noqa: TRY400 (nothing to trace)
-        # The length has been promised: only the end of the connection says that something is missing.
-        if request.transport is not None:
-            request.transport.abort()
-        return response
+    async for chunk in chunks:
+        await response.write(chunk)
     await response.write_eof()
     return response
 

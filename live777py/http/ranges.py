@@ -28,10 +28,15 @@ class ByteRange:
 def not_modified(headers: Mapping[str, str], entry: Entry) -> bool:
     """RFC 9110 section 13.2.2: If-Modified-Since counts without If-None-Match alone."""
     if (wanted := headers.get("If-None-Match")) is not None:
-        tags = {tag.strip().removeprefix("W/") for tag in wanted.split(",")}
-        return "*" in tags or entry.etag.removeprefix("W/") in tags
+        return has_tag(wanted, entry.etag)
     since = _seconds(headers.get("If-Modified-Since"))
     return since is not None and int(entry.modified) <= since
+
+
+def has_tag(wanted: str, tag: str) -> bool:
+    """The value of If-None-Match: compared weakly (section 13.1.2)."""
+    tags = {each.strip().removeprefix("W/") for each in wanted.split(",")}
+    return "*" in tags or tag.removeprefix("W/") in tags
 
 
 def wanted_range(headers: Mapping[str, str], entry: Entry) -> ByteRange | None:

@@ -89,11 +89,15 @@ _INSERT: Final = f"INSERT INTO recording ({', '.join(_COLUMNS)}) VALUES ({', '.j
 
 
 class RecordingIndex:
-    """Every method raises StoreError. What is only read makes no file. `changed` is called after each change."""
+    """Every method raises StoreError. What is only read makes no file."""
 
-    def __init__(self, database: Database, *, changed: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._changed = changed
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """It is called after each change, from now on."""
+        self._listeners.append(listener)
 
     # Of the recorder
 
@@ -240,6 +244,10 @@ class RecordingIndex:
         if count:
             self._changed()
         return count
+
+    def _changed(self) -> None:
+        for listener in self._listeners:
+            listener()
 
 
 def _codecs(written: Written) -> dict[str, object]:

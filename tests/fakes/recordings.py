@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 
 from live777py.errors import Conflict
 from live777py.recorder.index import Recording, RecordingIndex, RecordKey, Written
+from live777py.recorder.live import LiveSegments
 from live777py.storage import StoragePath
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from live777py.storage import Storage
 
+NAMES = ("manifest.mpd", "v_init.m4s", "v_seg_0001.m4s", "a_init.m4s")
 WRITTEN = Written(duration_ms=10_000, bytes=3000, codecs=("avc1.42e01f", "opus"))
 
 
@@ -26,6 +30,7 @@ class FakeRecorder:
 
     def __init__(self, index: RecordingIndex, storage: Storage) -> None:
         self.published = {"cam"}
+        self.live = LiveSegments()
         self.failure: Exception | None = None
         self._index = index
         self._storage = storage
@@ -58,12 +63,19 @@ class FakeRecorder:
     async def end(self, key: RecordKey) -> None:
         await self._index.end(key, "Completed", WRITTEN, end_us=1_718_200_010_000_000, reason="stopped")
 
-    async def made(self, stream: str = "cam", record: str = "1718200000", directory: str | None = None) -> Recording:
-        """A recording that has ended, with a few objects."""
+    async def made(
+        self,
+        stream: str = "cam",
+        record: str = "1718200000",
+        directory: str | None = None,
+        *,
+        names: Sequence[str] = NAMES,
+    ) -> Recording:
+        """A recording that has ended, with objects of 1000 bytes."""
         place = StoragePath(directory or f"{stream}/{record}")
         recording = Recording(stream=stream, record=record, directory=place, start_us=int(record) * 1_000_000)
         await self._index.begin(recording)
-        for name, size in (("manifest.mpd", 100), ("v_init.m4s", 10), ("v_seg_0001.m4s", 1000), ("a_init.m4s", 10)):
-            await self._storage.put(place / name, bytes(range(256)) * (size // 256) + bytes(size % 256))
+        for name in names:
+            await self._storage.put(place / name, bytes(range(256)) * 3 + bytes(232))
         await self.end(recording.key)
         return await self._index.find(recording.key)

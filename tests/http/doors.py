@@ -15,11 +15,13 @@ from yarl import URL
 from live777py.config import parse
 from live777py.http.access_log import LOGGER, SERVER_LOGGER, AccessLogger
 from live777py.http.door import build_door
-from live777py.http.keys import CASCADE, RECORDER, RECORDINGS, RELOAD, STORAGE, STREAMS, ReloadReport
+from live777py.http.keys import CASCADE, RECORDER, RECORDINGS, RELOAD, STORAGE, STREAMS, THUMBNAILS, ReloadReport
 from live777py.recorder.index import RecordingIndex
+from live777py.recorder.thumbnails import Thumbnails
 from live777py.storage import LocalStorage
 from live777py.store import Database
 from tests.fakes.cascade import FakeCascade
+from tests.fakes.recorder import FakeStreams as FakePublishers
 from tests.fakes.recordings import FakeRecorder
 from tests.fakes.streams import FakeStreams
 
@@ -59,6 +61,8 @@ class Door:
     streams: FakeStreams
     cascade: FakeCascade
     recorder: FakeRecorder
+    publishers: FakePublishers
+    """Of video that can be decoded."""
     index: RecordingIndex
     storage: LocalStorage
     reload: FakeReload
@@ -110,6 +114,9 @@ async def open_door(tmp_path: Path) -> AsyncIterator[OpenDoor]:
         index = app[RECORDINGS] = RecordingIndex(database)
         app[STORAGE] = storage
         recorder = app[RECORDER] = FakeRecorder(index, storage)
+        publishers = FakePublishers()
+        thumbnails = app[THUMBNAILS] = Thumbnails(publishers, publishers, storage)
+        app.on_cleanup.append(lambda _app: thumbnails.close())
         reload = FakeReload()
         app[RELOAD] = reload.reload
         server = TestServer(app)
@@ -121,6 +128,7 @@ async def open_door(tmp_path: Path) -> AsyncIterator[OpenDoor]:
             streams=fake,
             cascade=cascade,
             recorder=recorder,
+            publishers=publishers,
             index=index,
             storage=storage,
             reload=reload,

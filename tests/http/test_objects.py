@@ -308,6 +308,24 @@ async def test_a_storage_that_breaks_off(door: Door, caplog: pytest.LogCaptureFi
     assert "broke off: reading failed" in caplog.text
 
 
+async def test_a_segment_in_the_making(door: Door) -> None:
+    """What there is comes at once, the rest as it is made."""
+    path = StoragePath("cam/1718200000/v_seg_0002.m4s")
+    live = door.recorder.live
+    live.add(path, b"first")
+    reader, writer = await asyncio.open_connection("127.0.0.1", door.client.port)
+    writer.write(f"GET /api/record/object/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert b"Content-Type: video/mp4" in head
+    assert b"no-cache" in head
+    assert await reader.readexactly(len(b"5\r\nfirst\r\n")) == b"5\r\nfirst\r\n"
+    live.add(path, b"second")
+    live.complete(path)
+    assert await reader.read() == b"6\r\nsecond\r\n0\r\n\r\n"
+    writer.close()
+    assert (await get(door, path)).status == 404, "it never came to the storage"
+
+
 async def test_a_storage_that_is_away(door: Door) -> None:
     door.app._state[STORAGE] = Signing(door, StorageUnavailable("the bucket does not answer"))
     response = await get(door)

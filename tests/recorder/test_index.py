@@ -24,7 +24,8 @@ class House:
     def __init__(self, path: Path) -> None:
         self.database = Database(path)
         self.changes = 0
-        self.index = RecordingIndex(self.database, changed=self._count)
+        self.index = RecordingIndex(self.database)
+        self.index.on_change(self._count)
 
     def _count(self) -> None:
         self.changes += 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,7 +11,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-_START = b"\x00\x00\x01"
+_START = re.compile(rb"\x00\x00\x01")
 _LONGEST_HEADER = 1024
 """Bytes of a parameter set that are read. What we want stands within the first 200 even with all scaling lists."""
 
@@ -17,18 +19,15 @@ _LONGEST_HEADER = 1024
 def nal_units(data: Buffer) -> list[memoryview]:
     """The NAL units of an access unit, without start codes; empty ones are left out."""
     view = memoryview(data)
-    whole = bytes(view)
+    marks = [found.span() for found in _START.finditer(view)]
     units = []
-    at = whole.find(_START)
-    while at >= 0:
-        begin = at + 3
-        at = whole.find(_START, begin)
-        end = at if at >= 0 else len(whole)
+    for (_, begin), (end, _) in pairwise([*marks, (len(view), 0)]):
         # Zeros behind a unit belong to the next start code or are trailing_zero_8bits (B.1.1): a unit ends in a one.
-        while end > begin and not whole[end - 1]:
-            end -= 1
-        if end > begin:
-            units.append(view[begin:end])
+        stop = end
+        while stop > begin and not view[stop - 1]:
+            stop -= 1
+        if stop > begin:
+            units.append(view[begin:stop])
     return units
 
 

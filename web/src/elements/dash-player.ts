@@ -135,24 +135,21 @@ export class DashPlayer extends LitElement {
     player.on("error", ({ error }: MediaPlayerErrorEvent) => {
       if (this.#player === player) this.#fail(typeof error === "object" ? error.message : String(error));
     });
-    player.initialize(video, undefined, false);
+    player.on("playbackNotAllowed", () => void this.#playMuted(video));
+    // Where the element itself does not end (a millisecond is missing), dash.js pauses it a little before.
+    player.on("playbackEnded", ({ isLast }: { isLast: boolean }) => isLast && this.#follow("ended"));
+    player.initialize(video, undefined, true);
     // dash.js would ask a time server on the Internet; the Date header of the manifest does.
     player.clearDefaultUTCTimingSources();
     player.attachSource(url.href);
     this.#timer = window.setInterval(() => this.#look(), LOOK_MS);
-    void this.#unblock(video);
   }
 
-  /** Plays with sound if the browser allows it, else muted. */
-  async #unblock(video: HTMLVideoElement): Promise<void> {
-    try {
-      await video.play();
-    } catch (error) {
-      if (!(error instanceof DOMException && error.name === "NotAllowedError") || video.muted) return;
-      this.muted = true;
-      await this.updateComplete;
-      await video.play().catch(() => undefined);
-    }
+  /** The browser allows no sound before a click. */
+  async #playMuted(video: HTMLVideoElement): Promise<void> {
+    this.muted = true;
+    await this.updateComplete;
+    await video.play().catch(() => this.#enter("paused"));
   }
 
   #look(): void {
@@ -171,6 +168,7 @@ export class DashPlayer extends LitElement {
     const [from, to] = this.span;
     if (!video || to <= from) return;
     if (this.live && at >= to - LIVE_SECONDS) return this.#toLive();
+    if (this.state === "ended") this.#enter("paused");
     video.currentTime = this.at = Math.min(Math.max(at, from), to - 0.1);
   }
 
@@ -203,7 +201,8 @@ export class DashPlayer extends LitElement {
 
   /** Follows the video element while it is the player that plays. */
   #follow(state: DashState): void {
-    if (this.#player && this.state !== "error") this.#enter(state);
+    const stays = this.state === "error" || (this.state === "ended" && state !== "playing");
+    if (this.#player && !stays) this.#enter(state);
   }
 
   #key(event: KeyboardEvent): void {

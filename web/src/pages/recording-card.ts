@@ -74,7 +74,7 @@ export class RecordingCard extends LitElement {
     const { stream, startedAt, duration: length, bytes: size, codecs, status, reason, record } = this.recording;
     const active = status === "Active";
     const time = startedAt
-      ? new Date(startedAt).toLocaleTimeString(navigator.language, { hour: "2-digit", minute: "2-digit" })
+      ? new Date(startedAt).toLocaleTimeString(navigator.language, { hour: "numeric", minute: "2-digit" })
       : record;
     const toggle = () => this.dispatchEvent(new CustomEvent("toggle"));
     const label = STATUS[status];

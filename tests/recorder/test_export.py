@@ -1,0 +1,115 @@
+"""The index as Live777's file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from live777py import settings
+from live777py.config import parse
+from live777py.recorder import export
+from live777py.recorder.export import ExportSettings, IndexExport
+from live777py.recorder.index import Recording, RecordingIndex, RecordKey, Written
+from live777py.store import Database
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+class House:
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "recordings" / "index.json"
+        self.database = Database(directory / "store.db")
+        self.index = RecordingIndex(self.database)
+        self.export = IndexExport(self.index, ExportSettings(path=self.path, node_alias="node-0"))
+
+    async def lines(self) -> list[dict[str, Any]]:
+        text = await asyncio.to_thread(self.path.read_text)
+        return [json.loads(line) for line in text.splitlines()]
+
+    async def begin(self, record: str) -> RecordKey:
+        made = Recording(stream="cam", record=record, directory=f"cam/{record}", start_us=int(record) * 1_000_000)
+        await self.index.begin(made)
+        return made.key
+
+
+@pytest.fixture
+async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+    monkeypatch.setattr(export, "INTERVAL", 0.01)
+    house = House(tmp_path)
+    yield house
+    await house.database.close()
+
+
+async def test_it_follows_the_index(house: House) -> None:
+    house.export.start()
+    key = await house.begin("1718200000")
+    await house.begin("1718200001")
+
+    async def both() -> bool:
+        return house.path.exists() and len(await house.lines()) == 2
+
+    await eventually(both)
+    written = Written(duration_ms=9000, bytes=1, codecs=("opus",))
+    await house.index.end(key, "Failed", written, end_us=1_718_200_009_000_000, reason="failed")
+    await house.export.stop()
+    ended = await house.index.find(key)
+    assert (await house.lines())[0] == {
+        "record": "1718200000",
+        "stream": "cam",
+        "record_dir": "cam/1718200000",
+        "mpd_path": "cam/1718200000/manifest.mpd",
+        "start_ts": 1_718_200_000_000_000,
+        "end_ts": 1_718_200_009_000_000,
+        "duration_ms": 9000,
+        "status": "Failed",
+        "node_alias": "node-0",
+        "updated_at": ended.updated_us,
+    }
+    active = (await house.lines())[1]
+    assert (active["status"], active["end_ts"], active["duration_ms"]) == ("Active", None, None)
+    assert [path.name for path in house.path.parent.iterdir()] == ["index.json"]
+    await house.index.ack([key])
+    await house.export.stop()
+    assert (await house.lines())[0]["status"] == "Acked"
+
+
+async def test_what_is_there_at_the_start_is_written(house: House) -> None:
+    await house.begin("1718200000")
+    again = IndexExport(house.index, ExportSettings(path=house.path, node_alias=None))
+    again.start()
+    await again.stop()
+    (line,) = await house.lines()
+    assert line["node_alias"] is None
+
+
+async def test_a_file_that_cannot_be_written_is_logged(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    house.path.mkdir(parents=True)
+    await house.begin("1718200000")
+    await house.export.stop()
+    assert f"recorder.index_path: cannot write {house.path}: Is a directory" in caplog.text
+    assert [path.name for path in house.path.parent.iterdir()] == ["index.json"]
+
+
+async def test_a_store_that_fails_is_logged(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    await house.begin("1718200000")
+    await house.database.run(lambda connection: connection.execute("DROP TABLE recording").close())
+    await house.export.stop()
+    assert "recorder.index_path: the store" in caplog.text
+    assert not house.path.exists()
+
+
+async def test_without_a_path_there_is_no_file(house: House) -> None:
+    assert settings.export(parse("", {})) is None
+    wanted = settings.export(parse("[recorder]\nindex_path = 'x/index.json'\nnode_alias = 'n'", {}))
+    assert wanted == ExportSettings(path=Path("x/index.json"), node_alias="n")
+    none = IndexExport(house.index, None)
+    none.start()
+    await house.begin("1718200000")
+    await none.stop()
+    assert not house.path.exists()
