@@ -161,7 +161,7 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         app[STORAGE] = storage
         thumbnails = app[THUMBNAILS] = Thumbnails(manager, engine, storage)
         retention = Retention(index, storage, settings.retention(config))
-        export = IndexExport(index, settings.export(config))
+        export = IndexExport(index, storage, settings.export(config))
         app[ENGINE_STATS] = engine.stats
         hooks = HookRunner(manager.bus, config)
         hooks.start()
@@ -169,7 +169,7 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         await webhooks.start()
         await manager.start()
         await cascade.start()
-        export.start()
+        await export.start()
         await recorder.open()
         retention.start()
 
