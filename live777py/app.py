@@ -164,7 +164,7 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         webhooks = WebhookSender(manager.bus, config, store)
         parts.push_async_callback(webhooks.stop)
         parts.push_async_callback(_say_goodbye, cascade, manager, hooks)
-        export = IndexExport(index, settings.export(config))
+        export = IndexExport(index, storage, settings.export(config))
         parts.push_async_callback(export.stop)
         parts.push_async_callback(recorder.close)
         retention = Retention(index, storage, settings.retention(config))
@@ -184,7 +184,7 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         await webhooks.start()
         await manager.start()
         await cascade.start()
-        export.start()
+        await export.start()
         await recorder.open()
         retention.start()
 

@@ -11,32 +11,19 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from live777py.errors import StoreError
+from live777py.errors import StartError, StorageError, StoreError
+from live777py.recorder.takeover import ACKED, IndexLine, read_index
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from live777py.recorder.index import Recording, RecordingIndex
+    from live777py.storage import Storage
 
 INTERVAL: Final = 1.0
 """Seconds between two writings at least."""
 
 _logger = logging.getLogger(__name__)
-
-
-class IndexLine(msgspec.Struct, frozen=True, kw_only=True):
-    """Times are Unix microseconds."""
-
-    record: str
-    stream: str
-    record_dir: str
-    mpd_path: str
-    start_ts: int
-    end_ts: int | None = None
-    duration_ms: int | None = None
-    status: str
-    node_alias: str | None = None
-    updated_at: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,20 +35,31 @@ class ExportSettings:
 
 
 class IndexExport:
-    """Usage: `start()`, `await stop()`. Without settings nothing is written."""
+    """Usage: `await start()` before the first recording, `await stop()`. Without settings nothing is written."""
 
-    def __init__(self, index: RecordingIndex, settings: ExportSettings | None) -> None:
+    def __init__(self, index: RecordingIndex, storage: Storage, settings: ExportSettings | None) -> None:
         self._index = index
+        self._storage = storage
         self._settings = settings
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         index.on_change(self._changed.set)
 
-    def start(self) -> None:
-        if self._settings is None:
+    async def start(self) -> None:
+        """An index that is empty takes over what the file says."""
+        settings = self._settings
+        if settings is None:
+            return
+        try:
+            if not await self._index.all() and (known := await read_index(settings.path, self._storage)):
+                await self._index.take_over(known)
+                _logger.info("%s: %d recordings are in the index now", settings.path, len(known))
+        except (StartError, StorageError, StoreError) as error:
+            _logger.error("recorder.index_path: %s", error.detail)  # noqa: TRY400 (nothing to trace)
+            self._settings = None
             return
         self._changed.set()
-        self._task = asyncio.create_task(self._run(self._settings), name="index export")
+        self._task = asyncio.create_task(self._run(settings), name="index export")
 
     async def stop(self) -> None:
         """What has changed last is in the file then."""
@@ -99,7 +97,7 @@ def _line(recording: Recording, node_alias: str | None) -> IndexLine:
         start_ts=recording.start_us,
         end_ts=recording.end_us,
         duration_ms=None if recording.active else recording.duration_ms,
-        status="Acked" if recording.acked else recording.status,
+        status=ACKED if recording.acked else recording.status,
         node_alias=node_alias,
         updated_at=recording.updated_us,
     )

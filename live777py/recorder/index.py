@@ -85,7 +85,7 @@ def record_id(directory: str) -> str:
 
 _COLUMNS: Final = tuple(each.name for each in fields(Recording))
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM recording"  # noqa: S608
-_INSERT: Final = f"INSERT INTO recording ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
+_INSERT: Final = f"INSERT OR IGNORE INTO recording ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 
 
 class RecordingIndex:
@@ -115,9 +115,17 @@ class RecordingIndex:
             ).fetchone()
             if taken is not None:
                 raise Conflict("another recording is in that directory")
-            values = {name: getattr(recording, name) for name in _COLUMNS}
-            values |= {"codecs": " ".join(recording.codecs), "updated_us": _now(connection)}
-            connection.execute(_INSERT, [values[name] for name in _COLUMNS])
+            _insert(connection, recording)
+
+        await self._database.run(work)
+        self._changed()
+
+    async def take_over(self, recordings: Sequence[Recording]) -> None:
+        """Those of another index; all of them or none, and the first of any that are in one directory."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            for recording in recordings:
+                _insert(connection, recording)
 
         await self._database.run(work)
         self._changed()
@@ -252,6 +260,12 @@ class RecordingIndex:
 
 def _codecs(written: Written) -> dict[str, object]:
     return {"codecs": " ".join(written.codecs)}
+
+
+def _insert(connection: sqlite3.Connection, recording: Recording) -> None:
+    values = {name: getattr(recording, name) for name in _COLUMNS}
+    values |= {"codecs": " ".join(recording.codecs), "updated_us": _now(connection)}
+    connection.execute(_INSERT, [values[name] for name in _COLUMNS])
 
 
 def _all(connection: sqlite3.Connection, where: str, *values: object) -> list[Recording]:

@@ -171,6 +171,55 @@ def test_exp_golomb() -> None:
         BitReader(bytes(20)).unsigned()
 
 
+def ue(value: int) -> str:
+    bits = f"{value + 1:b}"
+    return "0" * (len(bits) - 1) + bits
+
+
+def se(value: int) -> str:
+    return ue(2 * value - 1 if value > 0 else -2 * value)
+
+
+def test_h264_with_everything_before_its_size() -> None:
+    """4:4:4 in separate planes, a flat and a falling scaling list, a cycle of pictures, fields, cropping: 7.3.2.1.1."""
+    lists = f"1 {se(-8)}" + f"1 {se(8)} {se(0) * 14} {se(-24)}" + "0" * 10
+    unit = b"\x67\xf4\x00\x28" + packed(
+        f"{ue(0)} {ue(3)} 1 {ue(2)} {ue(1)} 0 1 {lists}",
+        f"{ue(0)} {ue(1)} 0 {se(-2)} {se(3)} {ue(2)} {se(1)} {se(-1)}",
+        f"{ue(4)} 0 {ue(119)} {ue(33)} 0 0 1 1 {ue(1)} {ue(2)} {ue(3)} {ue(4)} 1",
+    )
+    read = h264.read_sequence(unit)
+    assert (read.chroma_format, read.luma_depth, read.chroma_depth) == (3, 10, 9)
+    assert (read.width, read.height) == (1920 - 3, 2 * 34 * 16 - 2 * 7)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        f"{ue(0)} {ue(4)}",
+        f"{ue(0)} {ue(1)} {ue(7)} {ue(0)}",
+        f"{ue(0)} {ue(1)} {ue(0)} {ue(0)} 0 0 {ue(0)} {ue(1)} 0 {se(0)} {se(0)} {ue(256)}",
+        f"{ue(0)} {ue(1)} {ue(0)} {ue(0)} 0 0 {ue(0)} {ue(2)} {ue(1)} 0 {ue(5000)} {ue(0)} 1 0 0 0",
+        f"{ue(0)} {ue(1)} {ue(0)} {ue(0)} 0 0 {ue(0)} {ue(2)} {ue(1)} 0 {ue(0)} {ue(0)} 1 0 1 {ue(9) * 2} {ue(0) * 2}",
+    ],
+)
+def test_h264_that_cannot_be(fields: str) -> None:
+    with pytest.raises(BitstreamError, match=r"no such|too long"):
+        h264.read_sequence(b"\x67\x64\x00\x28" + packed(fields) + bytes([0xAA] * 20))
+
+
+def test_h265_with_temporal_layers() -> None:
+    head = b"\x42\x01" + packed(f"0000 010 1 00 0 00001 {0x60000000:032b} {0x90 << 40:048b} {93:08b}")
+    layers = packed(f"1 1 0 1 {0:012b}", f"{0:088b} {0:08b}", f"{0:08b}")
+    sizes = f"{ue(0)} {ue(3)} 1 {ue(640)} {ue(360)} 1 {ue(1)} {ue(1)} {ue(2)} {ue(2)}"
+    read = h265.read_sequence(head + layers + packed(f"{sizes} {ue(0)} {ue(0)}"))
+    assert (read.temporal_layers, read.temporal_nesting, read.level) == (3, True, 93)
+    assert (read.width, read.height, read.chroma_format) == (638, 356, 3)
+    for broken in (f"{ue(0)} {ue(4)}", sizes + ue(8) + ue(0), sizes.replace(ue(640), ue(1)) + ue(0) * 2):
+        with pytest.raises(BitstreamError, match="no such"):
+            h265.read_sequence(head + layers + packed(broken))
+
+
 def test_emulation_prevention_is_taken_out() -> None:
     assert annexb.payload(b"\x67\0\0\3\1\0\0\3\0\0\3") == b"\x67\0\0\1\0\0\0\0"
 

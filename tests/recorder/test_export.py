@@ -14,6 +14,7 @@ from live777py.config import parse
 from live777py.recorder import export
 from live777py.recorder.export import ExportSettings, IndexExport
 from live777py.recorder.index import Recording, RecordingIndex, RecordKey, Written
+from live777py.storage import LocalStorage, StoragePath
 from live777py.store import Database
 from tests.waiting import eventually
 
@@ -25,8 +26,9 @@ class House:
     def __init__(self, directory: Path) -> None:
         self.path = directory / "recordings" / "index.json"
         self.database = Database(directory / "store.db")
+        self.storage = LocalStorage(directory / "storage")
         self.index = RecordingIndex(self.database)
-        self.export = IndexExport(self.index, ExportSettings(path=self.path, node_alias="node-0"))
+        self.export = IndexExport(self.index, self.storage, ExportSettings(path=self.path, node_alias="node-0"))
 
     async def lines(self) -> list[dict[str, Any]]:
         text = await asyncio.to_thread(self.path.read_text)
@@ -43,11 +45,12 @@ async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     monkeypatch.setattr(export, "INTERVAL", 0.01)
     house = House(tmp_path)
     yield house
+    await house.storage.close()
     await house.database.close()
 
 
 async def test_it_follows_the_index(house: House) -> None:
-    house.export.start()
+    await house.export.start()
     key = await house.begin("1718200000")
     await house.begin("1718200001")
 
@@ -81,8 +84,8 @@ async def test_it_follows_the_index(house: House) -> None:
 
 async def test_what_is_there_at_the_start_is_written(house: House) -> None:
     await house.begin("1718200000")
-    again = IndexExport(house.index, ExportSettings(path=house.path, node_alias=None))
-    again.start()
+    again = IndexExport(house.index, house.storage, ExportSettings(path=house.path, node_alias=None))
+    await again.start()
     await again.stop()
     (line,) = await house.lines()
     assert line["node_alias"] is None
@@ -108,8 +111,74 @@ async def test_without_a_path_there_is_no_file(house: House) -> None:
     assert settings.export(parse("", {})) is None
     wanted = settings.export(parse("[recorder]\nindex_path = 'x/index.json'\nnode_alias = 'n'", {}))
     assert wanted == ExportSettings(path=Path("x/index.json"), node_alias="n")
-    none = IndexExport(house.index, None)
-    none.start()
+    none = IndexExport(house.index, house.storage, None)
+    await none.start()
     await house.begin("1718200000")
     await none.stop()
     assert not house.path.exists()
+
+
+def line(record: str, status: str, **more: object) -> bytes:
+    known = {
+        "record": record,
+        "stream": "cam",
+        "record_dir": f"/cam/{record}/",
+        "mpd_path": f"cam/{record}/manifest.mpd",
+    }
+    times = {"start_ts": int(record) * 1_000_000, "updated_at": 1, "status": status}
+    return json.dumps({**known, **times, **more}).encode()
+
+
+def old_file(path: Path, content: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("form", ["lines", "array"])
+async def test_the_file_of_live777_is_taken_over(house: House, form: str) -> None:
+    """Of a recording that has several lines the last one counts."""
+    lines = [
+        line("1718200000", "Active"),
+        line("1718200001", "Acked", end_ts=1_718_200_011_000_000, duration_ms=10_000),
+        line("1718200000", "Completed", end_ts=1_718_200_010_000_000, duration_ms=9000, node_alias="n", unknown=1),
+        line("1718200002", "Active"),
+        line("1718200003", "Failed", record_dir="cam/1718200002"),
+    ]
+    content = b"[" + b",".join(lines) + b"]" if form == "array" else b"\n\n".join([*lines, b""])
+    await asyncio.to_thread(old_file, house.path, content)
+    await house.storage.put(StoragePath("cam/1718200000/manifest.mpd"), b"12345")
+    await house.export.start()
+    await house.export.stop()
+    first, second, third = await house.index.all()
+    assert (first.status, first.duration_ms, first.bytes, first.directory) == ("Completed", 9000, 5, "cam/1718200000")
+    assert (second.status, second.acked, second.end_us) == ("Completed", True, 1_718_200_011_000_000)
+    assert third.active
+    assert await house.index.streams() == ["cam"]
+    assert [each["status"] for each in await house.lines()] == ["Completed", "Acked", "Active"]
+    await asyncio.to_thread(old_file, house.path, line("1718200009", "Completed"))
+    again = IndexExport(house.index, house.storage, ExportSettings(path=house.path, node_alias=None))
+    await again.start()
+    await again.stop()
+    assert len(await house.lines()) == 3, "our own index counts once there is one"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[recorder]",
+        b"{}",
+        b"\xff",
+        line("1718200000", "Completed", record_dir="../etc"),
+        line("1718200000", "Completed") + b"\nand more",
+    ],
+)
+async def test_a_file_that_is_no_index_is_left_as_it_is(
+    house: House, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    await asyncio.to_thread(old_file, house.path, content)
+    await house.export.start()
+    await house.begin("1718200000")
+    await house.export.stop()
+    assert await asyncio.to_thread(house.path.read_bytes) == content
+    assert "recorder.index_path:" in caplog.text
+    assert "left as it is" in caplog.text

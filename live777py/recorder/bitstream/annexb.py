@@ -21,13 +21,13 @@ def nal_units(data: Buffer) -> list[memoryview]:
     view = memoryview(data)
     marks = [found.span() for found in _START.finditer(view)]
     units = []
-    for (_, begin), (end, _) in pairwise([*marks, (len(view), 0)]):
+    for (_, begin), (mark, _) in pairwise([*marks, (len(view), 0)]):
         # Zeros behind a unit belong to the next start code or are trailing_zero_8bits (B.1.1): a unit ends in a one.
-        stop = end
-        while stop > begin and not view[stop - 1]:
-            stop -= 1
-        if stop > begin:
-            units.append(view[begin:stop])
+        end = mark
+        if end > begin and not view[end - 1]:
+            end = begin + len(bytes(view[begin:end]).rstrip(b"\x00"))
+        if end > begin:
+            units.append(view[begin:end])
     return units
 
 
