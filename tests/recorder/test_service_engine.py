@@ -45,6 +45,7 @@ pytestmark = pytest.mark.skipif(
 
 SETTINGS = RecorderSettings(segment_seconds=2, resume_seconds=20, max_seconds=0)
 LONGEST_BLOCK = 0.02
+"""Seconds."""
 
 
 @dataclass
@@ -197,11 +198,11 @@ async def test_fifty_that_begin_at_once_do_not_hold_up_the_loop(tmp_path: Path) 
         blocks: list[float] = []
 
         async def watch() -> None:
-            loop = asyncio.get_running_loop()
+            """CPU of this thread alone: a machine that is busy with something else does not count."""
             while True:
-                before = loop.time()
-                await asyncio.sleep(0.001)
-                blocks.append(loop.time() - before)
+                before = time.thread_time()
+                await asyncio.sleep(0)
+                blocks.append(time.thread_time() - before)
 
         watching = asyncio.create_task(watch())
         begin = time.process_time()
@@ -214,4 +215,4 @@ async def test_fifty_that_begin_at_once_do_not_hold_up_the_loop(tmp_path: Path) 
             f"{time.process_time() - begin:.3f} s of CPU"
         )
         assert all(it.service.recording(name) for name in streams)
-        assert starting < LONGEST_BLOCK * 3, "this machine has other things to do as well"
+        assert max(blocks) < LONGEST_BLOCK
