@@ -20,9 +20,9 @@ ENDLESS = "/api/sse/streams"
 """An answer without end is what tests/http/test_snapshots.py reads."""
 SETTINGS = """\
 [checks]
-not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", "502"]
+not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", "502", "503"]
 """
-"""502: there is no other node to pull from."""
+"""502: there is no other node to pull from. 503: the publishers that are made up send no key frame."""
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
