@@ -14,8 +14,9 @@ import pytest
 from aiohttp.test_utils import TestServer
 from playwright.async_api import expect
 
+from tests.gateway import running_gateway
 from tests.interop.recordings import SEGMENT_SECONDS, SIZE, Recording, RecordingServer, make_recording
-from tests.interop.test_pages import open_page, row
+from tests.interop.test_pages import open_page, publish, row
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -277,3 +278,33 @@ async def test_only_a_page_that_plays_loads_the_player(media: Path, chromium: Br
         await page.get_by_role("button", name="Play", exact=True).click()
         await assert_plays(page.locator("dash-player"))
         assert [line for line in server.asked if "dash.all" in line]
+
+
+async def test_the_gateway_itself_records_and_its_recording_plays(tmp_path: Path, chromium: Browser) -> None:
+    """Nothing in between: published, recorded, watched while it is recorded, ended and deleted from the pages."""
+    config = f"""\
+[store]
+path = "{tmp_path}/live777.db"
+[recorder]
+index_path = "{tmp_path}/index.json"
+[recorder.storage]
+root = "{tmp_path}/storage"
+"""
+    async with running_gateway(tmp_path, config=config) as gateway:
+        page, _ = await open_page(chromium, gateway.url)
+        await page.get_by_label("Size").select_option("640x360")
+        await publish(page, "cam")
+        await page.get_by_role("button", name="Record cam").click()
+        await expect(row(page, "cam").get_by_text("recording", exact=True)).to_be_visible(timeout=WITHIN_MS)
+        viewer, errors = await open_page(chromium, f"{gateway.url}/recordings.html")
+        await card(viewer, "cam").get_by_role("button", name="Play", exact=True).click()
+        player = viewer.locator("dash-player")
+        await expect(player).to_have_attribute("data-state", "playing", timeout=3 * WITHIN_MS)
+        await expect(player.get_by_role("button", name="To the live edge")).to_be_visible()
+        assert await player.evaluate("(player) => player.video.videoWidth") == 640
+        await card(viewer, "cam").get_by_role("button", name="Stop recording").click()
+        await expect(player).to_have_attribute("data-state", "ended", timeout=3 * WITHIN_MS)
+        await card(viewer, "cam").get_by_role("button", name="Delete").click()
+        await card(viewer, "cam").get_by_role("button", name="Delete for ever").click()
+        await expect(viewer.get_by_text("Nothing is recorded yet")).to_be_visible(timeout=WITHIN_MS)
+        assert [line for line in errors if "404" not in line] == []
