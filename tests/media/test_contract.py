@@ -185,3 +185,19 @@ def test_nothing_is_answered_after_close(talk: Conversation) -> None:
     for command in (talk.engine.stats, talk.engine.dump):
         with pytest.raises(talk.module.EngineClosed):
             command(1)
+
+
+def test_taps_and_sources(talk: Conversation) -> None:
+    parameters = talk.module.SourceParameters(codec=talk.codec())
+    assert talk.ask("open_source", 50, worker=1, parameters=parameters).error is None
+    assert talk.ask("open_source", 50, worker=1, parameters=parameters).error == "id_in_use"
+    assert talk.ask("open_source", 51, worker=7, parameters=parameters).error == "invalid_argument"
+    assert talk.ask("open_tap", 60, 50, capacity=1000).error is None
+    assert talk.ask("open_tap", 60, 50, capacity=1000, interval_ms=100).error == "id_in_use"
+    assert talk.ask("open_tap", 61, 99, capacity=1000).error == "unknown_id"
+    assert talk.ask("close_tap", 60).error is None
+    assert talk.ask("close_tap", 60).error == "unknown_id"
+    talk.engine.write_frame(50, b"\x10\x02", timestamp=0, key_frame=True)
+    talk.engine.write_frame(99, b"\x10\x02", timestamp=0, wallclock=1.0, key_frame=True)
+    assert talk.ask("close_source", 50).error is None
+    assert talk.ask("close_source", 50).error == "unknown_id"

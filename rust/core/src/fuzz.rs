@@ -4,8 +4,10 @@
 //! small corpus, always the same ones. `LIVE777_FUZZ_SECONDS` makes each run that long, `FUZZ_ITERATIONS` changes the number
 //! of mutations, `FUZZ_SEED` makes it another run. The same functions can be the body of a `cargo fuzz` target.
 
+mod frames;
 mod media;
 
+pub use frames::{fuzz_depacketise, fuzz_packetise, fuzz_tap};
 pub use media::{fuzz_payload, fuzz_receive, fuzz_rtcp, fuzz_rtp};
 
 use std::time::Instant;

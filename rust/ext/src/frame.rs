@@ -39,7 +39,7 @@ impl Frame {
                         width=Number(0), height=Number(0), rid=None),
            text_signature = "(data, *, codec, timestamp, clock_rate, wallclock, synced=True, key_frame=True, gap=False, \
                              width=0, height=0, rid=None)")]
-    #[expect(clippy::too_many_arguments, clippy::fn_params_excessive_bools, reason = "keyword arguments of Python")]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
         data: PyBuffer<u8>,

@@ -208,6 +208,7 @@ impl MediaThread {
             Order::Report(gathering) => self.report(&gathering, now),
             Order::Command { command, sockets, ticket } => {
                 let undo = inverse(&command);
+                let written = matches!(command, Command::WriteFrame { .. });
                 let closes = match command {
                     Command::CloseTransport { transport } => Some(transport),
                     _ => None,
@@ -220,6 +221,10 @@ impl MediaThread {
                     (Some(transport), ticket) => self.closing.push((transport, ticket)),
                     (None, Some(ticket)) => ticket.answer(result),
                     (None, None) => {}
+                }
+                if written {
+                    // Frame by frame, so that many of them do not become one burst.
+                    self.worker.flush(now, &mut self.outlet);
                 }
             }
         }

@@ -16,7 +16,7 @@ impl Depacketiser {
         Ok(())
     }
 
-    pub(super) fn finish(&mut self, _: &mut Vec<u8>) -> Result<Option<Picture>, Malformed> {
+    pub(super) fn finish(&mut self, _: &[u8]) -> Result<Option<Picture>, Malformed> {
         Ok(Some(Picture { key_frame: true, size: None }))
     }
 

@@ -28,7 +28,7 @@ impl Depacketiser {
         Ok(())
     }
 
-    pub(super) fn finish(&mut self, frame: &mut Vec<u8>) -> Result<Option<Picture>, Malformed> {
+    pub(super) fn finish(&mut self, frame: &[u8]) -> Result<Option<Picture>, Malformed> {
         let first = frame.first().ok_or(Malformed)?;
         Ok(Some(Picture { key_frame: first & 1 == 0, size: vp8::frame_size(frame) }))
     }
@@ -50,7 +50,7 @@ mod tests {
         for payload in payloads {
             depacketiser.push(payload, &mut frame)?;
         }
-        Ok((depacketiser.finish(&mut frame)?, frame))
+        Ok((depacketiser.finish(&frame)?, frame))
     }
 
     #[test]

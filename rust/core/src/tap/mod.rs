@@ -9,6 +9,9 @@ pub mod queue;
 mod reorder;
 mod timeline;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

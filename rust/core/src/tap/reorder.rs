@@ -1,6 +1,7 @@
 //! Packets put in order. One that is missing is waited for, since a NACK may bring it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::{Duration, Instant};
 
 use crate::egress::burst::Packet;
@@ -39,9 +40,9 @@ impl Reorder {
         if packet.sequence == next {
             out(Ordered::Packet(packet, payload));
             self.next = Some(next + 1);
-            self.held.remove(&next);
             self.release(out);
-        } else if self.held.insert(packet.sequence, (*packet, payload.into())).is_none() {
+        } else if let Entry::Vacant(free) = self.held.entry(packet.sequence) {
+            free.insert((*packet, payload.into()));
             self.bytes += payload.len();
             self.since.get_or_insert(packet.arrival);
         }
