@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from live777py.http.keys import ENGINE_STATS, GIVEN_UP, RECORDER_COUNTS, STREAMS
+from live777py.http.keys import ENGINE_STATS, GIVEN_UP, RECORDER_COUNTS, STORAGE, STREAMS
 from live777py.metrics import Gauge, Total
+from live777py.storage import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from live777py.media.native import Stats
     from live777py.recorder.parts import Counts as RecorderCounts
+    from live777py.storage import SpoolStatistics
     from live777py.streams.views import Counts, StreamView
 
 _EVENTS: Final = {
@@ -44,6 +46,8 @@ async def read_families(app: web.Application) -> list[Gauge | Total]:
     if (given_up := app.get(GIVEN_UP)) is not None:
         text = "Events that hooks or webhooks were not told of"
         families.append(Total(name="live777_events_given_up", text=text, label="by", values=given_up()))
+    if isinstance(storage := app.get(STORAGE), Spool):
+        families += _of_spool(storage.statistics)
     return families
 
 
@@ -75,6 +79,24 @@ def _of_recorder(counts: RecorderCounts) -> Iterator[Gauge | Total]:
         name="live777_recorder_frames_dropped", text="Frames that are in no segment", values={"": counts.dropped}
     )
     yield Total(name="live777_recordings_ended", text="Recordings that are over", label="reason", values=counts.ended)
+
+
+def _of_spool(statistics: SpoolStatistics) -> Iterator[Gauge | Total]:
+    objects, size = statistics.queued_files, statistics.queued_bytes
+    yield Gauge(name="live777_spool_queued_objects", text="Objects that wait for the store", values={"": objects})
+    yield Gauge(name="live777_spool_queued_bytes", text="Bytes that wait for the store", values={"": size})
+    yield Total(
+        name="live777_spool_uploaded_objects", text="Objects that went up", values={"": statistics.uploaded_files}
+    )
+    yield Total(name="live777_spool_uploaded_bytes", text="Bytes that went up", values={"": statistics.uploaded_bytes})
+    yield Total(
+        name="live777_spool_upload_failures", text="Uploads to be tried again", values={"": statistics.failures}
+    )
+    yield Total(
+        name="live777_spool_refused_objects",
+        text="Objects that there was no room for",
+        values={"": statistics.refused},
+    )
 
 
 def _session_states(views: list[StreamView]) -> Gauge:

@@ -68,7 +68,7 @@ ILLEGAL = [
 ]
 
 
-async def _head(gateway: Gateway, method: str, target: str) -> str:
+async def head_of_answer(gateway: Gateway, method: str, target: str) -> str:
     """The head of the answer to a target that no client library has tidied up."""
     url = urlsplit(gateway.url)
     reader, writer = await asyncio.open_connection(url.hostname, url.port)
@@ -95,7 +95,7 @@ async def test_names_that_are_no_names_make_nothing(tmp_path: Path) -> None:
                 ("POST", f"/api/sources/{name}"),
                 ("GET", f"/{name}"),
             ):
-                head = await _head(gateway, method, target)
+                head = await head_of_answer(gateway, method, target)
                 assert head.split()[1] in {"400", "404", "405", "415"}, (method, target, head)
                 assert "set-cookie" not in head.lower()
         assert await gateway.get("/api/streams/") == []

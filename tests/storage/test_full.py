@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,29 +9,19 @@ import pytest
 from live777py.errors import StorageFull
 from live777py.storage import LocalStorage, Spool, StoragePath
 from tests.storage.contract import MANIFEST, read
+from tests.storage.small_disk import may_mount, small_disk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
-_CAP_SYS_ADMIN = 21
-
-
-def _may_mount() -> bool:
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    (effective,) = (line.split()[1] for line in status.splitlines() if line.startswith("CapEff:"))
-    return bool(int(effective, 16) >> _CAP_SYS_ADMIN & 1)
-
-
-pytestmark = pytest.mark.skipif(not _may_mount(), reason="CAP_SYS_ADMIN is needed to mount a small disk")
+pytestmark = pytest.mark.skipif(not may_mount(), reason="CAP_SYS_ADMIN is needed to mount a small disk")
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    directory = tmp_path / "disk"
-    directory.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(directory)], check=True, timeout=10)
-    yield directory
-    subprocess.run(["umount", str(directory)], check=True, timeout=10)
+    with small_disk(tmp_path / "disk") as directory:
+        yield directory
 
 
 @pytest.fixture(params=["local", "spool"])
