@@ -330,7 +330,8 @@ impl Routes {
 
 #[cfg(test)]
 mod tests {
-    use live777_media::command::{IceRole, Kind, SubscriptionParameters};
+    use live777_media::codec::Codec;
+    use live777_media::command::{CodecParameters, IceRole, Kind, SubscriptionParameters};
 
     use super::*;
 
@@ -463,5 +464,61 @@ mod tests {
         routes.plan(subscribe(TransportId(2), SubscriptionId(7))).expect("free");
         assert_eq!(plan(&mut routes, undo), ["1:Unsubscribe*"]);
         routes.plan(subscribe(TransportId(2), SubscriptionId(7))).expect("free again");
+    }
+
+    fn open_tap(tap: u64, track: TrackId) -> Command {
+        Command::OpenTap { tap: TapId(tap), track, capacity: 1, interval: std::time::Duration::ZERO }
+    }
+
+    fn source() -> SourceParameters {
+        let codec = CodecParameters {
+            payload_type: 96,
+            codec: Codec::Vp8,
+            clock_rate: 90_000,
+            rtx_payload_type: None,
+            nack: false,
+            pli: false,
+            fir: false,
+            transport_cc: false,
+            remb: false,
+        };
+        SourceParameters { codec }
+    }
+
+    #[test]
+    fn a_tap_lives_where_its_track_does() {
+        let mut routes = house();
+        assert_eq!(plan(&mut routes, open_tap(1, TRACK)), ["0:OpenTap*"]);
+        assert_eq!(routes.plan(open_tap(1, TRACK)).unwrap_err(), CommandError::IdInUse);
+        assert_eq!(routes.plan(open_tap(2, TrackId(9))).unwrap_err(), CommandError::UnknownId);
+        assert_eq!(plan(&mut routes, Command::CloseTap { tap: TapId(1) }), ["0:CloseTap*"]);
+        assert_eq!(routes.plan(Command::CloseTap { tap: TapId(1) }).unwrap_err(), CommandError::UnknownId);
+        // It goes with its track, and with its worker.
+        plan(&mut routes, open_tap(3, TRACK));
+        plan(&mut routes, Command::RemoveTrack { track: TRACK });
+        assert_eq!(routes.plan(Command::CloseTap { tap: TapId(3) }).unwrap_err(), CommandError::UnknownId);
+        routes.plan(add_track(PUBLISHER, TRACK)).expect("free again");
+        plan(&mut routes, open_tap(4, TRACK));
+        assert_eq!(routes.bury(0).1, [TapId(4)]);
+        assert!(routes.taps.is_empty());
+    }
+
+    #[test]
+    fn a_source_is_a_track_without_a_transport() {
+        let mut routes = house();
+        let track = TrackId(20);
+        assert_eq!(names(routes.open_source(0, track, source()).expect("opens")), ["0:OpenSource*"]);
+        assert_eq!(routes.open_source(0, track, source()).unwrap_err(), CommandError::IdInUse);
+        assert_eq!(routes.open_source(9, track, source()).unwrap_err(), CommandError::InvalidArgument);
+        let subscription = SubscriptionId(102);
+        let attach = Command::Attach { subscription, track, payload_types: Vec::new() };
+        assert_eq!(plan(&mut routes, attach), ["1:Import", "0:Export", "1:Attach*"]);
+        assert_eq!(plan(&mut routes, Command::RemoveTrack { track }), ["0:RemoveTrack*", "1:RemoveTrack"]);
+
+        let track = TrackId(21);
+        routes.open_source(0, track, source()).expect("opens");
+        routes.plan(Command::Attach { subscription, track, payload_types: Vec::new() }).expect("attaches");
+        assert_eq!(names(routes.bury(0).0), ["1:RemoveTrack"]);
+        assert_eq!(routes.open_source(0, track, source()).unwrap_err(), CommandError::InvalidState);
     }
 }

@@ -23,9 +23,15 @@ pub struct Depacketiser {
 }
 
 impl Depacketiser {
-    /// N bit: the first packet of a coded video sequence.
+    /// The N bit says that a coded video sequence begins; a temporal delimiter or a sequence header comes first in any case.
     pub(super) fn starts_frame(&self, payload: &[u8]) -> bool {
-        payload.first().is_some_and(|header| header & 0x88 == 0x08)
+        let Some((&header, rest)) = payload.split_first().filter(|(header, _)| *header & 0x80 == 0) else {
+            return false;
+        };
+        let sized = header & 0x30 != 0x10;
+        let first = if sized { leb128(rest).and_then(|(_, used)| rest.get(used)) } else { rest.first() };
+        let kind = first.map(|first| first >> 3 & 0x0f);
+        header & 0x08 != 0 || matches!(kind, Some(TEMPORAL_DELIMITER | SEQUENCE_HEADER))
     }
 
     pub(super) fn push(&mut self, payload: &[u8], frame: &mut Vec<u8>) -> Result<(), Malformed> {
@@ -178,7 +184,11 @@ mod tests {
             assert_eq!(assembled(&mut depacketiser, payloads), Err(Malformed), "{payloads:?}");
             depacketiser.reset();
         }
-        assert!(depacketiser.starts_frame(&[0x18, 0x0a]));
-        assert!(!depacketiser.starts_frame(&[0x10, 0x30]) && !depacketiser.starts_frame(&[0x98, 0x30]));
+        for first in [&[0x18, 0x30][..], &[0x10, 0x12, 0], &[0x20, 1, 0x08], &[0x00, 2, 0x12, 0]] {
+            assert!(depacketiser.starts_frame(first), "{first:?}");
+        }
+        for later in [&[0x10, 0x30][..], &[0x98, 0x0a], &[0x20, 1], &[0x00, 1, 0x30], &[]] {
+            assert!(!depacketiser.starts_frame(later), "{later:?}");
+        }
     }
 }
