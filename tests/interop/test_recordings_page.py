@@ -192,8 +192,8 @@ async def test_a_download_is_the_whole_file(media: Path, chromium: Browser, *, p
                 found: list[int] = await page.evaluate(
                     """async (name) => {
                         const root = await navigator.storage.getDirectory();
-                        const file = await (await root.getFileHandle(name)).getFile();
-                        return Array.from(new Uint8Array(await file.arrayBuffer()));
+                        const handle = await root.getFileHandle(name, { create: true });
+                        return Array.from(new Uint8Array(await (await handle.getFile()).arrayBuffer()));
                     }""",
                     name,
                 )
