@@ -1,40 +1,42 @@
-"""One place where stream events go, and any number of readers, none of which can hold up the others or the sender."""
+"""One place where events go, and any number of readers, none of which can hold up the others or the sender."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+
+from live777py.streams.events import StreamEvent
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from live777py.streams.events import StreamEvent
-
 DEFAULT_CAPACITY = 1024
 
+E = TypeVar("E")
 
-class EventBus:
-    """Hands each event to every open `Subscription`, in the order of `publish` calls. Used on one event loop."""
+
+class Bus(Generic[E]):
+    """Hands each event to every open `Reader`, in the order of `publish` calls. Used on one event loop."""
 
     def __init__(self) -> None:
-        self._subscriptions: set[Subscription] = set()
+        self._subscriptions: set[Reader[E]] = set()
 
     @property
     def subscriptions(self) -> int:
         return len(self._subscriptions)
 
-    def publish(self, event: StreamEvent) -> None:
+    def publish(self, event: E) -> None:
         for subscription in self._subscriptions:
             subscription.offer(event)
 
-    def subscribe(self, *, capacity: int = DEFAULT_CAPACITY) -> Subscription:
+    def subscribe(self, *, capacity: int = DEFAULT_CAPACITY) -> Reader[E]:
         """Events from now on. Use it as a context manager, or call `close`."""
-        subscription = Subscription(self, capacity)
+        subscription = Reader(self, capacity)
         self._subscriptions.add(subscription)
         return subscription
 
-    def remove(self, subscription: Subscription) -> None:
+    def remove(self, subscription: Reader[E]) -> None:
         self._subscriptions.discard(subscription)
 
     def close(self) -> None:
@@ -43,20 +45,20 @@ class EventBus:
             subscription.close()
 
 
-class Subscription:
+class Reader(Generic[E]):
     """An asynchronous iterator over events. A full one forgets its oldest event and counts it in `missed`.
 
     A reader that keeps state must look at `missed` and, when it grew, read the views again.
     """
 
-    def __init__(self, bus: EventBus, capacity: int) -> None:
+    def __init__(self, bus: Bus[E], capacity: int) -> None:
         self.missed = 0
         self._bus = bus
-        self._events: deque[StreamEvent] = deque(maxlen=capacity)
+        self._events: deque[E] = deque(maxlen=capacity)
         self._ready = asyncio.Event()
         self._closed = False
 
-    def offer(self, event: StreamEvent) -> None:
+    def offer(self, event: E) -> None:
         if len(self._events) == self._events.maxlen:
             self.missed += 1
         self._events.append(event)
@@ -75,23 +77,31 @@ class Subscription:
     ) -> None:
         self.close()
 
-    async def batch(self) -> list[StreamEvent]:
+    async def batch(self) -> list[E]:
         """All that has not been read, waiting for the first; nothing after `close`."""
         try:
             events = [await anext(self)]
         except StopAsyncIteration:
             return []
-        events += self._events
+        return [*events, *self.pending()]
+
+    def pending(self) -> list[E]:
+        """All that has not been read, which may be nothing."""
+        events = list(self._events)
         self._events.clear()
         return events
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> StreamEvent:
+    async def __anext__(self) -> E:
         while not self._events:
             if self._closed:
                 raise StopAsyncIteration
             self._ready.clear()
             await self._ready.wait()
         return self._events.popleft()
+
+
+EventBus = Bus[StreamEvent]
+Subscription = Reader[StreamEvent]

@@ -1,0 +1,1 @@
+"""Streams as LiveKit's rooms, participants and tracks; its server API."""
