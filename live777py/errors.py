@@ -17,6 +17,7 @@ Live777Error
 |   +-- UpstreamTimeout         504  it did not answer in time
 |   +-- Refused                 403  it is at an address that this gateway does not connect to
 +-- StoreError                  500: our database failed us
+|   +-- StoreUnavailable        503  it is another process, which is away: the same may work later
 +-- StorageError                500: the disk or the object store of the recordings failed us
 |   +-- StorageUnavailable      503  it is away or overloaded: the same may work later
 |   +-- StorageFull             507  no space is left
@@ -142,6 +143,11 @@ class Refused(UpstreamError):
 
 class StoreError(Live777Error):
     pass
+
+
+class StoreUnavailable(StoreError):
+    status = 503
+    title = "Service unavailable"
 
 
 class StorageError(Live777Error):

@@ -47,6 +47,17 @@ MIGRATIONS: Final = (
     ) WITHOUT ROWID;
     CREATE INDEX recording_start ON recording (start_us);
     """,
+    """
+    CREATE TABLE key_value (
+        key TEXT PRIMARY KEY,
+        value BLOB NOT NULL,
+        version INTEGER NOT NULL,
+        expires_ms INTEGER
+    ) WITHOUT ROWID;
+    CREATE INDEX key_value_expiry ON key_value (expires_ms) WHERE expires_ms IS NOT NULL;
+    CREATE TABLE key_value_version (version INTEGER NOT NULL);
+    INSERT INTO key_value_version VALUES (0);
+    """,
 )
 """Each brings the schema one version further; `user_version` says how many have been done."""
 
