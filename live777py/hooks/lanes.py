@@ -16,8 +16,10 @@ JITTER: Final = 0.2
 class Lanes:
     """A lane is a stream with something in its queue. It waits until it is due, or it is taken: by one at a time."""
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, longest: float = LAST_RETRY) -> None:
+        """`longest`: seconds between two attempts at most."""
         self._random = random
+        self._longest = longest
         self._due: list[tuple[float, str]] = []
         self._taken: dict[str, bool] = {}
         """Whether more has come since."""
@@ -55,10 +57,14 @@ class Lanes:
         failures = self._failures.get(stream, 0)
         self._failures[stream] = min(failures + 1, 16)
         del self._taken[stream]
-        longest: float = min(FIRST_RETRY * 2.0**failures, LAST_RETRY)
+        longest: float = min(FIRST_RETRY * 2.0**failures, self._longest)
         delay = longest * self._random.uniform(1 - JITTER, 1 + JITTER)
         self._wait(stream, now + delay)
         return delay
+
+    def failures(self, stream: str) -> int:
+        """Since something of it was over the last time."""
+        return self._failures.get(stream, 0)
 
     def next_due(self) -> float | None:
         return self._due[0][0] if self._due else None

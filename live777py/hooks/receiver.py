@@ -1,29 +1,25 @@
-"""One webhook: what it wants to hear, and the posts to it, in order within a stream and side by side across streams."""
+"""One URL that is posted to: in order within a stream or room, and side by side across them."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
 from contextlib import suppress
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
 from yarl import URL
 
 from live777py.errors import StoreError
-from live777py.hooks.lanes import Lanes
-from live777py.hooks.signature import sign
+from live777py.hooks.lanes import LAST_RETRY, Lanes
 from live777py.outbound.client import failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from random import Random
 
-    from live777py.config import WebhookConfig
-    from live777py.hooks.notice import Notice
     from live777py.store import Deliveries, Delivery
 
 MAX_CONCURRENT: Final = 8
@@ -35,40 +31,53 @@ _GONE: Final = 410
 _logger = logging.getLogger(__name__)
 
 
-class Receiver:
+def _is_gone(status: int) -> bool:
+    return status == _GONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
     """`key` names it in the queue: it holds nothing secret, and another secret does not change it."""
 
+    key: str
+    url: str = field(repr=False)
+    headers: Callable[[Delivery], Mapping[str, str]] = field(repr=False)
+    """Made for every attempt: a signature has its time."""
+    max_age_seconds: int
+    max_attempts: int | None = None
+    """None = until it is too old."""
+    longest_retry: float = LAST_RETRY
+    """Seconds between two attempts at most."""
+    is_final: Callable[[int], bool] = _is_gone
+    """Whether an answer with this status, not 2xx, is not asked for again."""
+
+
+class Receiver:
     def __init__(
         self,
-        config: WebhookConfig,
+        target: Target,
         deliveries: Deliveries,
         client: Callable[[], aiohttp.ClientSession],
         random: Random,
         given_up: Callable[[], None],
     ) -> None:
-        """`given_up` is called for every event that was not wanted, or was too old before it was taken."""
-        self.key = key_of(config)
+        """`given_up` is called for every event that was not wanted, or was not taken in time."""
+        self.key = target.key
         self._given_up = given_up
-        self._config = config
+        self._target = target
         self._deliveries = deliveries
         self._client = client
-        self._lanes = Lanes(random)
+        self._lanes = Lanes(random, target.longest_retry)
         self._changed = asyncio.Event()
         self._quiet = asyncio.Event()
         self._in_trouble = False
         self._slots = asyncio.Semaphore(MAX_CONCURRENT)
-        self._name = str(URL(config.url).origin())
+        self._name = str(URL(target.url).origin())
         """A path may be a secret too."""
 
-    def reconfigure(self, config: WebhookConfig) -> None:
+    def reconfigure(self, target: Target) -> None:
         """Of the same URL."""
-        self._config = config
-
-    def wants(self, notice: Notice) -> bool:
-        events, streams = self._config.events, self._config.streams
-        return (not events or notice.event in events) and (
-            not streams or any(fnmatchcase(notice.stream, pattern) for pattern in streams)
-        )
+        self._target = target
 
     def offer(self, stream: str) -> None:
         """Something for it has been put into the queue."""
@@ -116,36 +125,39 @@ class Receiver:
             self._changed.set()
 
     async def _is_over(self, delivery: Delivery) -> bool:
-        """Whether it was taken, is not wanted, or is too old."""
-        if time.time() - delivery.created_ms / 1000 > self._config.max_age_seconds:
+        """Whether it was taken, is not wanted, is too old, or has been tried often enough."""
+        if time.time() - delivery.created_ms / 1000 > self._target.max_age_seconds:
             self._give_up(delivery, "too old")
             return True
         try:
             status = await self._post(delivery)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # Not the error's own text: it may hold the URL.
-            self._trouble(delivery, failure(error))
-            return False
-        if status == _GONE:
-            self._give_up(delivery, "status 410")
-            return True
+            return self._is_last(delivery, failure(error))
         if not 200 <= status < 300:
-            self._trouble(delivery, f"status {status}")
-            return False
+            if self._target.is_final(status):
+                self._give_up(delivery, f"status {status}")
+                return True
+            return self._is_last(delivery, f"status {status}")
         self._log(logging.INFO if self._in_trouble else logging.DEBUG, delivery, "delivered")
         self._in_trouble = False
         return True
 
+    def _is_last(self, delivery: Delivery, problem: str) -> bool:
+        attempts = self._target.max_attempts
+        if attempts is not None and self._lanes.failures(delivery.stream) + 1 >= attempts:
+            self._give_up(delivery, f"{problem}, {attempts} times")
+            return True
+        self._trouble(delivery, problem)
+        return False
+
     async def _post(self, delivery: Delivery) -> int:
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": "live777py",
-            "Live777-Event": delivery.event,
-            "Live777-Delivery": delivery.id,
-            "Live777-Signature": sign(self._config.secret, delivery.body, int(time.time())),
-        }
         async with self._client().post(
-            self._config.url, data=delivery.body, headers=headers, allow_redirects=False, timeout=TIMEOUT
+            self._target.url,
+            data=delivery.body,
+            headers=self._target.headers(delivery),
+            allow_redirects=False,
+            timeout=TIMEOUT,
         ) as response:
             return response.status
 
@@ -160,10 +172,6 @@ class Receiver:
 
     def _log(self, level: int, delivery: Delivery, text: str) -> None:
         _logger.log(level, "webhook %s, %s of stream %s: %s", self._name, delivery.event, delivery.stream, text)
-
-
-def key_of(config: WebhookConfig) -> str:
-    return hashlib.sha256(config.url.encode()).hexdigest()
 
 
 def _now() -> float:

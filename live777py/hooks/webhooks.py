@@ -1,38 +1,31 @@
-"""`[[webhooks]]`: every event goes into the queue of the store first, and from there to the URLs."""
+"""`[[webhooks]]`: what is posted to which URL when something happens to a stream."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import functools
+import hashlib
 import time
 import uuid
+from fnmatch import fnmatchcase
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-import aiohttp
 import msgspec
 
 from live777py import log
-from live777py.errors import StoreError
 from live777py.hooks.notice import CAPACITY, Notice, notice_of
-from live777py.hooks.receiver import Receiver, key_of
-from live777py.store import Deliveries, Delivery
+from live777py.hooks.outbox import Outbox
+from live777py.hooks.receiver import Target
+from live777py.hooks.signature import sign
+from live777py.store import Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
-    from live777py.config import Config
+    from live777py.config import Config, WebhookConfig
     from live777py.store import Database
     from live777py.streams.bus import EventBus
-
-MAX_QUEUED: Final = 10_000
-"""Events that wait for one webhook; with more, the oldest are given up."""
-STOP_GRACE: Final = 0.5
-"""Seconds for the last posts. What is not delivered then waits in the store."""
-
-_STORE_RETRY: Final = 1.0
-
-_logger = logging.getLogger(__name__)
 
 
 class Post(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -54,17 +47,16 @@ class WebhookSender:
     """
 
     def __init__(self, bus: EventBus, config: Config, store: Database, *, random: Random | None = None) -> None:
-        self.given_up = 0
-        """Events that a webhook was not told of: there were too many, they were too old, or not wanted."""
         self._events = bus.subscribe(capacity=CAPACITY)
-        self._store = store
         self._config = config
-        self._random = random or Random()  # noqa: S311 (jitter)
-        self._queue: Deliveries | None = None
-        self._session: aiohttp.ClientSession | None = None
-        self._receivers: dict[str, Receiver] = {}
-        self._runs: dict[str, asyncio.Task[None]] = {}
+        self._outbox = Outbox(store, family="", random=random or Random())  # noqa: S311 (jitter)
+        self._webhooks: dict[str, WebhookConfig] = {}
         self._reader: asyncio.Task[None] | None = None
+
+    @property
+    def given_up(self) -> int:
+        """Events that a webhook was not told of: there were too many, they were too old, or not wanted."""
+        return self._outbox.given_up
 
     async def start(self) -> None:
         """Raises StartError: the store cannot be used."""
@@ -76,54 +68,25 @@ class WebhookSender:
 
         Raises StartError, having changed nothing.
         """
-        if config.webhooks and self._queue is None:
-            await self._store.open()
-            self._queue = Deliveries(self._store)
-        if (queue := self._queue) is None:
-            return
-        wanted = {key_of(webhook): webhook for webhook in config.webhooks}
-        for key in self._receivers.keys() - wanted.keys():
-            del self._receivers[key]
-            await _ended(self._runs.pop(key))
-        if forgotten := await queue.keep_only(wanted):
-            _logger.warning("%d events waited for webhooks that are no more", forgotten)
-        for key, webhook in wanted.items():
-            if key in self._receivers:
-                self._receivers[key].reconfigure(webhook)
-                continue
-            receiver = self._receivers[key] = Receiver(webhook, queue, self._client, self._random, self._count)
-            for stream in await queue.streams(key):
-                receiver.offer(stream)
-            self._runs[key] = log.watched(asyncio.create_task(receiver.run(), name="webhook"))
+        await self._outbox.reconfigure([_target(webhook) for webhook in config.webhooks])
+        self._webhooks = {key_of(webhook): webhook for webhook in config.webhooks}
 
     async def stop(self) -> None:
         self._events.close()
-        try:
-            async with asyncio.timeout(STOP_GRACE):
-                if self._reader is not None:
-                    await self._reader
-                await asyncio.gather(*(receiver.settled() for receiver in self._receivers.values()))
-        except TimeoutError:
-            _logger.info("webhooks: what is not delivered waits in %s", self._store.path)
-        for run in self._runs.values():
-            await _ended(run)
-        if self._session is not None:
-            await self._session.close()
+        await self._outbox.stop(self._reader)
 
     async def _read(self) -> None:
         missed = 0
         while events := await self._events.batch():
             if self._events.missed > missed:
-                self._give_up(self._events.missed - missed)
+                self._outbox.give_up(self._events.missed - missed)
                 missed = self._events.missed
             now = time.time_ns() // 1_000_000
             notices = [notice for event in events if (notice := notice_of(event)) is not None]
-            posts = [delivery for notice in notices for delivery in self._deliveries_of(notice, now)]
-            if posts and self._queue is not None:
-                await self._keep(posts, self._queue)
+            await self._outbox.put([delivery for notice in notices for delivery in self._deliveries_of(notice, now)])
 
     def _deliveries_of(self, notice: Notice, now: int) -> list[Delivery]:
-        wanting = [receiver.key for receiver in self._receivers.values() if receiver.wants(notice)]
+        wanting = [key for key, webhook in self._webhooks.items() if _wants(webhook, notice)]
         if not wanting:
             return []
         post = Post(
@@ -141,34 +104,31 @@ class WebhookSender:
             for key in wanting
         ]
 
-    async def _keep(self, posts: Sequence[Delivery], queue: Deliveries) -> None:
-        """Try until the store takes them; meanwhile the bus keeps what comes."""
-        while True:
-            try:
-                too_many = await queue.put(posts, limit=MAX_QUEUED)
-                break
-            except StoreError as error:
-                _logger.error("%s", error.detail)  # noqa: TRY400 (nothing to trace)
-                await asyncio.sleep(_STORE_RETRY)
-        if too_many:
-            self._give_up(too_many)
-        for post in posts:
-            if post.hook in self._receivers:
-                self._receivers[post.hook].offer(post.stream)
 
-    def _count(self, given_up: int = 1) -> None:
-        self.given_up += given_up
-
-    def _give_up(self, count: int) -> None:
-        self._count(count)
-        _logger.error("webhooks: %d events are given up, there are too many", count)
-
-    def _client(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
-        return self._session
+def key_of(config: WebhookConfig) -> str:
+    return hashlib.sha256(config.url.encode()).hexdigest()
 
 
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
+def _wants(config: WebhookConfig, notice: Notice) -> bool:
+    return (not config.events or notice.event in config.events) and (
+        not config.streams or any(fnmatchcase(notice.stream, pattern) for pattern in config.streams)
+    )
+
+
+def _target(config: WebhookConfig) -> Target:
+    return Target(
+        key=key_of(config),
+        url=config.url,
+        headers=functools.partial(_headers, config.secret),
+        max_age_seconds=config.max_age_seconds,
+    )
+
+
+def _headers(secret: str, delivery: Delivery) -> Mapping[str, str]:
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "live777py",
+        "Live777-Event": delivery.event,
+        "Live777-Delivery": delivery.id,
+        "Live777-Signature": sign(secret, delivery.body, int(time.time())),
+    }

@@ -16,7 +16,10 @@ _COLUMNS = "hook, stream, id, event, body, created_ms, number"
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """One event for one hook. `created_ms` is Unix time; `number` is the queue's, 0 before `put`."""
+    """One event for one hook. `created_ms` is Unix time; `number` is the queue's, 0 before `put`.
+
+    What a hook's name has up to its first colon is its family; without a colon, "".
+    """
 
     hook: str
     stream: str
@@ -76,15 +79,16 @@ class Deliveries:
 
         return await self._database.run(work)
 
-    async def keep_only(self, hooks: Collection[str]) -> int:
-        """Forget what waits for hooks that are no more; how many those were."""
+    async def keep_only(self, hooks: Collection[str], *, family: str) -> int:
+        """Forget what waits for hooks of the family that are no more; how many those were."""
         known = tuple(hooks)
         marks = ", ".join("?" * len(known))
         return await self._database.run(
             lambda connection: (
                 connection.execute(
-                    f"DELETE FROM delivery WHERE hook NOT IN ({marks})",  # noqa: S608
-                    known,
+                    "DELETE FROM delivery WHERE substr(hook, 1, instr(hook, ':')) = ? "  # noqa: S608
+                    f"AND hook NOT IN ({marks})",
+                    (family, *known),
                 ).rowcount
             )
         )

@@ -20,7 +20,7 @@ from aiohttp import web
 from live777py.config import Config, parse
 from live777py.config.values import EVENTS
 from live777py.errors import StartError
-from live777py.hooks import lanes, receiver, webhooks
+from live777py.hooks import lanes, outbox, receiver, webhooks
 from live777py.hooks.signature import sign
 from live777py.hooks.webhooks import WebhookSender
 from live777py.store import Database, Deliveries, Delivery
@@ -247,7 +247,7 @@ async def test_what_is_too_old_is_given_up(house: House, listener: Listener) -> 
     database = Database(house.path)
     (webhook,) = house.config(hook(listener)).webhooks
     old = Delivery(
-        hook=receiver.key_of(webhook), stream="cam", id="old", event="stream-created", body=b"{}", created_ms=1
+        hook=webhooks.key_of(webhook), stream="cam", id="old", event="stream-created", body=b"{}", created_ms=1
     )
     await Deliveries(database).put([old], limit=10)
     await database.close()
@@ -339,7 +339,7 @@ async def test_other_hooks_after_a_reload(house: House, listener: Listener) -> N
 async def test_a_queue_that_is_too_long_loses_its_oldest(
     house: House, listener: Listener, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(webhooks, "MAX_QUEUED", 2)
+    monkeypatch.setattr(outbox, "MAX_QUEUED", 2)
     sender = await house.start(hook(listener))
     await listener.stop()
     for number in range(5):
@@ -368,7 +368,7 @@ async def test_events_that_the_bus_forgot_are_counted(
 async def test_a_full_disk_holds_events_back(
     house: House, listener: Listener, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(webhooks, "_STORE_RETRY", 0.02)
+    monkeypatch.setattr(outbox, "_STORE_RETRY", 0.02)
     await house.start(hook(listener))
     assert house.store is not None
     (pages,) = await house.store.run(lambda connection: connection.execute("PRAGMA page_count").fetchone())
