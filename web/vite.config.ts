@@ -11,7 +11,7 @@ export default defineConfig(({ mode }) => {
   const { LIVE777_URL = "http://127.0.0.1:7777" } = loadEnv(mode, ".", "LIVE777_");
   return {
     base: "./",
-    server: { proxy: { "^/(api|whip|whep|session)/": LIVE777_URL } },
+    server: { proxy: { "^/(api|whip|whep|session|twirp)/": LIVE777_URL } },
     build: {
       outDir: "../live777py/webui",
       emptyOutDir: !embed,
@@ -23,7 +23,16 @@ export default defineConfig(({ mode }) => {
       chunkSizeWarningLimit: 900,
       rolldownOptions: embed
         ? { input: "src/embed.ts", output: { entryFileNames: "embed.js" } }
-        : { input: ["index.html", "recordings.html", "tools/player.html", "tools/debugger.html", "tools/dash.html"] },
+        : {
+            input: [
+              "index.html",
+              "recordings.html",
+              "rooms.html",
+              "tools/player.html",
+              "tools/debugger.html",
+              "tools/dash.html",
+            ],
+          },
     },
     test: { include: ["tests/*.test.ts"] },
   };

@@ -106,6 +106,17 @@ export const controls = css`
     font-size: 14px;
     text-overflow: ellipsis;
   }
+  textarea {
+    width: 100%;
+    min-width: 0;
+    padding: 8px 10px;
+    border: 1px solid var(--edge);
+    border-radius: var(--radius);
+    background: var(--surface);
+    color: var(--ink);
+    font: 13px/1.5 ui-monospace, monospace;
+    resize: vertical;
+  }
   .tabs {
     display: flex;
     gap: 2px;
@@ -188,6 +199,17 @@ export const dialogs = css`
     gap: 8px;
     color: inherit;
     font-size: 14px;
+  }
+  .pair {
+    display: grid;
+    grid-template-columns: repeat(auto-fit, minmax(110px, 1fr));
+    gap: 12px;
+    align-items: end;
+  }
+  .checks {
+    display: flex;
+    flex-wrap: wrap;
+    gap: 8px 18px;
   }
   .buttons {
     display: flex;

@@ -4,11 +4,13 @@ export class GatewayError extends Error {
   /**
    * @param status HTTP status, or 0 when no answer came or the media path failed
    * @param retryAfter seconds the server asked to wait
+   * @param code Twirp's word for the status
    */
   constructor(
     message: string,
     readonly status = 0,
     readonly retryAfter: number | null = null,
+    readonly code = "",
   ) {
     super(message);
     this.name = "GatewayError";
@@ -25,14 +27,17 @@ const MEANING: Record<number, string> = {
   503: "The gateway is busy.",
 };
 
-/** Reads a refusal: problem+json (RFC 9457), else short plain text, else what the status means. */
+/** Reads a refusal: problem+json (RFC 9457), an error of Twirp, else short plain text, else what the status means. */
 export async function refusal(response: Response): Promise<GatewayError> {
   const body = await response.text().catch(() => "");
   const type = response.headers.get("Content-Type") ?? "";
   let text = "";
+  let code = "";
   if (/json/.test(type)) {
     const problem = parse(body);
-    text = [problem["detail"], problem["title"]].find((value): value is string => typeof value === "string") ?? "";
+    const texts = [problem["detail"], problem["title"], problem["msg"]];
+    text = texts.find((value): value is string => typeof value === "string") ?? "";
+    if (typeof problem["code"] === "string") code = problem["code"];
   } else if (/^text\/plain/.test(type) && body.length <= 200) {
     text = body;
   }
@@ -42,7 +47,7 @@ export async function refusal(response: Response): Promise<GatewayError> {
     .replace(/^[a-z]/, (letter) => letter.toUpperCase())
     .replace(/[^.!?]$/, "$&.");
   const message = sentence || MEANING[response.status] || `The gateway answered ${response.status}.`;
-  return new GatewayError(message, response.status, Number.isFinite(retryAfter) ? retryAfter : null);
+  return new GatewayError(message, response.status, Number.isFinite(retryAfter) ? retryAfter : null, code);
 }
 
 function parse(body: string): Record<string, unknown> {

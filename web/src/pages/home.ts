@@ -40,6 +40,7 @@ class GatewayHome extends LitElement {
     signed: { state: true },
     locked: { state: true },
     recording: { state: true },
+    rooms: { state: true },
   };
   declare private streams: StreamInfo[] | null;
   declare private problem: string;
@@ -55,6 +56,8 @@ class GatewayHome extends LitElement {
   declare private locked: boolean;
   /** Streams that are being recorded; null: the gateway does not record. */
   declare private recording: ReadonlySet<string> | null;
+  /** The gateway has LiveKit's API. */
+  declare private rooms: boolean;
   readonly #gateway = new Gateway(new URL("./", location.href));
   readonly #recordings = new Recordings(this.#gateway);
   readonly #history = new History(SAMPLES);
@@ -105,7 +108,7 @@ class GatewayHome extends LitElement {
     this.streams = null;
     this.problem = this.version = this.filter = this.clients = "";
     this.name = "demo";
-    this.locked = false;
+    this.locked = this.rooms = false;
     this.recording = null;
     this.now = Date.now();
     this.#gateway.token = storedToken();
@@ -120,6 +123,7 @@ class GatewayHome extends LitElement {
     this.#gateway.info().then(
       ({ version, features }) => {
         this.version = version;
+        this.rooms = features.includes("livekit");
         if (features.includes("recorder") && this.isConnected) this.#followRecorder();
       },
       () => undefined,
@@ -220,6 +224,7 @@ class GatewayHome extends LitElement {
         <h1>live777py</h1>
         <span class="numbers">${this.#summary()}</span>
         <span class="space"></span>
+        ${this.rooms ? html`<a class="button" href="rooms.html">${icons.people} Rooms</a>` : nothing}
         ${this.recording ? html`<a class="button" href="recordings.html">${icons.film} Recordings</a>` : nothing}
         <a class="button" href="api/docs" target="_blank">API</a>
         <a class="button" href=${this.#gateway.debugger(named)} target="_blank" rel="opener">${icons.debug} Debugger</a>
