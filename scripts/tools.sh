@@ -32,6 +32,7 @@ test)
     need firefox-esr firefox-esr
     need ip iproute2
     need nginx nginx-light
+    need redis-server redis-server
     need_file /usr/lib/python3/dist-packages/gi python3-gi
     need_file /usr/share/doc/python3-gst-1.0 python3-gst-1.0
     need_file /usr/share/doc/gir1.2-gst-plugins-bad-1.0 gir1.2-gst-plugins-bad-1.0

@@ -50,7 +50,7 @@ class KeyValue(Protocol):
         """False if it was not there, or not in that version."""
 
     def watch(self, prefix: str) -> AbstractAsyncContextManager[Changes]:
-        """What changes from the moment on when the context is entered: enter it, then `list`, then read it.
+        """First what is there, then what changes.
 
         Of several changes of one key the last is told, the others perhaps. While the store is away the watch waits,
         and then tells what has changed meanwhile.

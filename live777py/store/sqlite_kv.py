@@ -93,8 +93,9 @@ class SqliteKeyValue:
 
     @asynccontextmanager
     async def watch(self, prefix: str) -> AsyncIterator[Changes]:
-        await self._load()
         changes = Changes(prefix)
+        for entry in await self.list(prefix):
+            changes.tell(Change(key=entry.key, entry=entry))
         self._watches.add(changes)
         try:
             yield changes

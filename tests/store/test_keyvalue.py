@@ -156,12 +156,22 @@ async def test_what_has_expired_can_be_made_anew_by_a_swap(store: KeyValue) -> N
 async def test_a_watch_tells_what_changes(store: KeyValue) -> None:
     await store.put("room/before", b"0")
     async with store.watch("room/") as changes:
+        assert await told(changes, 1) == [("room/before", b"0")]
         await store.put("other/a", b"1")
         await store.put("room/a", b"1")
         assert await told(changes, 1) == [("room/a", b"1")]
         await store.compare_and_swap("room/b", None, b"2")
         await store.delete("room/before")
         assert await told(changes, 2) == [("room/b", b"2"), ("room/before", None)]
+
+
+async def test_a_watch_begins_with_what_is_there(store: KeyValue) -> None:
+    for key in ("a/1", "a/2", "b"):
+        await store.put(key, b"")
+    await store.delete("a/1")
+    async with store.watch("a/") as changes:
+        await store.put("a/3", b"")
+        assert sorted(await told(changes, 2)) == [("a/2", b""), ("a/3", b"")]
 
 
 async def test_a_watch_tells_the_newest_of_a_key(store: KeyValue) -> None:
@@ -178,6 +188,7 @@ async def test_a_watch_tells_the_newest_of_a_key(store: KeyValue) -> None:
 async def test_a_watch_tells_what_expires(store: KeyValue) -> None:
     await store.put("a/before", b"1", expires=SOON)
     async with store.watch("a/") as changes:
+        assert await told(changes, 1) == [("a/before", b"1")]
         await store.put("a/after", b"1", expires=SOON)
         assert await told(changes, 1) == [("a/after", b"1")]
         assert sorted(await told(changes, 2)) == [("a/after", None), ("a/before", None)]
@@ -186,6 +197,7 @@ async def test_a_watch_tells_what_expires(store: KeyValue) -> None:
 async def test_an_unsuccessful_write_tells_nothing(store: KeyValue) -> None:
     entry = await store.put("a", b"1")
     async with store.watch("") as changes:
+        assert await told(changes, 1) == [("a", b"1")]
         await store.compare_and_swap("a", None, b"x")
         await store.delete("a", version=entry.version + 1)
         await store.delete("b")
