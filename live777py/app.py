@@ -17,7 +17,7 @@ from aiohttp import web
 from live777py import __version__, log, settings
 from live777py.cascade.service import CascadeService
 from live777py.config import warnings
-from live777py.errors import StartError
+from live777py.errors import ConfigError, StartError
 from live777py.hooks.commands import HookRunner
 from live777py.hooks.webhooks import WebhookSender
 from live777py.http.access_log import LOGGER as ACCESS_LOGGER
@@ -25,6 +25,7 @@ from live777py.http.access_log import SERVER_LOGGER, AccessLogger
 from live777py.http.door import build_door
 from live777py.http.door import reconfigure as reconfigure_door
 from live777py.http.keys import (
+    AUTHENTICATOR,
     CASCADE,
     CONFIG,
     ENGINE_STATS,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from live777py.config import Config, SocketAddress
+    from live777py.livekit.build import LiveKit
 
 _logger = logging.getLogger(__name__)
 
@@ -69,14 +71,23 @@ STREAMS_GRACE: Final = 2.5
 
 _BACKLOG: Final = 1024
 _RELOADER: Final = web.AppKey("reloader", Reloader)
+_LIVEKIT: Final[web.AppKey[LiveKit]] = web.AppKey("livekit")
 
 
 def build_app(config: Config, read: Callable[[], Config] | None = None) -> web.Application:
     """`read` reads the configuration again; without it a reload changes nothing."""
-    app = build_door(config)
+    livekit = None
+    if config.livekit.enabled:
+        from live777py.livekit.build import LiveKit  # noqa: PLC0415 (a gateway without rooms needs no protobuf)
+
+        livekit = LiveKit(config)
+    app = build_door(config, add_routes=None if livekit is None else livekit.register)
     app[_RELOADER] = Reloader(config, read or (lambda: config))
     app[RELOAD] = app[_RELOADER].reload
     app[_RELOADER].add(functools.partial(reconfigure_door, app))
+    if livekit is not None:
+        app[_LIVEKIT] = livekit
+        app[AUTHENTICATOR].participants = livekit.verifier
     app.cleanup_ctx.extend((_media_and_streams, _event_loop_lag))
     return app
 
@@ -180,6 +191,8 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         app[THUMBNAILS] = thumbnails
         app[ENGINE_STATS] = engine.stats
         app[GIVEN_UP] = lambda: {"hooks": hooks.given_up, "webhooks": webhooks.given_up}
+        if (livekit := app.get(_LIVEKIT)) is not None:
+            await parts.enter_async_context(livekit.running(config, manager, store))
         hooks.start()
         await webhooks.start()
         await manager.start()
@@ -189,6 +202,8 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         retention.start()
 
         async def reconfigure(new: Config) -> None:
+            if livekit is None and new.livekit.enabled:
+                raise ConfigError("livekit.keys: the first key needs a restart")
             wanted = settings.cascade(new)
             manager.reconfigure(settings.streams(new))
             await webhooks.reconfigure(new)  # it forgets what waits for those that are gone, so nothing may refuse now
@@ -197,6 +212,8 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
             retention.reconfigure(settings.retention(new))
             await cascade.reconfigure(wanted)
             hooks.reconfigure(new)
+            if livekit is not None:
+                await livekit.reconfigure(new)
 
         app[_RELOADER].add(reconfigure)
         yield

@@ -143,7 +143,8 @@ def test_every_key_of_live777_is_read() -> None:
     }
     ours |= {f"recorder.{key}" for key in ("segment_seconds", "resume_seconds", "low_latency", "signed_redirect")}
     ours |= {f"recorder.{key}" for key in ("keep_days", "keep_bytes", "retention")}
-    assert set(_unchanged(config, Config())) == ours
+    unchanged = {name for name in _unchanged(config, Config()) if not name.startswith(("livekit.", "cluster."))}
+    assert unchanged == ours
     (camera,) = config.stream.values()
     assert camera.channel is not None
     assert camera.channel.target == "127.0.0.1:9002"

@@ -50,7 +50,9 @@ def key(
     live: bool | None = None,
     check: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """A scalar or list key. `...` as default makes the key required; `example` is printed where the default is None.
+    """A scalar or list key, or a table of strings.
+
+    `...` as default makes the key required; `example` is printed where the default is None.
 
     `env` lists more variables than `LIVE777_<SECTION>_<KEY>`, strongest first; they win over it in the same order.
     """
@@ -61,6 +63,8 @@ def key(
     }
     if default is ...:
         return field(repr=not secret, metadata=metadata)
+    if isinstance(default, dict):
+        return field(default_factory=default.copy, repr=not secret, metadata=metadata)
     return field(default=default, repr=not secret, metadata=metadata)
 
 

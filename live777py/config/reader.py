@@ -150,6 +150,10 @@ def _convert(hint: Any, value: object, place: _Place) -> Any:
     origin = get_origin(hint)
     if origin is tuple:
         return _convert_list(get_args(hint)[0], value, place)
+    if origin is Mapping and get_args(hint)[1] is str:
+        if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+            raise place.expected("a table of strings")
+        return value
     if origin is Mapping:
         if not isinstance(value, dict):
             raise place.expected("a table of tables")
@@ -214,8 +218,8 @@ def _names(key: Key, keys: tuple[str, ...]) -> tuple[str, ...]:
 
 def _is_leaf(hint: Any) -> bool:
     hint = _required(hint)
-    if get_origin(hint) is tuple:
-        return get_args(hint)[0] is str
+    if get_origin(hint) in (tuple, Mapping):
+        return get_args(hint)[0 if get_origin(hint) is tuple else 1] is str
     return get_origin(hint) is Literal or hint in (bool, int, str)
 
 
@@ -223,6 +227,11 @@ def _convert_text(hint: Any, text: str, place: _Place, origin: str) -> Any:
     hint = _required(hint)
     if get_origin(hint) is tuple:
         return tuple(item for part in text.split(",") if (item := part.strip()))
+    if get_origin(hint) is Mapping:
+        pairs = [part.partition(":") for part in text.replace("\n", ",").split(",") if part.strip()]
+        if not all(colon for _, colon, _ in pairs):
+            raise place.expected('"name: value", several separated by commas', origin)
+        return {name.strip(): value.strip() for name, _, value in pairs}
     if get_origin(hint) is Literal:
         if text not in get_args(hint):
             raise place.expected("one of " + ", ".join(get_args(hint)), origin)
@@ -263,7 +272,8 @@ def _not_built(value: Any, keys: tuple[str, ...]) -> list[str]:
             names += _not_built(current, path)
         elif isinstance(current, Mapping):
             for name, item in current.items():
-                names += _not_built(item, (*path, name))
+                if is_dataclass(item):
+                    names += _not_built(item, (*path, name))
         elif isinstance(current, tuple) and is_dataclass(current[0]):
             for number, item in enumerate(current):
                 names += _not_built(item, (*path, str(number)))

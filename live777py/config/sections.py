@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 from live777py.config import values
 from live777py.config.keys import Fallback, key, section
+from live777py.config.livekit import ClusterConfig, LiveKitConfig, sound_keys
 
 _MAX_INT = 2**53
 
@@ -507,6 +508,10 @@ class Config:
         check=distinct_urls,
     )
     store: StoreConfig = section(StoreConfig, "What survives a restart.")
+    livekit: LiveKitConfig = section(
+        LiveKitConfig, "Rooms: the API of LiveKit servers. It is closed while there is no key.", check=sound_keys
+    )
+    cluster: ClusterConfig = section(ClusterConfig, "Several nodes as one, by way of Redis.")
     net4mqtt: Net4mqttConfig = section(Net4mqttConfig, "Reach this node by way of an MQTT broker.", built=False)
     recorder: RecorderConfig = section(RecorderConfig, "Recordings.")
     rtsp: RtspConfig = section(RtspConfig, "RTSP server.", built=False)

@@ -83,4 +83,6 @@ def _comment(text: str) -> list[str]:
 
 def _literal(value: Any) -> str:
     """A TOML literal; JSON's strings, numbers, booleans and lists of strings are TOML's."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {_literal(item)}" for name, item in value.items()) + " }"
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)

@@ -253,6 +253,25 @@ def some_http_url(value: str) -> str:
     return http_url(value) if value else http_url("-")
 
 
+def some_http_urls(value: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(value)) != len(value):
+        raise ValueError("each url once")
+    return tuple(some_http_url(url) for url in value)
+
+
+def redis_url(value: str) -> str:
+    """Empty or a URL that redis-py takes. The text of the error repeats nothing: the URL may hold a password."""
+    try:
+        parts = urlsplit(value)
+        valid = bool(parts.path) if parts.scheme == "unix" else bool(parts.hostname) and parts.port != 0
+        valid = valid and parts.scheme in {"redis", "rediss", "unix"}
+    except ValueError:
+        valid = False
+    if value and not (valid and value.isprintable() and " " not in value):
+        raise ValueError("a redis://, rediss:// or unix:// URL")
+    return value
+
+
 def events(value: tuple[str, ...]) -> tuple[str, ...]:
     if not set(value) <= set(EVENTS):
         raise ValueError(f"names out of {', '.join(EVENTS)}")

@@ -48,6 +48,7 @@ from live777py.http.viewer_events import ViewerEvents
 from live777py.metrics import Metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from live777py.config import Config
@@ -73,8 +74,16 @@ RESOURCES: Final = (
 )
 
 
-def build_door(config: Config, *, web_pages: Path = pages.BUILT_PAGES) -> web.Application:
-    """The caller sets those of `keys` that stand for what is behind the door before the first request."""
+def build_door(
+    config: Config,
+    *,
+    web_pages: Path = pages.BUILT_PAGES,
+    add_routes: Callable[[web.UrlDispatcher], None] | None = None,
+) -> web.Application:
+    """The caller sets those of `keys` that stand for what is behind the door before the first request.
+
+    `add_routes` adds those of another door: before ours, since the pages take what is left.
+    """
     app = web.Application(client_max_size=MAX_BODY, middlewares=[problems])
     app[CONFIG] = LiveConfig(config)
     app[METRICS] = Metrics()
@@ -87,6 +96,8 @@ def build_door(config: Config, *, web_pages: Path = pages.BUILT_PAGES) -> web.Ap
     app[download.DOWNLOADS] = download.Downloads()
     feed = app[snapshots.FEED] = snapshots.SnapshotFeed(lambda: app[STREAMS])
     viewer_events = app[viewer_event_streams.VIEWER_EVENTS] = ViewerEvents(lambda: app[STREAMS])
+    if add_routes is not None:
+        add_routes(app.router)
     for resource in RESOURCES:
         resource.register(app.router)
     pages.register(app.router)

@@ -27,7 +27,11 @@ _logger = logging.getLogger(__name__)
 
 
 def asking(request: web.Request) -> Client:
-    return Client(loopback=request[CLIENT].direct_loopback, marks=read_marks(request.headers.getall(CDN_LOOP, ())))
+    return Client(
+        loopback=request[CLIENT].direct_loopback,
+        marks=read_marks(request.headers.getall(CDN_LOOP, ())),
+        participant=request[PRINCIPAL].participant,
+    )
 
 
 def opened(request: web.Request, answer: Answer, *, publisher: bool, links: Iterable[str] = ()) -> web.Response:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from live777py.errors import Conflict, Unprocessable
+from live777py.errors import Conflict, Forbidden, Unprocessable
 from live777py.rtc.candidates import offered_candidates
 from live777py.rtc.certificate import Certificate
 from live777py.rtc.memory import release_free_memory
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from live777py.streams.bus import EventBus
     from live777py.streams.events import LeaveReason
     from live777py.streams.live import LiveSession
+    from live777py.streams.participant import Participant
     from live777py.streams.session import Role
     from live777py.streams.strategy import Strategy
     from live777py.streams.stream import Stream
@@ -55,11 +56,13 @@ _RETRY_LOOP_SECONDS = 10
 class Client:
     """Where a request came from. `loopback`: over loopback and without a proxy header.
 
-    `marks` are those of the streams behind it, where another gateway asks (`outbound.loop`).
+    `marks` are those of the streams behind it, where another gateway asks (`outbound.loop`). `participant` is who
+    the token says that it is.
     """
 
     loopback: bool
     marks: frozenset[str] = frozenset()
+    participant: Participant | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,12 +133,14 @@ class StreamManager:
     # WHIP and WHEP
 
     async def publish(self, stream: str, offer: str, *, client: Client) -> Answer:
-        """WHIP. Raises `NotFound`, `Conflict`, `BadRequest`, `Unprocessable`, `Unavailable`."""
+        """WHIP. Raises `NotFound`, `Conflict`, `BadRequest`, `Forbidden`, `Unprocessable`, `Unavailable`."""
         self._registry.require_running()
         known = self._registry.find(stream, creatable=self.strategy().auto_create_whip)
         if known is not None and client.marks & {known.mark, *self._registry.sinks(known)}:
             raise _goes_round(known)
         plan = plan_publish(offer, self._registry.codecs)
+        if client.participant is not None:
+            _require_sources(client.participant, plan.media)
         session = self._new_session("publish", client)
         with ExitStack() as undo:
             live, peer = await self._joining.publisher(undo, stream, session, partial(self._peer, plan), plan.media)
@@ -300,7 +305,9 @@ class StreamManager:
         return self._cascading
 
     def _new_session(self, role: Role, client: Client) -> Session:
-        return Session(str(uuid.uuid4()), role, self._registry.clock.now(), marks=client.marks)
+        return Session(
+            str(uuid.uuid4()), role, self._registry.clock.now(), marks=client.marks, participant=client.participant
+        )
 
     def _plan_play(self, stream: Stream | None, offer: str) -> PlayPlan:
         published = None if stream is None else stream.published
@@ -342,3 +349,9 @@ class StreamManager:
 
 def _goes_round(stream: Stream) -> Conflict:
     return Conflict(f"stream '{stream.name}' would come back to where it comes from", retry_after=_RETRY_LOOP_SECONDS)
+
+
+def _require_sources(participant: Participant, media: Sequence[PublishedMedia]) -> None:
+    for kind in dict.fromkeys(each.kind for each in media):
+        if not participant.permission.may_publish(kind):
+            raise Forbidden(f"the token does not allow to publish {kind}")

@@ -10,6 +10,7 @@ from live777py.streams.views import SessionView
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from live777py.streams.participant import Participant
     from live777py.streams.views import CascadeView, SessionState
 
 Role = Literal["publish", "subscribe"]
@@ -35,7 +36,8 @@ class Session:
     """`leave_at` is 0 until the session is closed. `established` tells whether it was ever connected.
 
     `cascade` is set where the other end is a server that we asked; `configured` where the configuration says so.
-    `marks` are the streams behind the other end (`outbound.loop`).
+    `marks` are the streams behind the other end (`outbound.loop`). `participant` is who the other end is, where that is
+    known.
     """
 
     __slots__ = (
@@ -48,6 +50,7 @@ class Session:
         "leave_at",
         "marks",
         "meter",
+        "participant",
         "role",
         "state",
     )
@@ -61,6 +64,7 @@ class Session:
         cascade: CascadeView | None = None,
         configured: bool = False,
         marks: frozenset[str] = frozenset(),
+        participant: Participant | None = None,
     ) -> None:
         self.id = session_id
         self.role = role
@@ -71,6 +75,7 @@ class Session:
         self.cascade = cascade
         self.configured = configured
         self.marks = marks
+        self.participant = participant
         self.has_data_channel = False
         self.meter = Meter(now)
 

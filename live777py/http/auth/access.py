@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from live777py.errors import Forbidden
+
+if TYPE_CHECKING:
+    from live777py.streams.participant import Participant
 
 
 class Mode(enum.IntFlag):
@@ -68,19 +71,41 @@ class AccessRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
-    """`stream` is None for one who may do everything. `identity` is the same for requests of the same holder."""
+    """`stream` is None for one who may do everything. `identity` is the same for requests of the same holder.
+
+    With `participant`, what they may do in their room counts instead of `stream` and `mode`.
+    """
 
     stream: str | None
     mode: Mode
     identity: bytes = field(repr=False)
+    participant: Participant | None = None
 
     def authorize(self, access: Access, stream: str | None) -> None:
         """Raises Forbidden."""
+        if self.participant is not None:
+            if access is not Access.PUBLIC and not _allowed(self.participant, access, stream):
+                raise Forbidden("this token does not allow that")
+            return
         if access is Access.PUBLIC or self.stream is None:
             return
         needed = _NEEDED.get(access)
         if needed is None or self.stream != stream or (needed and not self.mode & needed):
             raise Forbidden("this token does not allow that")
+
+
+def _allowed(participant: Participant, access: Access, stream: str | None) -> bool:
+    if stream is None or not participant.may_be_at(stream):
+        return False
+    match access:
+        case Access.PUBLISH:
+            return participant.permission.can_publish and participant.may_publish_as(stream)
+        case Access.PLAY | Access.SEE_STREAM:
+            return participant.permission.can_subscribe
+        case Access.SESSION:
+            return True
+        case _:
+            return False
 
 
 ANYBODY: Final = Principal(stream=None, mode=Mode(7), identity=b"")

@@ -1,25 +1,44 @@
-"""The order in which a request's token is looked at: static tokens, JSON web tokens, the authorisation service."""
+"""The order in which a request's token is looked at: that of a participant of a room, static tokens, JSON web tokens,
+the authorisation service.
+"""
 
 from __future__ import annotations
 
 import hmac
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Protocol
 
 import aiohttp
 
 from live777py.errors import Unauthorized
 from live777py.http.auth.access import ANYBODY, AccessRequest, Mode, Principal
-from live777py.http.auth.claims import TokenVerifier, digest
+from live777py.http.auth.claims import TokenVerifier, digest, is_json_web_token
 from live777py.http.auth.hook import AuthorizationService, holder
 from live777py.http.auth.jwks import KeySource, key_source
 
 if TYPE_CHECKING:
     from live777py.config import AuthConfig
     from live777py.http.auth.owners import SessionOwners
+    from live777py.streams.participant import Participant
+
+
+class ParticipantTokens(Protocol):
+    """Tokens of participants of rooms: LiveKit's."""
+
+    def issued(self, token: str) -> bool:
+        """Whether it says that one of the keys made it; nothing is verified."""
+
+    def participant(self, token: str) -> Participant:
+        """Raises Unauthorized and Forbidden."""
 
 
 class Authenticator:
-    """Usage: `await authenticator.admit(request)` for each request, `await authenticator.close()` at the end."""
+    """Usage: `await authenticator.admit(request)` for each request, `await authenticator.close()` at the end.
+
+    `participants` is set where there are rooms.
+    """
+
+    participants: ParticipantTokens | None = None
 
     def __init__(self, config: AuthConfig, owners: SessionOwners) -> None:
         self._owners = owners
@@ -61,6 +80,9 @@ class Authenticator:
         )
 
     async def _admitted(self, request: AccessRequest) -> Principal:
+        if (participant := await self._participant(request.token)) is not None:
+            participant.authorize(request.access, request.stream)
+            return participant
         if not self._config.enabled:
             return ANYBODY
         principal = await self._holder(request.token)
@@ -73,6 +95,21 @@ class Authenticator:
         if request.session is not None and self._owners.made_by(request.session, identity):
             return Principal(stream=request.stream, mode=Mode(0), identity=identity)  # asked when it was made
         return await self._service.ask(request)
+
+    async def _participant(self, token: str | None) -> Principal | None:
+        """None for a token that is not of a room. Raises Unauthorized and Forbidden.
+
+        While everybody may do everything no token is needed; one that is given says who sent it, and must be good.
+        """
+        if token is None or self.participants is None:
+            return None
+        if not self.participants.issued(token) and (
+            self._config.enabled or not is_json_web_token(token) or await self._holder(token) is not None
+        ):
+            return None
+        participant = self.participants.participant(token)
+        identity = digest(json.dumps(["participant", participant.room, participant.identity]))
+        return Principal(stream=None, mode=Mode(0), identity=identity, participant=participant)
 
     async def _holder(self, token: str | None) -> Principal | None:
         """Of a static token or a valid JWT."""

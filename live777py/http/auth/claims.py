@@ -86,6 +86,15 @@ def _principal(token: str, algorithm: str, claims: dict[str, Any]) -> Principal 
     return Principal(stream=None if stream == _ANY_STREAM else stream, mode=Mode(mode & 7), identity=digest(identity))
 
 
+def is_json_web_token(token: str) -> bool:
+    """Whether it has the shape of one; a static token may be any text."""
+    try:
+        jwt.get_unverified_header(token)
+    except jwt.PyJWTError:
+        return False
+    return True
+
+
 def digest(text: str) -> bytes:
     """What identifies a holder without being of use to anybody else."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()

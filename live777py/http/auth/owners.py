@@ -53,7 +53,8 @@ class SessionOwners:
 
     def check(self, session: str, principal: Principal) -> None:
         """Raises NotFound: another's session looks like none (RFC 9725 section 5)."""
-        if principal.stream is None or principal.mode & Mode.ADMIN or self.made_by(session, principal.identity):
+        unlimited = principal.stream is None and principal.participant is None
+        if unlimited or principal.mode & Mode.ADMIN or self.made_by(session, principal.identity):
             return
         owner = self._owners.get(session)
         if owner is None or not owner.publisher or not principal.mode & Mode.WRITE:
