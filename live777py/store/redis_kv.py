@@ -114,7 +114,8 @@ class RedisKeyValue:
         self._version = f"{prefix}:version"
         self._channel = Channel(f"{prefix}:changes", self._heard, self._look_at_all)
         self._watches: set[_Watch] = set()
-        self._changed: set[str] = set()
+        self._changed: dict[str, None] = {}
+        """In order."""
         self._all_changed = True
         self._wake = asyncio.Event()
         self._follower: asyncio.Task[None] | None = None
@@ -208,7 +209,7 @@ class RedisKeyValue:
     # Watches
 
     def _heard(self, message: bytes) -> None:
-        self._changed.add(message.decode())
+        self._changed[message.decode()] = None
         self._wake.set()
 
     def _look_at_all(self) -> None:
@@ -224,7 +225,7 @@ class RedisKeyValue:
                     await self._wake.wait()
             except TimeoutError:
                 self._changed |= {
-                    key for watch in self._watches for key, at in watch.deadlines.items() if at <= loop.time()
+                    key: None for watch in self._watches for key, at in watch.deadlines.items() if at <= loop.time()
                 }
             self._wake.clear()
             try:
@@ -238,11 +239,11 @@ class RedisKeyValue:
     async def _look(self) -> None:
         loop = asyncio.get_running_loop()
         everything, self._all_changed = self._all_changed, False
-        keys, self._changed = self._changed, set()
+        keys, self._changed = self._changed, {}
         if everything and self._channel.open:
             for watch in tuple(self._watches):
                 rows = {row.entry.key: row for row in await self._rows(watch.changes.prefix)}
-                for key in {*watch.known, *rows}:
+                for key in sorted({*watch.known, *rows}):
                     watch.tell(key, rows.get(key), loop.time())
         for key in keys:
             watches = [watch for watch in self._watches if key.startswith(watch.changes.prefix)]
