@@ -30,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.write(template())
         elif arguments.command == "check":
             _check(arguments.config)
+        elif arguments.command == "token":
+            _create_token(arguments)
         else:
             _serve(arguments.config, arguments.verbose)
     except ConfigError as error:
@@ -60,6 +62,23 @@ def _check(path: Path | None) -> None:
     print("the configuration is good")
 
 
+def _create_token(arguments: argparse.Namespace) -> None:
+    from live777py.livekit.token_command import Wanted, create  # noqa: PLC0415 (as above)
+
+    wanted = Wanted(
+        api_key=arguments.api_key,
+        room=arguments.room,
+        identity=arguments.identity,
+        name=arguments.name,
+        metadata=arguments.metadata,
+        kind=arguments.kind,
+        attributes=tuple(arguments.attribute),
+        grants=tuple(arguments.grant),
+        valid_for=arguments.valid_for,
+    )
+    print(create(load(arguments.config, os.environ).livekit, wanted))
+
+
 def _fail(detail: str, code: int) -> int:
     print(f"live777py: {log.redact(' '.join(detail.split()))}", file=sys.stderr)
     return code
@@ -74,4 +93,24 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("config", help="print a configuration file with every key and its default")
     check = commands.add_parser("check", help="check a configuration file")
     check.add_argument("-c", "--config", type=Path, metavar="FILE", default=argparse.SUPPRESS)
+    token = commands.add_parser("token", help="make a token of the LiveKit API").add_subparsers(
+        dest="token_command", required=True, metavar="create"
+    )
+    create = token.add_parser("create", help="print one, signed with a key of the configuration")
+    create.add_argument("-c", "--config", type=Path, metavar="FILE", default=argparse.SUPPRESS)
+    create.add_argument("--api-key", default="", metavar="KEY", help="default: the first of the configuration")
+    create.add_argument("--room", default="", help="the room that it is for")
+    create.add_argument("--identity", default="", help="who joins, or calls")
+    create.add_argument("--name", default="", help="of the participant, as people read it")
+    create.add_argument("--metadata", default="", help="of the participant")
+    create.add_argument("--kind", default="", help="of the participant, such as agent")
+    create.add_argument("--attribute", action="append", default=[], metavar="NAME=VALUE", help="of the participant")
+    create.add_argument(
+        "--grant",
+        action="append",
+        default=[],
+        help="roomAdmin, canPublish=false, canPublishSources=camera,microphone, sip.call, or a JSON object of "
+        "video grants; may be repeated. default: roomJoin, if there is a room",
+    )
+    create.add_argument("--valid-for", default="6h", metavar="TIME", help="such as 90s, 30m, 6h, 7d. default: 6h")
     return parser

@@ -2,6 +2,7 @@
 
 from live777py.config.advice import warnings
 from live777py.config.changes import Changes, compare
+from live777py.config.livekit import ClusterConfig, LiveKitConfig
 from live777py.config.reader import load, not_built, parse, secret_variables
 from live777py.config.sections import (
     AuthConfig,
@@ -21,9 +22,11 @@ from live777py.config.values import SocketAddress, UdpAddress
 __all__ = [
     "AuthConfig",
     "Changes",
+    "ClusterConfig",
     "Config",
     "HttpConfig",
     "IceServerConfig",
+    "LiveKitConfig",
     "LogConfig",
     "SdpConfig",
     "SocketAddress",

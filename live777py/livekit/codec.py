@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
@@ -12,12 +14,13 @@ from google.protobuf.message import DecodeError, Message
 from live777py.livekit.errors import TwirpError
 
 if TYPE_CHECKING:
-    from live777py.livekit.errors import Code
+    from google.protobuf.descriptor import Descriptor
 
 JSON: Final = "application/json"
 PROTOBUF: Final = "application/protobuf"
 
 _DECODER: Final = json.JSONDecoder()
+_WELL_KNOWN: Final = "google.protobuf"
 
 
 def decode(kind: type[Message], media_type: str, body: bytes) -> Message:
@@ -31,10 +34,15 @@ def encode(message: Message, media_type: str) -> bytes:
 
 def encode_error(error: TwirpError) -> bytes:
     """Compact: the client for .NET looks for `code":"`. Always JSON."""
-    value: dict[str, object] = {"code": error.code, "msg": error.msg}
+    value: dict[str, object] = {"code": error.code, "msg": _valid(error.msg)}
     if error.meta:
-        value["meta"] = dict(error.meta)
+        value["meta"] = {name: _valid(text) for name, text in error.meta.items()}
     return msgspec.json.encode(value)
+
+
+def _valid(text: str) -> str:
+    """Headers that are not UTF-8 come as lone surrogates."""
+    return text.encode(errors="replace").decode()
 
 
 def _from_protobuf(kind: type[Message], body: bytes) -> Message:
@@ -61,9 +69,46 @@ def to_json(message: Message) -> bytes:
 
 
 def _as_dict(message: Message) -> dict[str, Any]:
-    return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    value: dict[str, Any] = MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    _add_nulls(value, cast("Descriptor", message.DESCRIPTOR))
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Messages:
+    """The message fields of a type: those that are null when unset, and those (maybe repeated) that are looked into."""
+
+    single: tuple[str, ...]
+    inner: tuple[tuple[str, Descriptor, bool], ...]
+
+
+@functools.cache
+def _messages(kind: Descriptor) -> _Messages:
+    single, inner = [], []
+    for field in kind.fields:
+        target = field.message_type
+        if target is None:
+            continue
+        entries = target.GetOptions().map_entry
+        # Unset members of a oneof, and what is declared optional, are left out.
+        if not field.is_repeated and field.containing_oneof is None:
+            single.append(field.name)
+        if not entries and target.file.package != _WELL_KNOWN:  # those have a form of their own, such as "30s"
+            inner.append((field.name, target, field.is_repeated))
+    return _Messages(single=tuple(single), inner=tuple(inner))
+
+
+def _add_nulls(value: dict[str, Any], kind: Descriptor) -> None:
+    messages = _messages(kind)
+    for name, target, repeated in messages.inner:
+        if (found := value.get(name)) is not None:
+            for each in found if repeated else (found,):
+                _add_nulls(each, target)
+    for name in messages.single:
+        value.setdefault(name, None)
 
 
 def _malformed(form: str) -> TwirpError:
-    code: Code = "malformed"
-    return TwirpError(code, f"the {form} request could not be decoded")
+    return TwirpError("malformed", f"the {form} request could not be decoded")

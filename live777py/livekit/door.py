@@ -26,8 +26,8 @@ MAX_BODY: Final = 10 * 1024 * 1024
 """Bytes."""
 BODY_TIMEOUT: Final = 10.0
 """Seconds until a body must be there."""
-LARGE_BODY: Final = 64 * 1024
-"""Bytes from which on a body is read in another thread, so that the event loop goes on."""
+LARGE_BODY: Final = 16 * 1024
+"""Bytes from which on a body is read or written in another thread, so that the event loop goes on."""
 
 _MAX_TIMEOUT_MS: Final = 24 * 3600 * 1000
 _PREFLIGHT_AGE: Final = 86400
@@ -90,7 +90,11 @@ class LiveKitDoor:
                 answer = await self.caller.call(method.service, method.name, message, call)
         except TimeoutError:
             raise TwirpError("deadline_exceeded", "the call took longer than its client waits") from None
-        return web.Response(body=codec.encode(answer, media_type), headers={"Content-Type": media_type})
+        if answer.ByteSize() < LARGE_BODY:
+            encoded = codec.encode(answer, media_type)
+        else:
+            encoded = await asyncio.to_thread(codec.encode, answer, media_type)
+        return web.Response(body=encoded, headers={"Content-Type": media_type})
 
 
 def _route(request: web.Request, service: Mapping[str, Method]) -> tuple[Method, str]:
@@ -150,16 +154,22 @@ def _too_large() -> web.Response:
 
 def _cors(request: web.Request) -> dict[str, str]:
     origin = request.headers.get("Origin")
-    if origin is None:
+    if origin is None or not _is_visible(origin):
         return {}
     return {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": "*", "Vary": "Origin"}
 
 
 def _preflight(request: web.Request) -> dict[str, str]:
+    # The wildcard does not cover Authorization (Fetch standard, section 3.3.3).
+    wanted = request.headers.get("Access-Control-Request-Headers", "*")
     return {
         **_cors(request),
         "Access-Control-Allow-Methods": "OPTIONS, HEAD, GET, POST, PATCH, DELETE",
-        # The wildcard does not cover Authorization (Fetch standard, section 3.3.3).
-        "Access-Control-Allow-Headers": request.headers.get("Access-Control-Request-Headers", "*"),
+        "Access-Control-Allow-Headers": wanted if _is_visible(wanted) else "*",
         "Access-Control-Max-Age": str(_PREFLIGHT_AGE),
     }
+
+
+def _is_visible(value: str) -> bool:
+    """What may be sent back in a header."""
+    return value.isascii() and value.isprintable()

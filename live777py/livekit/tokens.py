@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast, get_args
 import jwt
 import msgspec
 
-from live777py.errors import ConfigError, Forbidden, Unauthorized
+from live777py.errors import Forbidden, Unauthorized
 from live777py.livekit.errors import TwirpError
 from live777py.livekit.grants import Grants, VideoGrants
 from live777py.streams.participant import Participant, ParticipantKind, Permission
@@ -176,12 +176,9 @@ def create_token(
     now: float | None = None,
     **claims: Any,
 ) -> str:
-    """`ttl` in seconds; `claims` are further fields of `Grants`, such as `name`. Raises ConfigError for a wrong one."""
+    """`ttl` in seconds; `claims` are further fields of `Grants`, such as `name`."""
     began = int(time.time() if now is None else now)
-    try:
-        grants = Grants(iss=key, sub=identity or None, nbf=began, exp=began + int(ttl), video=video, **claims)
-    except TypeError as error:
-        raise ConfigError(str(error)) from None
+    grants = Grants(iss=key, sub=identity or None, nbf=began, exp=began + int(ttl), video=video, **claims)
     return jwt.encode(msgspec.to_builtins(grants), _padded(secret), algorithm=_ALGORITHM)
 
 
