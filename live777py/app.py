@@ -40,6 +40,7 @@ from live777py.http.keys import (
     STREAMS,
     THUMBNAILS,
 )
+from live777py.http.session import client_of, ice_links_of
 from live777py.media.addresses import worker_sockets
 from live777py.media.engine import MediaEngine
 from live777py.outbound import Outbound
@@ -78,9 +79,10 @@ def build_app(config: Config, read: Callable[[], Config] | None = None) -> web.A
     """`read` reads the configuration again; without it a reload changes nothing."""
     livekit = None
     if config.livekit.enabled:
-        from live777py.livekit.build import LiveKit  # noqa: PLC0415 (a gateway without rooms needs no protobuf)
+        from live777py.livekit.build import LiveKit, Surroundings  # noqa: PLC0415 (a gateway without rooms needs no protobuf)
 
-        livekit = LiveKit(config)
+        around = Surroundings(streams=lambda app: app[STREAMS], client=client_of, ice_links=ice_links_of)
+        livekit = LiveKit(config, around)
     app = build_door(config, add_routes=None if livekit is None else livekit.register)
     app[_RELOADER] = Reloader(config, read or (lambda: config))
     app[RELOAD] = app[_RELOADER].reload

@@ -109,9 +109,7 @@ class Resource:
     def _guarded(self, operation: Operation) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
             app = request.app
-            client = request[CLIENT] = app[CLIENTS].resolve(request)
-            if request.method in LIMITED_METHODS:
-                app[RATE_LIMITER].check(client, asyncio.get_running_loop().time())
+            look_at_client(request)
             if not app[CONFIG].current.http.cors:
                 refuse_forged(request)
             stream = request.match_info.get("stream")
@@ -132,6 +130,14 @@ class Resource:
                 return problem(error.status, error.title, error.detail, self.accepts)
 
         return handle
+
+
+def look_at_client(request: web.Request) -> None:
+    """Who asks, and whether it asks too often. Raises TooManyRequests."""
+    app = request.app
+    client = request[CLIENT] = app[CLIENTS].resolve(request)
+    if request.method in LIMITED_METHODS:
+        app[RATE_LIMITER].check(client, asyncio.get_running_loop().time())
 
 
 def _is_utf8(path: str) -> bool:

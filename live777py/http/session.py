@@ -13,7 +13,7 @@ from live777py.errors import NotFound
 from live777py.http.auth import Access
 from live777py.http.keys import CLIENT, CONFIG, OWNERS, PRINCIPAL, STREAM, STREAMS
 from live777py.http.messages import SDP_FRAGMENT, ice_links, json_answer, read_json, read_text, session_created
-from live777py.http.resource import Content, Operation, Resource, json_content
+from live777py.http.resource import Content, Operation, Resource, json_content, look_at_client
 from live777py.outbound.loop import CDN_LOOP, read_marks
 from live777py.streams.manager import Client
 
@@ -21,16 +21,32 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from live777py.streams.manager import Answer
+    from live777py.streams.participant import Participant
     from live777py.streams.views import StreamView
 
 _logger = logging.getLogger(__name__)
 
 
 def asking(request: web.Request) -> Client:
+    return _client(request, request[PRINCIPAL].participant)
+
+
+def client_of(request: web.Request, participant: Participant) -> Client:
+    """For a route that is not one of ours. Raises TooManyRequests."""
+    look_at_client(request)
+    return _client(request, participant)
+
+
+def ice_links_of(app: web.Application) -> Iterator[str]:
+    """Values of Link headers."""
+    return ice_links(app[CONFIG].current.ice_servers)
+
+
+def _client(request: web.Request, participant: Participant | None) -> Client:
     return Client(
         loopback=request[CLIENT].direct_loopback,
         marks=read_marks(request.headers.getall(CDN_LOOP, ())),
-        participant=request[PRINCIPAL].participant,
+        participant=participant,
     )
 
 
@@ -43,7 +59,7 @@ def opened(request: web.Request, answer: Answer, *, publisher: bool, links: Iter
     owners.record(answer.session, request[PRINCIPAL], publisher=publisher)
     logger = log.bind(_logger, stream=stream, session=answer.session)
     logger.info("%s from %s", "publishes" if publisher else "plays", request[CLIENT])
-    return session_created(stream, answer, (*ice_links(app[CONFIG].current.ice_servers), *links))
+    return session_created(stream, answer, (*ice_links_of(app), *links))
 
 
 async def look(request: web.Request) -> web.Response:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from live777py.livekit.door import LiveKitDoor
 from live777py.livekit.tokens import TokenVerifier
 from live777py.livekit.twirp import NotBuilt, Services
+from live777py.livekit.whip import Surroundings, Whip
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from live777py.store import Database
     from live777py.streams.manager import StreamManager
 
+__all__ = ["LiveKit", "Surroundings"]
+
 
 class LiveKit:
     """Make it before the routes are closed; `running` is what lives as long as the streams do.
@@ -25,13 +28,15 @@ class LiveKit:
     `door.caller` may be replaced by one that asks other nodes; `services` are those of this one.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, around: Surroundings) -> None:
         self.verifier = TokenVerifier(config.livekit.api_keys)
         self.services = Services({name: NotBuilt(name) for name in ("Egress", "Ingress", "SIP")})
         self.door = LiveKitDoor(self.verifier, self.services)
+        self._whip = Whip(self.verifier, around)
 
     def register(self, router: web.UrlDispatcher) -> None:
         self.door.register(router)
+        self._whip.register(router)
 
     @asynccontextmanager
     async def running(

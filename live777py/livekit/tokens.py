@@ -16,7 +16,7 @@ import msgspec
 from live777py.errors import Forbidden, Unauthorized
 from live777py.livekit.errors import TwirpError
 from live777py.livekit.grants import Grants, VideoGrants
-from live777py.streams.participant import Participant, ParticipantKind, Permission
+from live777py.streams.participant import Participant, ParticipantKind, Permission, room_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -141,6 +141,8 @@ def unverified_claims(token: str) -> dict[str, Any] | None:
 def participant_of(grants: Grants) -> Participant:
     """Who joins a room by this token. Raises Forbidden for one that joins none."""
     video = grants.of_room
+    if video.room and room_of(video.room) != video.room:
+        raise Forbidden("a room whose name has an @ cannot be joined: streams are named identity@room")
     if not (video.room_join and video.room and grants.identity):
         raise Forbidden("this token is not for joining a room")
     can_publish = video.can_publish is not False

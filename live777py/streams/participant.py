@@ -51,7 +51,12 @@ class Participant:
 
     def may_be_at(self, stream: str) -> bool:
         """The room's own stream, and those of its participants."""
-        return stream == self.room or stream.endswith(f"@{self.room}")
+        return room_of(stream) == self.room
 
     def may_publish_as(self, stream: str) -> bool:
-        return stream in {self.room, f"{self.identity}@{self.room}"}
+        return self.may_be_at(stream) and stream in {self.room, f"{self.identity}@{self.room}"}
+
+
+def room_of(stream: str) -> str:
+    """`standup` of `alice@standup`; a stream without "@" is a room of its own name."""
+    return stream.rpartition("@")[2]
