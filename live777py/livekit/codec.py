@@ -56,6 +56,8 @@ def _from_json(kind: type[Message], body: bytes) -> Message:
     """Names in camel or snake case, unknown ones ignored; what follows the first value is not looked at."""
     try:
         value, _ = _DECODER.raw_decode(body.decode().lstrip())
+        if not isinstance(value, dict):
+            raise _malformed("json")
         message = kind()
         ParseDict(value, message, ignore_unknown_fields=True)
     except (ParseError, ValueError, TypeError, AttributeError, RecursionError):

@@ -48,6 +48,7 @@ class LiveKitDoor:
         """Slashes before /twirp are one slash, as some clients send two."""
         for path in ("/twirp/{service}/{method}", "/{slashes:/+}twirp/{service}/{method}"):
             router.add_route("*", path, self._answer)
+        router.add_route("*", "/twirp/{tail:.*}", _unknown)
 
     async def _answer(self, request: web.Request) -> web.Response:
         if request.method == "OPTIONS":
@@ -74,7 +75,7 @@ class LiveKitDoor:
         grants = self._verifier.from_header(request.headers.get("Authorization"), request.query)
         service = METHODS.get(request.match_info["service"].removeprefix(_PACKAGE))
         if service is None or not request.match_info["service"].startswith(_PACKAGE):
-            return web.Response(status=404, text="404 page not found\n")
+            return await _unknown(request)
         method, media_type = _route(request, service)
         body = await _read(request)
         if body is None:
@@ -141,6 +142,10 @@ def _deadline(request: web.Request) -> float | None:
     if not (text.isascii() and text.isdecimal()):
         return None
     return asyncio.get_running_loop().time() + min(int(text[:12]), _MAX_TIMEOUT_MS) / 1000
+
+
+async def _unknown(_request: web.Request) -> web.Response:
+    return web.Response(status=404, text="404 page not found\n")
 
 
 def _refusal(error: TwirpError) -> web.Response:
