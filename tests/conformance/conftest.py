@@ -10,9 +10,13 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from live777py.app import build_app
 from live777py.config import parse
+from tests.conformance.livekit_server import KEYS, livekit_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from tests.conformance.livekit_server import LiveKitServer
 
 Client = TestClient[web.Request, web.Application]
 
@@ -32,16 +36,22 @@ class Gateway:
     async def post(self, path: str, offer: str) -> ClientResponse:
         return await self.ask("POST", path, offer, Content_Type="application/sdp")
 
+    @property
+    def url(self) -> str:
+        """Ends without a slash."""
+        return str(self._client.make_url("/")).rstrip("/")
+
     async def json(self, path: str) -> Any:
         return await (await self.ask("GET", path)).json()
 
 
 @pytest.fixture
-async def start() -> AsyncIterator[Callable[[str], Awaitable[Gateway]]]:
+async def start(tmp_path: Path) -> AsyncIterator[Callable[[str], Awaitable[Gateway]]]:
     clients: list[Client] = []
 
     async def start_it(config: str) -> Gateway:
-        text = f'[webrtc]\nice_udp_addrs = ["127.0.0.1:0"]\n{config}'
+        store = f'[store]\npath = "{tmp_path}/{len(clients)}.db"\n'
+        text = f'[webrtc]\nice_udp_addrs = ["127.0.0.1:0"]\n{store}{config}'
         client: Client = TestClient(TestServer(build_app(parse(text, {}))))
         await client.start_server()
         clients.append(client)
@@ -55,3 +65,10 @@ async def start() -> AsyncIterator[Callable[[str], Awaitable[Gateway]]]:
 @pytest.fixture
 async def gateway(start: Callable[[str], Awaitable[Gateway]]) -> Gateway:
     return await start("")
+
+
+@pytest.fixture
+async def livekit(start: Callable[[str], Awaitable[Gateway]]) -> AsyncIterator[LiveKitServer]:
+    """With API keys, and all else as it is by default."""
+    async with livekit_server((await start(KEYS)).url) as server:
+        yield server

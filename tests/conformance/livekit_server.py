@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -149,8 +150,13 @@ class LiveKitServer:
     async def ask(self, method: str, path: str, body: bytes | str | None = None, **headers: str) -> Answer:
         """Underscores in the names of `headers` are hyphens."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = body.encode() if isinstance(body, str) else body
         async with self.http.request(
-            method, self.url + path, data=body, headers=named, skip_auto_headers=["Content-Type", "Accept"]
+            method,
+            self.url + path,
+            data=sent and io.BytesIO(sent),
+            headers=named,
+            skip_auto_headers=["Content-Type", "Accept"],
         ) as response:
             return Answer(
                 response.status,
@@ -171,7 +177,9 @@ class LiveKitServer:
             writer.write(request)
             async with asyncio.timeout(10):
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                headers = {name.lower(): value for name, value in re.findall(r"^([^:\r\n]+): (.*?)\r$", head, re.MULTILINE)}
+                headers = {
+                    name.lower(): value for name, value in re.findall(r"^([^:\r\n]+): (.*?)\r$", head, re.MULTILINE)
+                }
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
         finally:
             writer.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from livekit import api
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NO_ROOM = (404, "not_found", "requested room does not exist")
 NO_PARTICIPANT = (404, "not_found", "participant does not exist")
 DATA = base64.b64encode(b"x").decode()
-Row = tuple[str, str, tuple[int, str, str] | tuple[int, dict[str, object]]]
+Row = tuple[str, str, tuple[int, str, str] | tuple[int, dict[str, Any]]]
 
 # LiveKit's server says 503 to some of these after 15 s, when its bus was silent; its SDKs wait for 10 s.
 ROOMS: list[Row] = [
@@ -43,7 +43,13 @@ EMPTY_ROOM: list[Row] = [
 
 async def assert_answer(livekit: LiveKitServer, room: str, row: Row, *, service: str = "RoomService") -> None:
     method, fields, expected = row
-    grants = {"room_admin": True, "room_create": True, "room_list": True, "room": room, "destination_room": "there"}
+    grants: dict[str, Any] = {
+        "room_admin": True,
+        "room_create": True,
+        "room_list": True,
+        "room": room,
+        "destination_room": "there",
+    }
     body = f'{{"room":"{room}"{"," if fields else ""}{fields}}}'
     answer = await livekit.call(method, body, token(**grants), service=service)
     said = json.loads(answer.body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from livekit import api
@@ -26,7 +26,7 @@ ORIGIN = "https://app.example"
 pytestmark = pytest.mark.livekit_case(26)
 
 
-def bearer(**grants: bool | str) -> str:
+def bearer(**grants: Any) -> str:
     return f"Bearer {token(**grants)}"
 
 

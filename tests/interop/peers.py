@@ -102,12 +102,13 @@ class Viewed:
         return self.images[start : start + count]
 
 
-async def negotiate(connection: RTCPeerConnection, url: str) -> str:
+async def negotiate(connection: RTCPeerConnection, url: str, *, bearer: str = "") -> str:
     """Offer and answer at a WHIP or WHEP door; the session's URL."""
     await connection.setLocalDescription(await connection.createOffer())
+    headers = {"Content-Type": "application/sdp", **({"Authorization": f"Bearer {bearer}"} if bearer else {})}
     async with (
         aiohttp.ClientSession() as client,
-        client.post(url, data=connection.localDescription.sdp, headers={"Content-Type": "application/sdp"}) as response,
+        client.post(url, data=connection.localDescription.sdp, headers=headers) as response,
     ):
         text = await response.text()
         assert response.status == 201, f"{response.status} {text}"
