@@ -10,7 +10,7 @@ from aiohttp import web
 from live777py import metrics
 from live777py.http.auth import Access
 from live777py.http.build import read_build
-from live777py.http.keys import METRICS, PAGES, STREAMS
+from live777py.http.keys import AUTHENTICATOR, METRICS, PAGES, STREAMS
 from live777py.http.messages import json_answer
 from live777py.http.resource import Content, Operation, Resource, json_content
 from live777py.http.stats import read_families
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Info(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """`features` are Live777's names of what this build has."""
+    """`features` are Live777's names of what this build has, and `livekit` where API keys are set."""
 
     version: str
     git_hash: str
@@ -49,6 +49,8 @@ def _features(app: web.Application) -> Iterator[str]:
     if (app[PAGES] / "index.html").is_file():
         yield "webui"
     yield from ("cascade", "recorder", "source", "source-whep")
+    if app[AUTHENTICATOR].participants is not None:
+        yield "livekit"
 
 
 async def strategy(request: web.Request) -> web.Response:

@@ -216,6 +216,12 @@ async def test_the_keys_of_development(start: Callable[[str], Awaitable[Gateway]
         assert await rooms(livekit) == []
 
 
+async def test_the_pages_are_told_of_it(livekit: LiveKitServer, gateway: Gateway) -> None:
+    info = await livekit.ask("GET", "/api/info")
+    assert b'"livekit"' in info.body
+    assert "livekit" not in (await gateway.json("/api/info"))["features"]
+
+
 async def test_without_keys_there_is_no_such_api(gateway: Gateway) -> None:
     async with livekit_server(gateway.url) as livekit:
         answer = await livekit.call("ListRooms", "{}", token(room_list=True))
