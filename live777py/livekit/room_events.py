@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING
 from live777py.streams.bus import Bus, Reader
 
 if TYPE_CHECKING:
+    from livekit.protocol.agent_dispatch import RoomAgentDispatch
     from livekit.protocol.models import DisconnectReason, ParticipantInfo, Room, TrackInfo
 
 
 @dataclass(frozen=True, kw_only=True)
 class RoomStarted:
-    """Made by the API, or by the first who joined. In a cluster one node says so."""
+    """Made by the API, or by the first who joined. In a cluster one node says so.
+
+    `agents`: those that CreateRoom, or the `roomConfig` of the token that it was made with, asks for.
+    """
 
     room: Room
+    agents: tuple[RoomAgentDispatch, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,6 +58,11 @@ class Reader(Generic[E]):
         self._ready = asyncio.Event()
         self._closed = False
 
+    @property
+    def waiting(self) -> int:
+        """Events that have not been read."""
+        return len(self._events)
+
     def offer(self, event: E) -> None:
         if len(self._events) == self._events.maxlen:
             self.missed += 1
