@@ -26,7 +26,7 @@ MAX_RESTARTS: Final = 3
 MAX_ERROR: Final = 1024
 """Characters of a worker's own words that are kept."""
 
-_ENDED: Final = frozenset({JobStatus.JS_SUCCESS, JobStatus.JS_FAILED, JobStatus.JS_CANCELLED})
+ENDED: Final = frozenset({JobStatus.JS_SUCCESS, JobStatus.JS_FAILED, JobStatus.JS_CANCELLED})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ def new_job(identifier: str, dispatch: AgentDispatch, target: Target, room: Room
 
 
 def has_ended(job: Job) -> bool:
-    return job.state.status in _ENDED
+    return job.state.status in ENDED
 
 
 def is_unclaimed(job: Job) -> bool:
@@ -118,7 +118,7 @@ def start(job: Job, worker: str, identity: str, now: int) -> bool:
 
 def report(job: Job, worker: str, status: JobStatus, error: str, now: int) -> bool:
     """What the worker says of a job of its own that runs. It cannot make it wait again, or bring it back."""
-    if job.state.status != JobStatus.JS_RUNNING or job.state.worker_id != worker or status not in _ENDED:
+    if job.state.status != JobStatus.JS_RUNNING or job.state.worker_id != worker or status not in ENDED:
         return False
     return finish(job, status, now, error=error[:MAX_ERROR])
 

@@ -1,21 +1,26 @@
 """Dispatches, jobs and workers in the store, where every node of a cluster sees them.
 
-    agent_dispatch/ROOM/ID              AgentDispatch, without its jobs: written once
-    agent_dispatch/ROOM/default         that of a room for which no agent is asked for by name
-    agent_job/ROOM/ID/TARGET/NUMBER     Job; NUMBER counts those that the target has had
-    agent_worker/ID                     of a worker that is connected to some node; expires
+agent_dispatch/ROOM/ID              AgentDispatch, without its jobs: written once
+agent_dispatch/ROOM/default         that of a room for which no agent is asked for by name
+agent_job/ROOM/ID/TARGET/NUMBER     Job; NUMBER counts those that the target has had
+agent_worker/ID                     of a worker that is connected to some node; expires
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote
 
 from livekit.protocol.agent import Job
 from livekit.protocol.agent_dispatch import AgentDispatch
 
+from live777py.errors import StoreError, Unavailable
+from live777py.livekit.errors import TwirpError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from live777py.livekit.agent_jobs import Target
     from live777py.store import Entry, KeyValue
@@ -25,6 +30,11 @@ JOBS: Final = "agent_job/"
 WORKERS: Final = "agent_worker/"
 WORKER_LIFE: Final = 30.0
 """Seconds that a worker is known for after its node has said so."""
+
+_RETRY: Final = 1.0
+
+_T = TypeVar("_T")
+_logger = logging.getLogger(__name__)
 
 
 class AgentStore:
@@ -94,6 +104,21 @@ class AgentStore:
     async def _remove_jobs(self, prefix: str) -> None:
         for entry in await self.values.list(prefix):
             await self.values.delete(entry.key)
+
+
+async def persist(work: Callable[[], Awaitable[_T]]) -> _T:
+    """For what must be done some time: again and again while the store is away."""
+    while True:
+        try:
+            return await work()
+        except (StoreError, Unavailable) as error:
+            problem = error.detail
+        except TwirpError as error:
+            if error.code != "unavailable":
+                raise
+            problem = error.msg
+        _logger.error("agents: %s", problem)
+        await asyncio.sleep(_RETRY)
 
 
 def dispatch_of(entry: Entry) -> AgentDispatch:
