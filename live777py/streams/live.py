@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from live777py.media import native
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from live777py.rtc.channels import DataChannels, Message
     from live777py.rtc.negotiation import Kind, PublishedMedia
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from live777py.streams.stream import Stream
 
 
+_NOTHING: Mapping[Kind, Choice | None] = {}
+"""Of all who chose nothing; never changed."""
+
+
 class LiveSessionOwner(Protocol):
     """Implemented by `streams.registry.Registry`."""
 
@@ -24,15 +29,48 @@ class LiveSessionOwner(Protocol):
     def session_ended(self, live: LiveSession, reason: EndReason) -> None: ...
 
 
+@dataclass(frozen=True)
+class Choice:
+    """A track that a viewer gets in place of that of its stream: the engine's number, and whose it is."""
+
+    publisher: LiveSession
+    track: int
+
+
 class LiveSession:
     """A session whose peer exists. Sessions that are over have none; they are only listed.
 
     `muted` are the kinds that do not flow from this publisher, or to this viewer. `pinned` is the layer that was chosen
-    for this viewer, `forwarded` the one that it gets. `layers` is what is measured of a publisher's simulcast. `pushed`
-    is what was offered to another server. `announced` says that the bus was told of its coming.
+    for this viewer, `forwarded` the one that it gets. `layers` is what is measured of a publisher's simulcast, `sizes`
+    the picture of each of its encodings by track and rid. `pushed` is what was offered to another server. `announced`
+    says that the bus was told of its coming.
+
+    `withheld` are the kinds of this publisher that nobody gets, as if it did not send them. `chosen` is what this viewer
+    gets in place of its stream's tracks (None: nothing), `followers` are the viewers of other streams who chose tracks
+    of this one. `origin` is the session whose tracks this one shows under another name, `copies` are those that do so.
+    `speaks` says whether others hear its data channels; `former_streams` are the names that it had before it was moved.
     """
 
-    __slots__ = ("_owner", "announced", "forwarded", "layers", "muted", "peer", "pinned", "pushed", "session", "stream")
+    __slots__ = (
+        "_owner",
+        "announced",
+        "chosen",
+        "copies",
+        "followers",
+        "former_streams",
+        "forwarded",
+        "layers",
+        "muted",
+        "origin",
+        "peer",
+        "pinned",
+        "pushed",
+        "session",
+        "sizes",
+        "speaks",
+        "stream",
+        "withheld",
+    )
 
     def __init__(
         self, owner: LiveSessionOwner, stream: Stream, session: Session, make_peer: Callable[[LiveSession], Peer]
@@ -45,6 +83,14 @@ class LiveSession:
         self.layers: LayerMeters | None = None
         self.pushed: tuple[PublishedMedia, ...] | None = None
         self.announced = False
+        self.withheld: frozenset[Kind] = frozenset()
+        self.chosen: Mapping[Kind, Choice | None] = _NOTHING
+        self.followers: set[LiveSession] = set()
+        self.origin: LiveSession | None = None
+        self.copies: list[LiveSession] = []
+        self.sizes: dict[tuple[int, str | None], tuple[int, int]] = {}
+        self.speaks = True
+        self.former_streams: tuple[str, ...] = ()
         self._owner = owner
         self.peer = make_peer(self)
 
@@ -55,6 +101,16 @@ class LiveSession:
     @property
     def channels(self) -> DataChannels | None:
         return self.peer.channels
+
+    @property
+    def silenced(self) -> frozenset[Kind]:
+        """A copy is silent where its origin is."""
+        return self.muted if self.origin is None else self.muted | self.origin.silenced
+
+    @property
+    def absent(self) -> frozenset[Kind]:
+        """As `silenced` is to `muted`, to `withheld`."""
+        return self.withheld if self.origin is None else self.withheld | self.origin.absent
 
     def close(self) -> None:
         self.stream.channels.leave(self)
@@ -67,7 +123,8 @@ class LiveSession:
         self._owner.session_changed(self, state)
 
     def channel_message(self, label: str, message: Message) -> None:
-        self.stream.channels.heard(self, label, message)
+        if self.speaks:
+            self.stream.channels.heard(self, label, message)
 
     def peer_ended(self, reason: EndReason) -> None:
         self._owner.session_ended(self, reason)
@@ -75,10 +132,15 @@ class LiveSession:
     def media_changed(self, event: native.TrackStarted | native.TrackSilent | native.LayerChanged) -> None:
         if isinstance(event, native.LayerChanged):
             self.forwarded = event.rid
-        elif isinstance(event, native.TrackStarted) and self.layers is not None:
-            self.layers.started(event)
+        elif isinstance(event, native.TrackStarted):
+            if event.width and event.height:
+                self.sizes[event.track, event.rid] = (event.width, event.height)
+            if self.layers is not None:
+                self.layers.started(event)
 
     def media_ids(self) -> Iterator[int]:
-        """The engine's numbers of its tracks or subscriptions."""
+        """The engine's numbers of its tracks or subscriptions; a copy has none of its own."""
+        if self.origin is not None:
+            return
         for _, number in (*self.peer.tracks, *self.peer.subscriptions):
             yield number

@@ -63,6 +63,8 @@ class Registry:
         self.version = 0
         self.left = 0
         """How many sessions have left."""
+        self._moved: dict[tuple[str, str], LiveSession] = {}
+        """Sessions by the names of streams that they were moved away from."""
         self._timers: dict[Stream, asyncio.TimerHandle] = {}
         self.channel_totals = ChannelTotals()
         self._bridges = UdpBridges(self._heard_udp)
@@ -123,7 +125,7 @@ class Registry:
 
     def require_session(self, stream: str, session: str) -> LiveSession:
         """Raises `NotFound`."""
-        live = self.sessions.get((stream, session))
+        live = self.sessions.get((stream, session)) or self._moved.get((stream, session))
         if live is None:
             raise NotFound("session not exists" if stream in self.streams else "stream not exists")
         return live
@@ -137,6 +139,13 @@ class Registry:
 
     def viewers(self, stream: Stream) -> list[LiveSession]:
         return [self.sessions[stream.name, viewer] for viewer in stream.life.viewers]
+
+    def listeners(self, publisher: LiveSession) -> list[LiveSession]:
+        """All who may get something of it: viewers of its stream, of its copies, and those who chose its tracks."""
+        listeners = [*self.viewers(publisher.stream), *publisher.followers]
+        for copy in publisher.copies:
+            listeners += self.listeners(copy)
+        return listeners
 
     def sources(self, stream: Stream) -> frozenset[str]:
         """The marks of the streams that it is known to come from, without its own."""
@@ -179,11 +188,56 @@ class Registry:
             for viewer in self.viewers(stream):
                 flow.disconnect(self.engine, live, viewer)
         actions = stream.leave(session, self.clock.now(), listed=reason != "refused")
+        self._untie(live)
         log.bind(_logger, stream=stream.name, session=session.id).info("left: %s", reason)
         if live.announced:
             left = PublishStopped if session.role == "publish" else SubscriberLeft
             self.tell(left(stream=stream.name, session=session.id, reason=reason))
         self.run(stream, actions)
+
+    def move(self, live: LiveSession, name: str) -> None:
+        """The session goes on under the stream `name`, which is made if it is not there. Raises `Conflict`.
+
+        It is still found under the names that it had before.
+        """
+        before, session, now = live.stream, live.session, self.clock.now()
+        target = self.streams.get(name) or self.add_stream(name)
+        if session.role == "publish":
+            self.run(target, target.life.publisher_comes())
+        elif len(target.life.viewers) >= target.life.strategy.each_stream_max_sub:
+            raise Unavailable("the stream has as many viewers as it may have", retry_after=1)
+        self._take_out(live)
+        actions = before.leave(session, now, listed=False)
+        if live.announced:
+            left = PublishStopped if session.role == "publish" else SubscriberLeft
+            self.tell(left(stream=before.name, session=session.id, reason="moved"))
+        live.stream = target
+        live.former_streams = (*live.former_streams, before.name)
+        self.sessions[name, session.id] = live
+        for former in live.former_streams:
+            self._moved[former, session.id] = live
+        if session.has_data_channel:
+            target.channels.join(live)
+        if session.role == "publish":
+            target.life.publisher_joins(session)
+            self.publishes(live)
+        else:
+            self.run(target, target.life.viewer_joins(session, now))
+            publisher = self.publisher(target)
+            if publisher is not None:
+                self.connect(publisher, live)
+            if live.announced:
+                self.tell(SubscriberJoined(stream=name, session=session.id))
+        self.run(before, actions)
+
+    def copy(self, origin: LiveSession, live: LiveSession) -> None:
+        """`live` was made to show the tracks of `origin` under the name of its stream: it is a publisher now."""
+        live.origin = origin
+        origin.copies.append(live)
+        self.enter(live, "connecting")
+        self.enter(live, "connected")
+        self.publishes(live)
+        live.layers, live.sizes = origin.layers, origin.sizes
 
     async def close(self, sessions: Iterable[LiveSession], reason: LeaveReason) -> None:
         closing = list(sessions)
@@ -193,7 +247,7 @@ class Registry:
 
     def publishes(self, live: LiveSession) -> None:
         """The publisher's tracks are in the engine: whoever waits gets them."""
-        live.layers = LayerMeters.of(live)
+        live.layers = live.layers or LayerMeters.of(live)
         live.stream.published = tuple(media for media, _ in live.peer.tracks)
         self.version += 1
         for viewer in self.viewers(live.stream):
@@ -284,6 +338,43 @@ class Registry:
         self.tell(PublishStarted(stream=stream.name, session=session.id))
         unfit = [viewer.session for viewer in self.viewers(stream) if not flow.fits(publisher, viewer)]
         self.run(stream, stream.life.publisher_arrives(self.clock.now(), unfit))
+
+    def _untie(self, live: LiveSession) -> None:
+        """From sessions of other streams."""
+        for former in live.former_streams:
+            self._moved.pop((former, live.session.id), None)
+        for choice in live.chosen.values():
+            if choice is not None:
+                choice.publisher.followers.discard(live)
+        for copy in tuple(live.copies):
+            self.leave(copy, "source-removed")
+        if live.origin is not None:
+            live.origin.copies.remove(live)
+            for viewer in self.viewers(live.stream):
+                flow.detach(self.engine, viewer, ("audio", "video"))
+        self._drop_followers(live)
+
+    def _drop_followers(self, publisher: LiveSession) -> None:
+        """Who chose its tracks gets those of the own stream again."""
+        for follower in tuple(publisher.followers):
+            for kind, choice in follower.chosen.items():
+                if choice is not None and choice.publisher is publisher:
+                    flow.unchoose(self.engine, self.publisher(follower.stream), follower, kind)
+
+    def _take_out(self, live: LiveSession) -> None:
+        """Of its stream, while it goes on: nothing of it flows there, and nothing of the stream to it."""
+        stream, session = live.stream, live.session
+        stream.channels.leave(live)
+        if session.role == "publish":
+            for viewer in self.viewers(stream):
+                flow.detach(self.engine, viewer, ("audio", "video"))
+                flow.disconnect(self.engine, live, viewer)
+            self._drop_followers(live)
+        else:
+            for kind in tuple(live.chosen):
+                flow.unchoose(self.engine, None, live, kind)
+            flow.detach(self.engine, live, ("audio", "video"))
+        del self.sessions[stream.name, session.id]
 
     def _log_source(self, stream: Stream) -> None:
         log.bind(_logger, stream=stream.name).info("on-demand source: %s", stream.life.phase)
