@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
     from live777py.livekit.room import RoomState
     from live777py.livekit.tracks import Track
+    from live777py.rtc.parameters import Kind
     from live777py.streams.bus import Subscription
     from live777py.streams.control import SessionFacts, SessionKey, TrackFacts
     from live777py.streams.events import LeaveReason
     from live777py.streams.participant import Participant
-    from live777py.rtc.parameters import Kind
 
 AT_ONCE: Final = 50
 """Events, or participants, before others have their turn."""
@@ -61,9 +61,7 @@ class Membership:
     `homeless` are sessions whose room is not there: `wake` is set when there is one, or something to read.
     """
 
-    def __init__(
-        self, sessions: Sessions, reader: Subscription, events: RoomEvents, now: Callable[[], int]
-    ) -> None:
+    def __init__(self, sessions: Sessions, reader: Subscription, events: RoomEvents, now: Callable[[], int]) -> None:
         self.rooms: dict[str, RoomState] = {}
         self.places: dict[SessionKey, tuple[RoomState, Member]] = {}
         self.homeless: set[SessionKey] = set()
@@ -82,6 +80,13 @@ class Membership:
         """By the engine's number, which a track keeps wherever it is shown."""
         self._kept_sids: dict[str, str] = {}
         """Of participants who are being moved, by session."""
+
+    async def wait(self) -> bool:
+        """For the next event; False once the streams have stopped."""
+        event = await self._reader.next_one()
+        if event is not None:
+            self._backlog.append(event)
+        return event is not None
 
     async def settle(self) -> None:
         """Until everything that has happened is seen."""
@@ -135,9 +140,7 @@ class Membership:
         permission = member.participant.permission
         allowed = permission.can_publish_sources
         if member.sessions[key] == "publish":
-            refused = [
-                kind for kind in KINDS if not (permission.can_publish and tracks.may_publish(kind, allowed))
-            ]
+            refused = [kind for kind in KINDS if not (permission.can_publish and tracks.may_publish(kind, allowed))]
             self._sessions.withhold(key, refused)
         elif permission.can_subscribe != could_subscribe:
             for kind in KINDS:

@@ -62,7 +62,18 @@ class Member:
     another room. `shown` is what was last known of each track. `counted` is what the room has counted of it.
     """
 
-    __slots__ = ("_info", "copied", "counted", "created_ms", "joined_ms", "participant", "sessions", "shown", "sid", "tracks")
+    __slots__ = (
+        "_info",
+        "copied",
+        "counted",
+        "created_ms",
+        "joined_ms",
+        "participant",
+        "sessions",
+        "shown",
+        "sid",
+        "tracks",
+    )
 
     def __init__(self, participant: Participant, now: int, *, sid: str | None = None, copied: bool = False) -> None:
         self.participant = participant
@@ -105,17 +116,19 @@ class Member:
         self.participant = participant
         self.changed()
 
-    def update(self, *, name: str, metadata: str, attributes: Mapping[str, str]) -> None:
-        """An empty name or metadata changes nothing, an attribute without a value goes (section 5 of the contract)."""
+    def updated(self, *, name: str, metadata: str, attributes: Mapping[str, str]) -> Participant:
+        """As LiveKit does it: an empty name or metadata changes nothing, an attribute without a value goes."""
         merged = {**self.participant.attributes, **attributes}
-        self.become(
-            replace(
-                self.participant,
-                name=name or self.participant.name,
-                metadata=metadata or self.participant.metadata,
-                attributes={key: value for key, value in merged.items() if value},
-            )
+        return replace(
+            self.participant,
+            name=name or self.participant.name,
+            metadata=metadata or self.participant.metadata,
+            attributes={key: value for key, value in merged.items() if value},
         )
+
+    def describe(self, other: Participant) -> None:
+        """As the one whose copy it is is described."""
+        self.become(replace(self.participant, name=other.name, metadata=other.metadata, attributes=other.attributes))
 
     def info(self, tracks: Iterable[TrackInfo] = ()) -> ParticipantInfo:
         """A snapshot that is not to be changed; one of a participant without tracks is made once."""

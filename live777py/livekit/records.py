@@ -26,8 +26,8 @@ _REVOKED: Final = "revoked/"
 class RoomRecord(msgspec.Struct, frozen=True, kw_only=True):
     """`created_ms` is Unix time, time-outs are seconds, 0 participants is no limit.
 
-    `request` is the CreateRoomRequest that made it, empty where somebody's coming did. `joined`: somebody has been there.
-    `closing`: it is being deleted, and nobody may come.
+    `request` is the CreateRoomRequest that made it, empty where somebody's coming did. `joined`: somebody has been
+    there. `closing`: it is being deleted, and nobody may come.
     """
 
     name: str

@@ -77,6 +77,17 @@ class RoomState:
         coming = sum(identity not in self.members for identity in self.coming)
         return self._keepers + coming >= limit
 
+    def comes(self, identity: str) -> None:
+        self.coming[identity] += 1
+
+    def goes_in(self, identity: str, now: int) -> None:
+        """Or away: who came by `comes` is a member by now, or will not be one."""
+        self.coming[identity] -= 1
+        if not self.coming[identity]:
+            del self.coming[identity]
+        if not self.occupied:
+            self.left_ms = now
+
     def count(self, member: Member) -> None:
         """After anything of it has changed, its being here included."""
         here = self.members.get(member.identity) is member

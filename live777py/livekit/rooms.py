@@ -1,17 +1,55 @@
-"""All rooms of this node: who is in them, what they publish, and when they end."""
+"""All rooms of this node: they begin, somebody comes, they end. `use_cases` has what the API does to them."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+from google.protobuf.json_format import ParseDict, ParseError
+from livekit.protocol.models import DisconnectReason
+from livekit.protocol.room import CreateRoomRequest, RoomConfiguration
+
+from live777py import log
+from live777py.errors import BadRequest, Forbidden, Live777Error, NotFound, StoreError, Unavailable
+from live777py.livekit import names
+from live777py.livekit.membership import AT_ONCE, Membership
+from live777py.livekit.records import RoomRecord, RoomRecords, Stored, name_of, new_sid
+from live777py.livekit.room import RoomState
+from live777py.livekit.room_events import RoomEvent, RoomEvents, RoomFinished, RoomStarted
+from live777py.streams.bus import Bus
+from live777py.streams.clock import Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import AsyncIterator, Collection, Iterator
 
-    from livekit.protocol.models import ParticipantInfo, ParticipantPermission, Room, TrackInfo
-    from livekit.protocol.room import CreateRoomRequest, UpdateParticipantRequest, UpdateSubscriptionsRequest
+    from livekit.protocol.models import ParticipantInfo, Room
 
-    from live777py.livekit.room_events import RoomEvents
+    from live777py.livekit.participants import Member
+    from live777py.store import Change, KeyValue
+    from live777py.streams.bus import EventBus
+    from live777py.streams.control import SessionControl, SessionKey
+    from live777py.streams.manager import Client
+    from live777py.streams.participant import Participant
+    from live777py.streams.session import Role
+
+CHECK_SECONDS: Final = 1.0
+"""Between two looks at which rooms are to end."""
+PRESENCE_SECONDS: Final = 30.0
+"""For how long a node that is not heard of counts as having people in a room."""
+_ENDING_SECONDS: Final = 5.0
+_CLOSING_SECONDS: Final = 0.05
+_OTHERS_SECONDS: Final = 3.0
+_FULL_RETRY_SECONDS: Final = 10
+_EVENTS: Final = 16_384
+
+NO_PARTICIPANT: Final = "participant does not exist"
+NO_ROOM: Final = "requested room does not exist"
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,57 +63,395 @@ class RoomSettings:
     enable_remote_unmute: bool = False
 
 
-class Rooms(Protocol):
-    """The use cases; every method reads or changes what is true now, and raises `TwirpError`.
+class Streams(Protocol):
+    """`streams.manager.StreamManager`."""
 
-    `not_found` says `requested room does not exist` or `participant does not exist`.
+    @property
+    def bus(self) -> EventBus: ...
+    @property
+    def control(self) -> SessionControl: ...
+
+
+class Rooms:
+    """Usage: `rooms = Rooms(manager, store, settings)`, `await rooms.start()` ... `await rooms.stop()`.
+
+    Errors are `Live777Error`s: `NotFound` says `requested room does not exist` or `participant does not exist`.
+    With `node`, the name of this one, other nodes have the same rooms through the same store.
     """
 
-    events: RoomEvents
+    def __init__(
+        self, streams: Streams, store: KeyValue, settings: RoomSettings | None = None, *, node: str | None = None
+    ) -> None:
+        self.settings = settings or RoomSettings()
+        self.events: RoomEvents = Bus[RoomEvent]()
+        self.control = streams.control
+        self.records = RoomRecords(store)
+        self._clock = Clock()
+        self._reader = streams.bus.subscribe(capacity=_EVENTS)
+        self.members = Membership(self.control, self._reader, self.events, self._clock.now)
+        self._node = node
+        self._tasks: list[asyncio.Task[None]] = []
+        self._endings: dict[str, asyncio.Event] = {}
+        self._present_until: dict[str, float] = {}
+
+    async def start(self) -> None:
+        for name, work in (
+            ("rooms", self._follow_streams()),
+            ("room records", self._follow_records()),
+            ("ends of rooms", self._end_rooms()),
+        ):
+            self._tasks.append(log.watched(asyncio.create_task(work, name=name)))
+
+    async def stop(self) -> None:
+        """After the streams have stopped, so that everybody's leaving is told. Rooms stay in the store."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.members.settle()
+        self._reader.close()
+        self.events.close()
 
     # Rooms
 
     async def create_room(self, request: CreateRoomRequest) -> Room:
         """A room that is there is returned unchanged."""
+        await self.members.settle()
+        return (await self._make(request.name, request)).info()
 
-    async def list_rooms(self, names: Collection[str] = ()) -> list[Room]:
+    async def list_rooms(self, wanted: Collection[str] = ()) -> list[Room]:
         """All without names; those that are not there are left out."""
+        await self.members.settle()
+        rooms = [self._adopt(stored) for stored in await self.records.all()]
+        return [room.info() for room in rooms if (not wanted or room.name in wanted) and not room.ending]
 
-    async def delete_room(self, room: str) -> None:
-        """Everybody's sessions end; `RoomFinished` comes last. Returns when they have ended."""
-
-    async def update_room_metadata(self, room: str, metadata: str) -> Room: ...
-
-    def room(self, room: str) -> Room | None:
+    def room(self, name: str) -> Room | None:
         """A snapshot, without asking the store."""
+        room = self.members.rooms.get(name)
+        return None if room is None else room.info()
 
-    async def ensure_room(self, room: str) -> Room:
-        """As a join does: made if it is not there and `auto_create` is set. Raises not_found."""
+    async def ensure_room(self, name: str, request: CreateRoomRequest | None = None, *, create: bool = False) -> Room:
+        """As a join does: made if it is not there, and if that is allowed or `create`. Raises `NotFound`."""
+        return (await self._ensure(name, request, create=create)).info()
+
+    async def delete_room(self, name: str) -> None:
+        """Everybody's sessions end, `RoomFinished` comes last. Returns when they have ended."""
+        room = await self.require(name)
+        if room.ending:
+            raise NotFound(NO_ROOM)
+        with self._ending(room):
+            stored = await self.records.change(name, _closing)
+            if stored is None:
+                self._forget(room, finished=False)
+                raise NotFound(NO_ROOM)
+            await self._empty(room)
+            if self._node is not None:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_OTHERS_SECONDS):
+                        await self._others_gone(room)
+            await self.records.delete(stored)
+            self._forget(room, finished=True)
+
+    async def update_room_metadata(self, name: str, metadata: str) -> Room:
+        await self.require(name)
+        stored = await self.records.change(name, lambda record: msgspec.structs.replace(record, metadata=metadata))
+        if stored is None:
+            raise NotFound(NO_ROOM)
+        return self._adopt(stored).info()
 
     # Participants of this node
 
-    def has_participant(self, room: str, identity: str) -> bool: ...
+    async def has_participant(self, room: str, identity: str) -> bool:
+        await self.members.settle()
+        known = self.members.rooms.get(room)
+        return known is not None and identity in known.members
+
     async def list_participants(self, room: str) -> list[ParticipantInfo]:
-        """Nothing for a room that is not there. Shared snapshots: not to be changed."""
+        """Nothing for a room that is not there. Snapshots that are shared: not to be changed."""
+        await self.members.settle()
+        known = self.members.rooms.get(room)
+        infos = []
+        for place, member in enumerate(() if known is None else tuple(known.members.values()), 1):
+            infos.append(self.members.info(member))
+            if place % AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return infos
 
-    async def participant(self, room: str, identity: str) -> ParticipantInfo: ...
-    async def remove_participant(self, room: str, identity: str, *, revoke_token_ts: int = 0) -> None: ...
-    async def update_participant(self, request: UpdateParticipantRequest) -> ParticipantInfo: ...
-    async def mute_track(self, room: str, identity: str, track_sid: str, *, muted: bool) -> TrackInfo | None:
-        """None for a track that is not there."""
+    async def participant(self, room: str, identity: str) -> ParticipantInfo:
+        _, member = await self.require_member(room, identity)
+        return self.members.info(member)
 
-    async def update_subscriptions(self, request: UpdateSubscriptionsRequest) -> None: ...
-    async def send_data(
-        self,
-        room: str,
-        data: bytes,
-        *,
-        topic: str = "",
-        identities: Iterable[str] = (),
-        sids: Iterable[str] = (),
-    ) -> int:
-        """To everybody without identities and sids; how many sessions it was sent to."""
+    async def require_member(self, room: str, identity: str) -> tuple[RoomState, Member]:
+        """Raises `NotFound`, which of a room that is not there speaks of the participant too."""
+        await self.members.settle()
+        known = self.members.rooms.get(room)
+        member = None if known is None else known.members.get(identity)
+        if known is None or member is None:
+            raise NotFound(NO_PARTICIPANT)
+        return known, member
 
-    async def set_permission(self, room: str, identity: str, permission: ParticipantPermission) -> ParticipantInfo: ...
-    async def forward_participant(self, room: str, identity: str, destination_room: str) -> None: ...
-    async def move_participant(self, room: str, identity: str, destination_room: str) -> None: ...
+    async def require(self, name: str) -> RoomState:
+        """Raises `NotFound`."""
+        await self.members.settle()
+        room = self.members.rooms.get(name)
+        if room is not None:
+            return room
+        stored = await self.records.get(name)
+        if stored is None:
+            raise NotFound(NO_ROOM)
+        return self._adopt(stored)
+
+    # Coming (streams.doorkeeper.Doorkeeper)
+
+    @asynccontextmanager
+    async def admit(self, stream: str, role: Role, session: str, client: Client) -> AsyncIterator[Participant]:
+        participant = client.participant or names.stranger(stream, role, session)
+        if client.marks and client.participant is None and role == "subscribe":
+            yield participant  # another gateway; its viewers are in its rooms
+            return
+        room = await self._ensure(participant.room, create=participant.can_create_room, request=_asked(participant))
+        if client.participant is not None:
+            await self._require_good(participant)
+            await self._replace(room, participant, stream, role)
+        dependent = participant.kind in ("agent", "egress") or participant.permission.recorder
+        if room.full_for(participant.identity) and not dependent:
+            raise Unavailable("the room is full", retry_after=_FULL_RETRY_SECONDS)
+        room.comes(participant.identity)
+        try:
+            yield participant
+        finally:
+            await self.members.settle()
+            room.goes_in(participant.identity, self._clock.now())
+
+    async def _require_good(self, participant: Participant) -> None:
+        revoked_before = await self.records.revoked_before(participant.room, participant.identity)
+        if revoked_before and (participant.issued_at or 0) < revoked_before:
+            raise Forbidden("the token was revoked")
+
+    async def _replace(self, room: RoomState, participant: Participant, stream: str, role: Role) -> None:
+        """The same identity, publishing too, or watching the same: the old one goes."""
+        await self.members.settle()
+        member = room.members.get(participant.identity)
+        if member is None:
+            return
+        old = [key for key in member.sessions_of(role) if role == "publish" or key[0] == stream]
+        for key in old:
+            self.members.reasons[key] = DisconnectReason.DUPLICATE_IDENTITY
+        await self.control.close(old, "taken-over")
+        await self.members.settle()
+
+    # Beginning and ending
+
+    async def _ensure(self, name: str, request: CreateRoomRequest | None = None, *, create: bool = False) -> RoomState:
+        room = self.members.rooms.get(name)
+        if room is not None and not room.ending and not room.stored.record.closing:
+            return room
+        if self.settings.auto_create or create:
+            return await self._make(name, request or CreateRoomRequest(name=name))
+        stored = await self.records.get(name)
+        if stored is None or stored.record.closing:
+            raise NotFound(NO_ROOM)
+        return self._adopt(stored)
+
+    async def _make(self, name: str, request: CreateRoomRequest) -> RoomState:
+        settings = self.settings
+        record = RoomRecord(
+            name=name,
+            sid=new_sid(),
+            created_ms=self._clock.now(),
+            empty_timeout=request.empty_timeout or settings.empty_timeout,
+            departure_timeout=request.departure_timeout or settings.departure_timeout,
+            max_participants=request.max_participants or settings.max_participants,
+            metadata=request.metadata,
+            tags=dict(request.tags),
+            request=request.SerializeToString(),
+        )
+        stored, made = await self._create(record)
+        room = self._adopt(stored)
+        if made:
+            _logger.info("room %s: begun", name)
+            self.events.publish(RoomStarted(room=room.info(), agents=tuple(request.agents)))
+        return room
+
+    async def _create(self, record: RoomRecord) -> tuple[Stored, bool]:
+        """Behind the end of the room of that name that is ending. Raises `Unavailable` if that takes long."""
+        try:
+            async with asyncio.timeout(_ENDING_SECONDS):
+                while True:
+                    if (ending := self._endings.get(record.name)) is not None:
+                        await ending.wait()
+                    stored, made = await self.records.create(record)
+                    if not stored.record.closing:
+                        return stored, made
+                    await asyncio.sleep(_CLOSING_SECONDS)  # another node is at it
+        except TimeoutError:
+            raise Unavailable("the room is being deleted", retry_after=1) from None
+
+    def _adopt(self, stored: Stored) -> RoomState:
+        """What the store has, unless we know of something newer."""
+        room = self.members.rooms.get(stored.record.name)
+        if room is None:
+            room = self.members.rooms[stored.record.name] = RoomState(stored, self._clock.now())
+        elif stored.version > room.stored.version:
+            room.stored = stored
+        return room
+
+    @contextmanager
+    def _ending(self, room: RoomState) -> Iterator[None]:
+        """Nobody comes meanwhile; who wants to waits for the next room of that name."""
+        room.ending = True
+        ended = self._endings[room.name] = asyncio.Event()
+        try:
+            yield
+        finally:
+            room.ending = False
+            del self._endings[room.name]
+            ended.set()
+
+    def _forget(self, room: RoomState, *, finished: bool) -> None:
+        del self.members.rooms[room.name]
+        self._present_until.pop(room.name, None)
+        if finished:
+            _logger.info("room %s: finished", room.name)
+            self.events.publish(RoomFinished(room=room.info()))
+
+    async def _empty(self, room: RoomState) -> None:
+        """Everybody's sessions end, and the streams of the room with those who are no participants."""
+        await self._close(room)
+        streams = {stream for stream in self.control.streams() if names.room_of(stream) == room.name}
+        await asyncio.gather(*(self.control.delete_stream(stream) for stream in streams))
+        await self.members.settle()
+
+    async def _close(self, room: RoomState) -> None:
+        await self.members.settle()
+        keys = [key for member in room.members.values() for key in member.sessions]
+        for key in keys:
+            self.members.reasons[key] = DisconnectReason.ROOM_DELETED
+        await self.control.close(keys, "stream-deleted")
+        await self.members.settle()
+
+    # What happens by itself
+
+    async def _follow_streams(self) -> None:
+        while await self.members.wait():
+            await self.members.settle()
+            for key in tuple(self.members.homeless):
+                await self._house(key)
+
+    async def _house(self, key: SessionKey) -> None:
+        """A session that nobody admitted, or whose room has ended before it came."""
+        facts = self.control.session(key)
+        if facts is not None:
+            participant = facts.participant or names.stranger(key[0], facts.role, key[1])
+            try:
+                await self._ensure(participant.room)
+            except Live777Error as error:
+                log.bind(_logger, stream=key[0], session=key[1]).warning("in no room: %s", error.detail)
+            else:
+                self.members.enter(key)
+                if facts.established:
+                    self.members.connect(key)
+        self.members.homeless.discard(key)
+
+    async def _follow_records(self) -> None:
+        """Rooms of an earlier run, and what other nodes do to rooms."""
+        async with self.records.watch() as changes:
+            async for change in changes:
+                try:
+                    await self._record_changed(change)
+                except StoreError as error:
+                    _logger.warning("room records: %s", error.detail)
+
+    async def _record_changed(self, change: Change) -> None:
+        name = name_of(change.key)
+        stored = await self.records.get(name)  # what is true by now
+        if stored is not None:
+            room = self._adopt(stored)
+            if not stored.record.closing or room.ending:
+                return
+        elif (known := self.members.rooms.get(name)) is None or known.ending:
+            return
+        else:
+            room = known
+        with self._ending(room):  # another node deletes it
+            await self._empty(room)
+            self._forget(room, finished=False)
+
+    async def _end_rooms(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            try:
+                await self.members.settle()
+                for room in tuple(self.members.rooms.values()):
+                    await self._look_after(room)
+            except StoreError as error:
+                _logger.warning("rooms do not end meanwhile: %s", error.detail)
+
+    async def _look_after(self, room: RoomState) -> None:
+        if room.ending:
+            return
+        if self._node is not None:
+            await self._say_present(room)
+        if room.joined and not room.stored.record.joined:
+            stored = await self.records.change(room.name, _joined)
+            if stored is not None:
+                self._adopt(stored)
+        now = self._clock.now()
+        if not room.due(now):
+            return
+        if self._node is not None and await self.records.others_present(room.name, self._node):
+            room.left_ms = now
+            return
+        if not room.due(now):
+            return
+        with self._ending(room):
+            if await self.records.delete(room.stored):
+                await self._close(room)
+                self._forget(room, finished=True)
+            elif (stored := await self.records.get(room.name)) is None:
+                self._forget(room, finished=False)
+            else:
+                self._adopt(stored)
+
+    async def _say_present(self, room: RoomState) -> None:
+        """That there is somebody in it here, or was a moment ago, so that no other node ends it."""
+        now = asyncio.get_running_loop().time()
+        until = self._present_until.get(room.name, 0.0)
+        if room.occupied and until - now < PRESENCE_SECONDS / 2:
+            expires = PRESENCE_SECONDS
+        elif not room.occupied and until:
+            expires = float(room.stored.record.departure_timeout)
+        else:
+            return
+        await self.records.be_present(room.name, self._node or "", expires=expires)
+        self._present_until[room.name] = now + expires if room.occupied else 0.0
+
+    async def _others_gone(self, room: RoomState) -> None:
+        while await self.records.others_present(room.name, self._node or ""):
+            await asyncio.sleep(_CLOSING_SECONDS)
+
+
+def _closing(record: RoomRecord) -> RoomRecord:
+    return msgspec.structs.replace(record, closing=True)
+
+
+def _joined(record: RoomRecord) -> RoomRecord:
+    return msgspec.structs.replace(record, joined=True)
+
+
+def _asked(participant: Participant) -> CreateRoomRequest | None:
+    """What its token says about a room that is made for it."""
+    if participant.room_config is None:
+        return None
+    try:
+        config = ParseDict(dict(participant.room_config), RoomConfiguration(), ignore_unknown_fields=True)
+    except ParseError:
+        raise BadRequest("the token's roomConfig is not understood") from None
+    return CreateRoomRequest(
+        name=participant.room,
+        empty_timeout=config.empty_timeout,
+        departure_timeout=config.departure_timeout,
+        max_participants=config.max_participants,
+        metadata=config.metadata,
+        tags=config.tags,
+        agents=config.agents,
+    )

@@ -165,6 +165,8 @@ def participant_of(grants: Grants) -> Participant:
             agent=bool(video.agent),
         ),
         issued_at=max(issued, default=None),
+        can_create_room=bool(video.room_create),
+        room_config=grants.room_config,
     )
 
 

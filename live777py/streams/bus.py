@@ -90,6 +90,10 @@ class Reader(Generic[E]):
             return []
         return [*events, *self.pending()]
 
+    async def next_one(self) -> E | None:
+        """None after `close`."""
+        return await anext(self, None)
+
     def pending(self) -> list[E]:
         """All that has not been read, which may be nothing."""
         events = list(self._events)

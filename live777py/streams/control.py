@@ -79,6 +79,9 @@ class SessionControl:
 
     # What is there
 
+    def streams(self) -> list[str]:
+        return list(self._registry.streams)
+
     def sessions(self) -> list[SessionFacts]:
         return [_facts(live) for live in self._registry.sessions.values()]
 
@@ -224,7 +227,9 @@ class SessionControl:
         if known is None:
             return
         if known.life.provisioned is not None:
-            await self._registry.close([self._registry.sessions[stream, one.id] for one in known.life.sessions], "stream-deleted")
+            await self._registry.close(
+                [self._registry.sessions[stream, one.id] for one in known.life.sessions], "stream-deleted"
+            )
             return
         await wait_closed(self._registry.run(known, known.life.api_deletes()))
 
@@ -251,7 +256,9 @@ def _facts(live: LiveSession) -> SessionFacts:
 
 
 def _layers(live: LiveSession, media: PublishedMedia, track: int) -> tuple[LayerFacts, ...]:
-    measured = {view.encoding_id: view for view in live.layers.views(None)} if len(rids_of(media)) > 1 and live.layers else {}
+    measured = (
+        {view.encoding_id: view for view in live.layers.views(None)} if len(rids_of(media)) > 1 and live.layers else {}
+    )
     layers = []
     for encoding in media.encodings:
         view = measured.get(encoding.rid or "")

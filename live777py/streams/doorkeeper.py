@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 class Doorkeeper(Protocol):
     """Implemented by `livekit.rooms.Rooms`."""
 
-    def admit(
-        self, stream: str, role: Role, session: str, client: Client
-    ) -> AbstractAsyncContextManager[Participant]:
+    def admit(self, stream: str, role: Role, session: str, client: Client) -> AbstractAsyncContextManager[Participant]:
         """Keeps a place for the session that is made inside, until the context ends.
 
         Raises `NotFound`, `Forbidden` and `Unavailable`. Who has the same identity goes.

@@ -32,8 +32,8 @@ LeaveReason = (
     ]
 )
 """`taken-over`: another publisher has the slot. `cascade-push`: the stream is played elsewhere from now on.
-`unwatched`: an on-demand source that nobody watches. `removed`: from its room. `moved`: the session goes on under another
-stream. `refused`: the request that made the session was answered with an
+`unwatched`: an on-demand source that nobody watches. `removed`: from its room. `moved`: the session goes on under
+another stream. `refused`: the request that made the session was answered with an
 error."""
 
 

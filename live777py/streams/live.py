@@ -45,9 +45,9 @@ class LiveSession:
     the picture of each of its encodings by track and rid. `pushed` is what was offered to another server. `announced`
     says that the bus was told of its coming.
 
-    `withheld` are the kinds of this publisher that nobody gets, as if it did not send them. `chosen` is what this viewer
-    gets in place of its stream's tracks (None: nothing), `followers` are the viewers of other streams who chose tracks
-    of this one. `origin` is the session whose tracks this one shows under another name, `copies` are those that do so.
+    `withheld` are the kinds of this publisher that nobody gets, as if it did not send them. `chosen` is what this
+    viewer gets in place of its stream's tracks (None: nothing), `followers` are the viewers of other streams who chose
+    tracks of this one. `origin` is the session whose tracks this one shows under another name, `copies` are those that do so.
     `speaks` says whether others hear its data channels; `former_streams` are the names that it had before it was moved.
     """
 

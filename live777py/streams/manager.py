@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from live777py.rtc.server import ServerPeer
 from live777py.rtc.tracks import random_ssrc
 from live777py.streams import flow, layers
 from live777py.streams.cascading import CascadeSessions, MakeClientPeer
+from live777py.streams.control import SessionControl
 from live777py.streams.events import StatsSampled
 from live777py.streams.joining import Joining
 from live777py.streams.registry import Registry, wait_closed
@@ -32,12 +33,13 @@ from live777py.streams.settings import StreamSettings
 from live777py.streams.views import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from live777py.media.engine import MediaEngine
     from live777py.outbound import Endpoint
     from live777py.rtc.negotiation import Kind, PlayPlan, PublishedMedia, PublishPlan
     from live777py.streams.bus import EventBus
+    from live777py.streams.doorkeeper import Doorkeeper
     from live777py.streams.events import LeaveReason
     from live777py.streams.live import LiveSession
     from live777py.streams.participant import Participant
@@ -95,6 +97,10 @@ class StreamManager:
             if make_client_peer is None
             else CascadeSessions(self._registry, self._joining, self._certificate, make_client_peer)
         )
+        self.control = SessionControl(self._registry, self._joining, self._certificate)
+        """What rooms do to sessions."""
+        self.doorkeeper: Doorkeeper | None = None
+        """Who is asked before a client's session is made."""
         self._housekeeper: asyncio.TimerHandle | None = None
         self._released_sessions = 0
         self._released_at = 0
@@ -141,13 +147,13 @@ class StreamManager:
         plan = plan_publish(offer, self._registry.codecs)
         if client.participant is not None:
             _require_sources(client.participant, plan.media)
-        session = self._new_session("publish", client)
-        with ExitStack() as undo:
-            live, peer = await self._joining.publisher(undo, stream, session, partial(self._peer, plan), plan.media)
-            await peer.open(publish=plan.media)
-            sdp = self._answer(peer, plan, client)
-            self._registry.publishes(live)
-            undo.pop_all()
+        async with self._admitted(stream, "publish", client) as session:
+            with ExitStack() as undo:
+                live, peer = await self._joining.publisher(undo, stream, session, partial(self._peer, plan), plan.media)
+                await peer.open(publish=plan.media)
+                sdp = self._answer(peer, plan, client)
+                self._registry.publishes(live)
+                undo.pop_all()
         return Answer(session=session.id, sdp=sdp)
 
     async def play(self, stream: str, offer: str, *, client: Client) -> Answer:
@@ -156,22 +162,20 @@ class StreamManager:
         On demand it waits for the source, and raises `UpstreamError` or `UpstreamTimeout` without one.
         """
         self._registry.require_running()
-        known = self._registry.find(stream, creatable=self.strategy().auto_create_whep)
-        if known is not None and client.marks & {known.mark, *self._registry.sources(known)}:
-            raise _goes_round(known)
-        plan = self._plan_play(known, offer)
-        if known is not None and await self._joining.viewer_slot(known):
-            known = self._registry.find(stream, creatable=self.strategy().auto_create_whep)
-            plan = self._plan_play(known, offer)
-        session = self._new_session("subscribe", client)
-        with ExitStack() as undo:
-            live, peer = self._joining.enter(undo, known, stream, session, partial(self._peer, plan))
-            await peer.open(play=plan.media)
-            sdp = self._answer(peer, plan, client)
-            publisher = self._registry.publisher(live.stream)
-            if publisher is not None and not self._registry.connect(publisher, live):
-                raise Unprocessable("the publisher has changed to a codec that the offer does not name")
-            undo.pop_all()
+        known, plan = self._plan_play(stream, offer, client)
+        async with self._admitted(stream, "subscribe", client) as session:
+            if self.doorkeeper is not None:  # time has passed
+                known, plan = self._plan_play(stream, offer, client)
+            if known is not None and await self._joining.viewer_slot(known):
+                known, plan = self._plan_play(stream, offer, client)
+            with ExitStack() as undo:
+                live, peer = self._joining.enter(undo, known, stream, session, partial(self._peer, plan))
+                await peer.open(play=plan.media)
+                sdp = self._answer(peer, plan, client)
+                publisher = self._registry.publisher(live.stream)
+                if publisher is not None and not self._registry.connect(publisher, live):
+                    raise Unprocessable("the publisher has changed to a codec that the offer does not name")
+                undo.pop_all()
         return Answer(session=session.id, sdp=sdp)
 
     async def trickle(self, stream: str, session: str, fragment: str) -> None:
@@ -194,12 +198,12 @@ class StreamManager:
     def layers(self, stream: str, session: str) -> list[LayerView]:
         """What a viewer may choose from, best first. Raises `NotFound`, `Conflict`, `Unprocessable`."""
         viewer = self._registry.require_session(stream, session)
-        return layers.list_layers(self._registry.publisher(viewer.stream), viewer)
+        return layers.list_layers(self._video_of(viewer), viewer)
 
     async def select_layer(self, stream: str, session: str, encoding_id: str | None) -> None:
         """At the layer's next key frame; None leaves the choice to the gateway. Raises as `layers` does."""
         viewer = self._registry.require_session(stream, session)
-        layers.select_layer(self._engine, self._registry.publisher(viewer.stream), viewer, encoding_id)
+        layers.select_layer(self._engine, self._video_of(viewer), viewer, encoding_id)
 
     async def mute(self, stream: str, session: str, kind: Kind, enabled: bool) -> None:
         """Stop or go on with a kind: for one viewer, or for all where the session is the publisher's.
@@ -207,10 +211,11 @@ class StreamManager:
         Raises `NotFound`.
         """
         live = self._registry.require_session(stream, session)
+        if live.session.role == "publish":
+            self.control.mute((stream, session), kind, muted=not enabled)
+            return
         live.muted = live.muted - {kind} if enabled else live.muted | {kind}
-        viewers = [live] if live.session.role == "subscribe" else self._registry.viewers(live.stream)
-        for viewer in viewers:
-            flow.pause(self._engine, self._registry.publisher(live.stream), viewer, (kind,))
+        flow.pause(self._engine, self._registry.publisher(live.stream), live, (kind,))
 
     # Streams
 
@@ -236,7 +241,7 @@ class StreamManager:
         publisher = self._registry.publisher(self._registry.require_stream(stream))
         if publisher is None or publisher.stream.published is None:
             return ()
-        return tuple(publisher.peer.tracks)
+        return tuple((media, track) for media, track in publisher.peer.tracks if media.kind not in publisher.absent)
 
     # Cascade
 
@@ -304,14 +309,27 @@ class StreamManager:
             raise Conflict("this gateway has no way to other servers")
         return self._cascading
 
-    def _new_session(self, role: Role, client: Client) -> Session:
-        return Session(
-            str(uuid.uuid4()), role, self._registry.clock.now(), marks=client.marks, participant=client.participant
-        )
+    def _video_of(self, viewer: LiveSession) -> LiveSession | None:
+        """Whose picture it gets."""
+        return flow.source_of(self._registry.publisher(viewer.stream), viewer, "video")
 
-    def _plan_play(self, stream: Stream | None, offer: str) -> PlayPlan:
-        published = None if stream is None else stream.published
-        return plan_play(offer, self._registry.codecs, published, new_ssrc=random_ssrc, cname=uuid.uuid4().hex)
+    @asynccontextmanager
+    async def _admitted(self, stream: str, role: Role, client: Client) -> AsyncIterator[Session]:
+        number, participant = str(uuid.uuid4()), client.participant
+        async with AsyncExitStack() as place:
+            if self.doorkeeper is not None:
+                participant = await place.enter_async_context(self.doorkeeper.admit(stream, role, number, client))
+                self._registry.require_running()
+            yield Session(number, role, self._registry.clock.now(), marks=client.marks, participant=participant)
+
+    def _plan_play(self, stream: str, offer: str, client: Client) -> tuple[Stream | None, PlayPlan]:
+        """The stream, None where it is to be created, and what the viewer gets of it."""
+        known = self._registry.find(stream, creatable=self.strategy().auto_create_whep)
+        if known is not None and client.marks & {known.mark, *self._registry.sources(known)}:
+            raise _goes_round(known)
+        published = None if known is None else known.published
+        plan = plan_play(offer, self._registry.codecs, published, new_ssrc=random_ssrc, cname=uuid.uuid4().hex)
+        return known, plan
 
     def _peer(self, plan: PublishPlan | PlayPlan, live: LiveSession) -> ServerPeer:
         return ServerPeer(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,10 @@ class Permission:
 
 @dataclass(frozen=True, kw_only=True)
 class Participant:
-    """`issued_at` is when its token was made or began (unix seconds); None where no token says it."""
+    """`issued_at` is when its token was made or began (unix seconds); None where no token says it.
+
+    `room_config` is what the room is like if it is made for this participant: LiveKit's RoomConfiguration, in JSON.
+    """
 
     room: str
     identity: str
@@ -48,6 +51,8 @@ class Participant:
     kind: ParticipantKind = "standard"
     permission: Permission = Permission()
     issued_at: float | None = None
+    can_create_room: bool = False
+    room_config: Mapping[str, Any] | None = field(default=None, repr=False)
 
     def may_be_at(self, stream: str) -> bool:
         """The room's own stream, and those of its participants."""
