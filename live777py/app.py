@@ -53,7 +53,7 @@ from live777py.reload import Reloader
 from live777py.rtc.client import ClientPeer
 from live777py.rtc.memory import keep_little_free
 from live777py.storage import build_storage
-from live777py.store import Database
+from live777py.store import Database, SqliteKeyValue
 from live777py.streams.manager import StreamManager
 
 if TYPE_CHECKING:
@@ -170,6 +170,10 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         parts.push_async_callback(outbound.close)
         make_client_peer = functools.partial(ClientPeer, outbound=outbound)
         manager = StreamManager(engine, settings.streams(config), make_client_peer=make_client_peer)
+        if (livekit := app.get(_LIVEKIT)) is not None:
+            keys = SqliteKeyValue(store)
+            parts.push_async_callback(keys.close)
+            await parts.enter_async_context(livekit.running(config, manager, keys))
         cascade = CascadeService(manager, settings.cascade(config))
         index = RecordingIndex(store)
         recorder = RecorderService(manager, engine, storage, index, settings.recorder(config))
@@ -193,8 +197,6 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         app[THUMBNAILS] = thumbnails
         app[ENGINE_STATS] = engine.stats
         app[GIVEN_UP] = lambda: {"hooks": hooks.given_up, "webhooks": webhooks.given_up}
-        if (livekit := app.get(_LIVEKIT)) is not None:
-            await parts.enter_async_context(livekit.running(config, manager, store))
         hooks.start()
         await webhooks.start()
         await manager.start()

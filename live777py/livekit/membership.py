@@ -90,7 +90,9 @@ class Membership:
 
     async def settle(self) -> None:
         """Until everything that has happened is seen."""
-        while self._step():
+        while True:
+            if not self._step():
+                return
             await asyncio.sleep(0)
 
     def _step(self) -> bool:

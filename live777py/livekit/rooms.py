@@ -426,7 +426,9 @@ class Rooms:
         self._present_until[room.name] = now + expires if room.occupied else 0.0
 
     async def _others_gone(self, room: RoomState) -> None:
-        while await self.records.others_present(room.name, self._node or ""):
+        while True:
+            if not await self.records.others_present(room.name, self._node or ""):
+                return
             await asyncio.sleep(_CLOSING_SECONDS)
 
 

@@ -47,8 +47,9 @@ class LiveSession:
 
     `withheld` are the kinds of this publisher that nobody gets, as if it did not send them. `chosen` is what this
     viewer gets in place of its stream's tracks (None: nothing), `followers` are the viewers of other streams who chose
-    tracks of this one. `origin` is the session whose tracks this one shows under another name, `copies` are those that do so.
-    `speaks` says whether others hear its data channels; `former_streams` are the names that it had before it was moved.
+    tracks of this one. `origin` is the session whose tracks this one shows under another name, `copies` are those that
+    do so. `speaks` says whether others hear its data channels; `former_streams` are the names of streams that it was
+    moved away from.
     """
 
     __slots__ = (
