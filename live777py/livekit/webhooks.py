@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-import jwt
 import msgspec
 from google.protobuf.json_format import MessageToDict
 from livekit.protocol.models import ParticipantInfo, Room
@@ -21,7 +20,7 @@ from livekit.protocol.webhook import WebhookEvent
 from live777py import log
 from live777py.hooks.outbox import Outbox
 from live777py.hooks.receiver import Target
-from live777py.livekit.ids import new_id
+from live777py.livekit.ids import EVENT, new_id
 from live777py.livekit.room_events import (
     ParticipantAborted,
     ParticipantJoined,
@@ -31,6 +30,7 @@ from live777py.livekit.room_events import (
     TrackPublished,
     TrackUnpublished,
 )
+from live777py.livekit.tokens import create_token
 from live777py.store import Delivery
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class RoomWebhooks:
         settings = self._settings
         if not settings.urls or not settings.wants(EVENTS[type(event)]):
             return []
-        message = message_of(event, new_id("EV_"), now // 1000)
+        message = message_of(event, new_id(EVENT), now // 1000)
         body = msgspec.json.encode(MessageToDict(message))
         return [
             Delivery(
@@ -160,13 +160,8 @@ def message_of(event: RoomEvent, identifier: str, created_at: int) -> WebhookEve
 
 def authorization(api_key: str, secret: str, body: bytes, now: int) -> str:
     """The token that says that the body is ours, at `now` in Unix seconds. It stands alone, without `Bearer`."""
-    claims = {
-        "iss": api_key,
-        "nbf": now,
-        "exp": now + TOKEN_LIFE,
-        "sha256": base64.b64encode(hashlib.sha256(body).digest()).decode(),
-    }
-    return jwt.encode(claims, secret, algorithm="HS256")
+    digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+    return create_token(api_key, secret, ttl=TOKEN_LIFE, now=now, sha256=digest)
 
 
 def _key_of(url: str) -> str:
