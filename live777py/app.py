@@ -41,6 +41,7 @@ from live777py.http.keys import (
     THUMBNAILS,
 )
 from live777py.http.session import client_of, ice_links_of
+from live777py.http.web import BUILT_PAGES
 from live777py.media.addresses import worker_sockets
 from live777py.media.engine import MediaEngine
 from live777py.outbound import Outbound
@@ -72,25 +73,31 @@ STREAMS_GRACE: Final = 2.5
 
 _BACKLOG: Final = 1024
 _RELOADER: Final = web.AppKey("reloader", Reloader)
-_LIVEKIT: Final[web.AppKey[LiveKit]] = web.AppKey("livekit")
+LIVEKIT: Final[web.AppKey[LiveKit]] = web.AppKey("livekit")
+"""What is behind the LiveKit door; absent while it is closed."""
 
 
 def build_app(config: Config, read: Callable[[], Config] | None = None) -> web.Application:
     """`read` reads the configuration again; without it a reload changes nothing."""
-    livekit = None
-    if config.livekit.enabled:
-        from live777py.livekit.build import LiveKit, Surroundings  # noqa: PLC0415 (a gateway without rooms needs no protobuf)
-
-        around = Surroundings(streams=lambda app: app[STREAMS], client=client_of, ice_links=ice_links_of)
-        livekit = LiveKit(config, around)
-    app = build_door(config, add_routes=None if livekit is None else livekit.register)
+    app = build_doors(config)
     app[_RELOADER] = Reloader(config, read or (lambda: config))
     app[RELOAD] = app[_RELOADER].reload
     app[_RELOADER].add(functools.partial(reconfigure_door, app))
-    if livekit is not None:
-        app[_LIVEKIT] = livekit
-        app[AUTHENTICATOR].participants = livekit.verifier
     app.cleanup_ctx.extend((_media_and_streams, _event_loop_lag))
+    return app
+
+
+def build_doors(config: Config, *, web_pages: Path = BUILT_PAGES) -> web.Application:
+    """With nothing behind them yet; the LiveKit door, if there are keys to it, is `LIVEKIT`."""
+    if not config.livekit.enabled:
+        return build_door(config, web_pages=web_pages)
+    from live777py.livekit.build import LiveKit, Surroundings  # noqa: PLC0415 (others need no protobuf)
+
+    around = Surroundings(streams=lambda app: app[STREAMS], client=client_of, ice_links=ice_links_of)
+    livekit = LiveKit(config, around)
+    app = build_door(config, web_pages=web_pages, add_routes=livekit.register)
+    app[LIVEKIT] = livekit
+    app[AUTHENTICATOR].participants = livekit.verifier
     return app
 
 
@@ -170,7 +177,7 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         parts.push_async_callback(outbound.close)
         make_client_peer = functools.partial(ClientPeer, outbound=outbound)
         manager = StreamManager(engine, settings.streams(config), make_client_peer=make_client_peer)
-        if (livekit := app.get(_LIVEKIT)) is not None:
+        if (livekit := app.get(LIVEKIT)) is not None:
             keys = SqliteKeyValue(store)
             parts.push_async_callback(keys.close)
             await parts.enter_async_context(livekit.running(config, manager, keys))

@@ -12,9 +12,9 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
+from live777py.app import build_doors
 from live777py.config import parse
 from live777py.http.access_log import LOGGER, SERVER_LOGGER, AccessLogger
-from live777py.http.door import build_door
 from live777py.http.keys import CASCADE, RECORDER, RECORDINGS, RELOAD, STORAGE, STREAMS, THUMBNAILS, ReloadReport
 from live777py.recorder.index import RecordingIndex
 from live777py.recorder.thumbnails import Thumbnails
@@ -82,7 +82,7 @@ class Door:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.client.port)
         lines = [f"{name}: {value}" for name, value in {**headers, "Connection": "close"}.items()]
         head = "\r\n".join([f"{method} {target} HTTP/1.1", "Host: gateway", f"Content-Length: {len(body)}", *lines])
-        writer.write(f"{head}\r\n\r\n{body}".encode())
+        writer.write(f"{head}\r\n\r\n{body}".encode(errors="surrogateescape"))
         answer = (await reader.readuntil(b"\r\n\r\n")).decode()
         writer.close()
         await writer.wait_closed()
@@ -108,7 +108,7 @@ async def open_door(tmp_path: Path) -> AsyncIterator[OpenDoor]:
     storage = LocalStorage(tmp_path / "storage")
 
     async def open_it(config: str = "", *, streams: FakeStreams | None = None, pages: Path | None = None) -> Door:
-        app = build_door(parse(config, {}), web_pages=pages or tmp_path / "no-pages")
+        app = build_doors(parse(config, {}), web_pages=pages or tmp_path / "no-pages")
         fake = app[STREAMS] = streams or FakeStreams()
         cascade = app[CASCADE] = FakeCascade()
         index = app[RECORDINGS] = RecordingIndex(database)
