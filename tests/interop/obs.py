@@ -1,4 +1,4 @@
-"""OBS Studio 32.1 and later with three simulcast layers, scripted: its offer, and real H264 of three sizes.
+"""OBS Studio 32.1 and later with three simulcast layers, scripted: its offer, real H264 of three sizes, and Opus.
 
 As OBS does it: rid 0 is the largest, MID and RID stand in every packet, each layer has its own clock offset, a key
 frame comes at a fixed interval and never on request, and nothing is sent again.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 import av
+import numpy as np
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
 from aiortc.rtp import HeaderExtensions, HeaderExtensionsMap, RtcpSenderInfo, RtcpSrPacket, RtpPacket
@@ -38,6 +39,9 @@ KEY_FRAME_INTERVAL: Final = 15
 """Frames: half a second, so that any layer can be switched to within one."""
 
 _PAYLOAD_TYPE: Final = 96
+_OPUS: Final = 111
+_OPUS_SSRC: Final = 1_000_000_001
+_OPUS_PER_SECOND: Final = 50
 _CLOCK: Final = 90_000
 _NTP_EPOCH: Final = 2_208_988_800
 _EXTENSIONS: Final = {
@@ -83,6 +87,22 @@ def encode(width: int, height: int) -> list[list[bytes]]:
     return frames
 
 
+def encode_tone() -> list[bytes]:
+    """RTP payloads of 20 ms each, of 440 Hz."""
+    codec = av.CodecContext.create("libopus", "w")
+    assert isinstance(codec, av.AudioCodecContext)
+    codec.sample_rate, codec.layout, codec.format = 48_000, av.AudioLayout("stereo"), av.AudioFormat("s16")
+    codec.open()
+    packets: list[bytes] = []
+    for number in range(SECONDS * _OPUS_PER_SECOND):
+        at = np.arange(number * 960, (number + 1) * 960)
+        wave = (np.sin(2 * np.pi * 440 * at / 48_000) * 8192).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(np.repeat(wave, 2)[None, :], format="s16", layout="stereo")
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, number * 960, Fraction(1, 48_000)
+        packets += [bytes(packet) for packet in codec.encode(frame)]
+    return packets
+
+
 @dataclass
 class Layer:
     """One encoding on its way."""
@@ -99,8 +119,10 @@ class Layer:
 class ObsPublisher(LightPeer):
     """`run` sends until it is cancelled; what was encoded begins anew at its end."""
 
-    def __init__(self, layers: dict[str, list[list[bytes]]]) -> None:
+    def __init__(self, layers: dict[str, list[list[bytes]]], tone: list[bytes]) -> None:
         super().__init__()
+        self._tone = tone
+        self._toned = 0
         choose = random.Random(777)
         self.layers = [
             Layer(rid, frames, choose.getrandbits(32), choose.getrandbits(32), choose.getrandbits(15))
@@ -114,11 +136,9 @@ class ObsPublisher(LightPeer):
         )
         self._srtp: Session | None = None
 
-    async def publish(self, url: str) -> None:
-        async with (
-            aiohttp.ClientSession() as client,
-            client.post(url, data=offer(), headers={"Content-Type": "application/sdp"}) as response,
-        ):
+    async def publish(self, url: str, *, bearer: str = "") -> None:
+        headers = {"Content-Type": "application/sdp", **({"Authorization": f"Bearer {bearer}"} if bearer else {})}
+        async with aiohttp.ClientSession() as client, client.post(url, data=offer(), headers=headers) as response:
             answer = await response.text()
             assert response.status == 201, answer
         assert "a=simulcast:recv 0;1;2" in answer
@@ -140,6 +160,7 @@ class ObsPublisher(LightPeer):
                 if number % FPS == 0:
                     self._send_report(layer, number)
             number += 1
+            self._send_tone(number * _OPUS_PER_SECOND // FPS)
             await asyncio.sleep(max(0.0, began + number / FPS - time.monotonic()))
 
     def _send_frame(self, layer: Layer, number: int) -> None:
@@ -160,6 +181,20 @@ class ObsPublisher(LightPeer):
             assert self._srtp is not None
             self._send(self._srtp.protect(packet.serialize(self._extensions)))
 
+    def _send_tone(self, until: int) -> None:
+        for number in range(self._toned, until):
+            packet = RtpPacket(
+                payload_type=_OPUS,
+                marker=0,
+                sequence_number=number % 2**16,
+                timestamp=number * 960 % 2**32,
+                ssrc=_OPUS_SSRC,
+                payload=self._tone[number % len(self._tone)],
+            )
+            assert self._srtp is not None
+            self._send(self._srtp.protect(packet.serialize()))
+        self._toned = until
+
     def _send_report(self, layer: Layer, number: int) -> None:
         report = RtcpSrPacket(
             ssrc=layer.ssrc,
@@ -179,10 +214,10 @@ class ObsPublisher(LightPeer):
 
 
 @contextlib.asynccontextmanager
-async def obs_publishing(url: str) -> AsyncIterator[ObsPublisher]:
+async def obs_publishing(url: str, *, bearer: str = "") -> AsyncIterator[ObsPublisher]:
     encoded = {rid: await asyncio.to_thread(encode, *size) for rid, size in SIZES.items()}
-    publisher = ObsPublisher(encoded)
-    await publisher.publish(url)
+    publisher = ObsPublisher(encoded, await asyncio.to_thread(encode_tone))
+    await publisher.publish(url, bearer=bearer)
     running = asyncio.create_task(publisher.run(), name="obs")
     try:
         yield publisher
