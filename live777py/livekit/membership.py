@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackInfo
 
-from live777py.livekit import names, tracks
+from live777py.livekit import ids, names, tracks
 from live777py.livekit.participants import Member, reason_of
 from live777py.livekit.room_events import (
     ParticipantAborted,
@@ -18,6 +18,7 @@ from live777py.livekit.room_events import (
     TrackPublished,
     TrackUnpublished,
 )
+from live777py.streams.cascading import CONFIGURED_PULL
 from live777py.streams.control import KINDS
 from live777py.streams.events import (
     PublishStarted,
@@ -180,8 +181,8 @@ class Membership:
         self.homeless.discard(key)
         member = room.members.get(participant.identity)
         if member is None:
-            kept = self._kept_sids.pop(key[1], None)
-            member = Member(participant, self._now(), sid=kept, copied=facts.origin is not None)
+            sid = self._kept_sids.pop(key[1], None) or _participant_sid(key[1])
+            member = Member(participant, self._now(), sid=sid, copied=facts.origin is not None)
             room.members[member.identity] = member
         member.sessions[key] = facts.role
         member.changed()
@@ -296,3 +297,8 @@ class Membership:
             self.enter(key)
             if facts.established:
                 self.connect(key)
+
+
+def _participant_sid(session: str) -> str:
+    """That of its first session, so that the door of LiveKit's own WHIP can tell it; a pull's id is always the same."""
+    return ids.new_id(ids.PARTICIPANT) if session == CONFIGURED_PULL else ids.id_of(ids.PARTICIPANT, session)

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from livekit.protocol.models import DisconnectReason, ParticipantInfo, ParticipantPermission, TrackSource
 
-from live777py.livekit import ids
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -75,9 +73,9 @@ class Member:
         "tracks",
     )
 
-    def __init__(self, participant: Participant, now: int, *, sid: str | None = None, copied: bool = False) -> None:
+    def __init__(self, participant: Participant, now: int, *, sid: str, copied: bool = False) -> None:
         self.participant = participant
-        self.sid = sid or ids.new_id(ids.PARTICIPANT)
+        self.sid = sid
         self.created_ms = now
         self.joined_ms = 0
         self.copied = copied

@@ -101,6 +101,9 @@ class RoomRecords:
     async def be_present(self, name: str, node: str, *, expires: float) -> None:
         await self._store.put(_presence(name) + node, b"", expires=expires)
 
+    async def not_present(self, name: str, node: str) -> None:
+        await self._store.delete(_presence(name) + node)
+
     async def others_present(self, name: str, node: str) -> bool:
         prefix = _presence(name)
         return any(entry.key != prefix + node for entry in await self._store.list(prefix))

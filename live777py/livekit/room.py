@@ -27,6 +27,8 @@ ENABLED_CODECS: Final = tuple(
     )
 )
 
+_CLOSING_MS: Final = 10_000
+
 
 class RoomState:
     """`members` are by identity. `coming` counts, by identity, those who were admitted and are not members yet.
@@ -52,6 +54,10 @@ class RoomState:
         return self.stored.record.name
 
     @property
+    def open(self) -> bool:
+        return not self.ending and not self.stored.record.closing
+
+    @property
     def occupied(self) -> bool:
         """By somebody who keeps it open."""
         return bool(self.coming) or self._keepers > 0
@@ -61,6 +67,8 @@ class RoomState:
         if self.occupied:
             return None
         record = self.stored.record
+        if record.closing:  # the node that was deleting it is no more
+            return self.left_ms + _CLOSING_MS
         if self.joined:
             return self.left_ms + record.departure_timeout * 1000
         return record.created_ms + record.empty_timeout * 1000

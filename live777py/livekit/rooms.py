@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -14,10 +14,11 @@ from livekit.protocol.models import DisconnectReason
 from livekit.protocol.room import CreateRoomRequest, RoomConfiguration
 
 from live777py import log
-from live777py.errors import BadRequest, Forbidden, Live777Error, NotFound, StoreError, Unavailable
+from live777py.errors import BadRequest, Forbidden, Live777Error, NotFound, Unavailable
 from live777py.livekit import names
+from live777py.livekit.lifetimes import Lifetimes
 from live777py.livekit.membership import AT_ONCE, Membership
-from live777py.livekit.records import RoomRecord, RoomRecords, Stored, name_of, new_sid
+from live777py.livekit.records import RoomRecord, RoomRecords, Stored, new_sid
 from live777py.livekit.room import RoomState
 from live777py.livekit.room_events import RoomEvent, RoomEvents, RoomFinished, RoomStarted
 from live777py.streams.bus import Bus
@@ -29,20 +30,15 @@ if TYPE_CHECKING:
     from livekit.protocol.models import ParticipantInfo, Room
 
     from live777py.livekit.participants import Member
-    from live777py.store import Change, KeyValue
+    from live777py.store import KeyValue
     from live777py.streams.bus import EventBus
     from live777py.streams.control import SessionControl, SessionKey
     from live777py.streams.manager import Client
     from live777py.streams.participant import Participant
     from live777py.streams.session import Role
 
-CHECK_SECONDS: Final = 1.0
-"""Between two looks at which rooms are to end."""
-PRESENCE_SECONDS: Final = 30.0
-"""For how long a node that is not heard of counts as having people in a room."""
 _ENDING_SECONDS: Final = 5.0
 _CLOSING_SECONDS: Final = 0.05
-_OTHERS_SECONDS: Final = 3.0
 _FULL_RETRY_SECONDS: Final = 10
 _EVENTS: Final = 16_384
 
@@ -86,27 +82,24 @@ class Rooms:
         self.events: RoomEvents = Bus[RoomEvent]()
         self.control = streams.control
         self.records = RoomRecords(store)
-        self._clock = Clock()
+        self.clock = Clock()
         self._reader = streams.bus.subscribe(capacity=_EVENTS)
-        self.members = Membership(self.control, self._reader, self.events, self._clock.now)
-        self._node = node
-        self._tasks: list[asyncio.Task[None]] = []
+        self.members = Membership(self.control, self._reader, self.events, self.clock.now)
+        self._lifetimes = Lifetimes(self, node)
+        self._following: asyncio.Task[None] | None = None
         self._endings: dict[str, asyncio.Event] = {}
-        self._present_until: dict[str, float] = {}
 
     async def start(self) -> None:
-        for name, work in (
-            ("rooms", self._follow_streams()),
-            ("room records", self._follow_records()),
-            ("ends of rooms", self._end_rooms()),
-        ):
-            self._tasks.append(log.watched(asyncio.create_task(work, name=name)))
+        """Before the streams are started."""
+        self._following = log.watched(asyncio.create_task(self._follow_streams(), name="rooms"))
+        self._lifetimes.start()
 
     async def stop(self) -> None:
         """After the streams have stopped, so that everybody's leaving is told. Rooms stay in the store."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._lifetimes.stop()
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
         await self.members.settle()
         self._reader.close()
         self.events.close()
@@ -121,8 +114,8 @@ class Rooms:
     async def list_rooms(self, wanted: Collection[str] = ()) -> list[Room]:
         """All without names; those that are not there are left out."""
         await self.members.settle()
-        rooms = [self._adopt(stored) for stored in await self.records.all()]
-        return [room.info() for room in rooms if (not wanted or room.name in wanted) and not room.ending]
+        rooms = [self.adopt(stored) for stored in await self.records.all()]
+        return [room.info() for room in rooms if room.open and (not wanted or room.name in wanted)]
 
     def room(self, name: str) -> Room | None:
         """A snapshot, without asking the store."""
@@ -136,27 +129,22 @@ class Rooms:
     async def delete_room(self, name: str) -> None:
         """Everybody's sessions end, `RoomFinished` comes last. Returns when they have ended."""
         room = await self.require(name)
-        if room.ending:
-            raise NotFound(NO_ROOM)
-        with self._ending(room):
+        with self.ending(room):
             stored = await self.records.change(name, _closing)
             if stored is None:
-                self._forget(room, finished=False)
+                self.forget(room, finished=False)
                 raise NotFound(NO_ROOM)
-            await self._empty(room)
-            if self._node is not None:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_OTHERS_SECONDS):
-                        await self._others_gone(room)
+            await self.empty(room)
+            await self._lifetimes.others_gone(room)
             await self.records.delete(stored)
-            self._forget(room, finished=True)
+            self.forget(room, finished=True)
 
     async def update_room_metadata(self, name: str, metadata: str) -> Room:
         await self.require(name)
         stored = await self.records.change(name, lambda record: msgspec.structs.replace(record, metadata=metadata))
         if stored is None:
             raise NotFound(NO_ROOM)
-        return self._adopt(stored).info()
+        return self.adopt(stored).info()
 
     # Participants of this node
 
@@ -193,14 +181,21 @@ class Rooms:
         """Raises `NotFound`."""
         await self.members.settle()
         room = self.members.rooms.get(name)
-        if room is not None:
-            return room
-        stored = await self.records.get(name)
-        if stored is None:
+        if room is None and (stored := await self.records.get(name)) is not None:
+            room = self.adopt(stored)
+        if room is None or not room.open:
             raise NotFound(NO_ROOM)
-        return self._adopt(stored)
+        return room
 
     # Coming (streams.doorkeeper.Doorkeeper)
+
+    async def check(self, client: Client) -> None:
+        participant = client.participant
+        if participant is None:
+            return
+        revoked_before = await self.records.revoked_before(participant.room, participant.identity)
+        if revoked_before and (participant.issued_at or 0) < revoked_before:
+            raise Forbidden("the token was revoked")
 
     @asynccontextmanager
     async def admit(self, stream: str, role: Role, session: str, client: Client) -> AsyncIterator[Participant]:
@@ -210,7 +205,6 @@ class Rooms:
             return
         room = await self._ensure(participant.room, create=participant.can_create_room, request=_asked(participant))
         if client.participant is not None:
-            await self._require_good(participant)
             await self._replace(room, participant, stream, role)
         dependent = participant.kind in ("agent", "egress") or participant.permission.recorder
         if room.full_for(participant.identity) and not dependent:
@@ -220,12 +214,7 @@ class Rooms:
             yield participant
         finally:
             await self.members.settle()
-            room.goes_in(participant.identity, self._clock.now())
-
-    async def _require_good(self, participant: Participant) -> None:
-        revoked_before = await self.records.revoked_before(participant.room, participant.identity)
-        if revoked_before and (participant.issued_at or 0) < revoked_before:
-            raise Forbidden("the token was revoked")
+            room.goes_in(participant.identity, self.clock.now())
 
     async def _replace(self, room: RoomState, participant: Participant, stream: str, role: Role) -> None:
         """The same identity, publishing too, or watching the same: the old one goes."""
@@ -243,21 +232,21 @@ class Rooms:
 
     async def _ensure(self, name: str, request: CreateRoomRequest | None = None, *, create: bool = False) -> RoomState:
         room = self.members.rooms.get(name)
-        if room is not None and not room.ending and not room.stored.record.closing:
+        if room is not None and room.open:
             return room
         if self.settings.auto_create or create:
             return await self._make(name, request or CreateRoomRequest(name=name))
         stored = await self.records.get(name)
         if stored is None or stored.record.closing:
             raise NotFound(NO_ROOM)
-        return self._adopt(stored)
+        return self.adopt(stored)
 
     async def _make(self, name: str, request: CreateRoomRequest) -> RoomState:
         settings = self.settings
         record = RoomRecord(
             name=name,
             sid=new_sid(),
-            created_ms=self._clock.now(),
+            created_ms=self.clock.now(),
             empty_timeout=request.empty_timeout or settings.empty_timeout,
             departure_timeout=request.departure_timeout or settings.departure_timeout,
             max_participants=request.max_participants or settings.max_participants,
@@ -266,7 +255,7 @@ class Rooms:
             request=request.SerializeToString(),
         )
         stored, made = await self._create(record)
-        room = self._adopt(stored)
+        room = self.adopt(stored)
         if made:
             _logger.info("room %s: begun", name)
             self.events.publish(RoomStarted(room=room.info(), agents=tuple(request.agents)))
@@ -286,17 +275,17 @@ class Rooms:
         except TimeoutError:
             raise Unavailable("the room is being deleted", retry_after=1) from None
 
-    def _adopt(self, stored: Stored) -> RoomState:
+    def adopt(self, stored: Stored) -> RoomState:
         """What the store has, unless we know of something newer."""
         room = self.members.rooms.get(stored.record.name)
         if room is None:
-            room = self.members.rooms[stored.record.name] = RoomState(stored, self._clock.now())
+            room = self.members.rooms[stored.record.name] = RoomState(stored, self.clock.now())
         elif stored.version > room.stored.version:
             room.stored = stored
         return room
 
     @contextmanager
-    def _ending(self, room: RoomState) -> Iterator[None]:
+    def ending(self, room: RoomState) -> Iterator[None]:
         """Nobody comes meanwhile; who wants to waits for the next room of that name."""
         room.ending = True
         ended = self._endings[room.name] = asyncio.Event()
@@ -307,21 +296,20 @@ class Rooms:
             del self._endings[room.name]
             ended.set()
 
-    def _forget(self, room: RoomState, *, finished: bool) -> None:
+    def forget(self, room: RoomState, *, finished: bool) -> None:
         del self.members.rooms[room.name]
-        self._present_until.pop(room.name, None)
         if finished:
             _logger.info("room %s: finished", room.name)
             self.events.publish(RoomFinished(room=room.info()))
 
-    async def _empty(self, room: RoomState) -> None:
+    async def empty(self, room: RoomState) -> None:
         """Everybody's sessions end, and the streams of the room with those who are no participants."""
-        await self._close(room)
+        await self.close(room)
         streams = {stream for stream in self.control.streams() if names.room_of(stream) == room.name}
         await asyncio.gather(*(self.control.delete_stream(stream) for stream in streams))
         await self.members.settle()
 
-    async def _close(self, room: RoomState) -> None:
+    async def close(self, room: RoomState) -> None:
         await self.members.settle()
         keys = [key for member in room.members.values() for key in member.sessions]
         for key in keys:
@@ -352,92 +340,9 @@ class Rooms:
                     self.members.connect(key)
         self.members.homeless.discard(key)
 
-    async def _follow_records(self) -> None:
-        """Rooms of an earlier run, and what other nodes do to rooms."""
-        async with self.records.watch() as changes:
-            async for change in changes:
-                try:
-                    await self._record_changed(change)
-                except StoreError as error:
-                    _logger.warning("room records: %s", error.detail)
-
-    async def _record_changed(self, change: Change) -> None:
-        name = name_of(change.key)
-        stored = await self.records.get(name)  # what is true by now
-        if stored is not None:
-            room = self._adopt(stored)
-            if not stored.record.closing or room.ending:
-                return
-        elif (known := self.members.rooms.get(name)) is None or known.ending:
-            return
-        else:
-            room = known
-        with self._ending(room):  # another node deletes it
-            await self._empty(room)
-            self._forget(room, finished=False)
-
-    async def _end_rooms(self) -> None:
-        while True:
-            await asyncio.sleep(CHECK_SECONDS)
-            try:
-                await self.members.settle()
-                for room in tuple(self.members.rooms.values()):
-                    await self._look_after(room)
-            except StoreError as error:
-                _logger.warning("rooms do not end meanwhile: %s", error.detail)
-
-    async def _look_after(self, room: RoomState) -> None:
-        if room.ending:
-            return
-        if self._node is not None:
-            await self._say_present(room)
-        if room.joined and not room.stored.record.joined:
-            stored = await self.records.change(room.name, _joined)
-            if stored is not None:
-                self._adopt(stored)
-        now = self._clock.now()
-        if not room.due(now):
-            return
-        if self._node is not None and await self.records.others_present(room.name, self._node):
-            room.left_ms = now
-            return
-        if not room.due(now):
-            return
-        with self._ending(room):
-            if await self.records.delete(room.stored):
-                await self._close(room)
-                self._forget(room, finished=True)
-            elif (stored := await self.records.get(room.name)) is None:
-                self._forget(room, finished=False)
-            else:
-                self._adopt(stored)
-
-    async def _say_present(self, room: RoomState) -> None:
-        """That there is somebody in it here, or was a moment ago, so that no other node ends it."""
-        now = asyncio.get_running_loop().time()
-        until = self._present_until.get(room.name, 0.0)
-        if room.occupied and until - now < PRESENCE_SECONDS / 2:
-            expires = PRESENCE_SECONDS
-        elif not room.occupied and until:
-            expires = float(room.stored.record.departure_timeout)
-        else:
-            return
-        await self.records.be_present(room.name, self._node or "", expires=expires)
-        self._present_until[room.name] = now + expires if room.occupied else 0.0
-
-    async def _others_gone(self, room: RoomState) -> None:
-        while True:
-            if not await self.records.others_present(room.name, self._node or ""):
-                return
-            await asyncio.sleep(_CLOSING_SECONDS)
-
 
 def _closing(record: RoomRecord) -> RoomRecord:
     return msgspec.structs.replace(record, closing=True)
-
-
-def _joined(record: RoomRecord) -> RoomRecord:
-    return msgspec.structs.replace(record, joined=True)
 
 
 def _asked(participant: Participant) -> CreateRoomRequest | None:

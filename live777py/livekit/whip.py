@@ -105,9 +105,6 @@ class Whip:
             raise Forbidden("the token does not allow to publish")
         client = self._around.client(request, participant)
         streams, stream = self._around.streams(request.app), _stream(participant)
-        if (previous := _session(streams, stream)) is not None:
-            # One identity is in a room once: who comes later stays.
-            await streams.close_session(stream, previous)
         answer = await streams.publish(stream, offer, client=client)
         response = web.Response(status=201, body=answer.sdp.encode(), content_type=SDP)
         response.headers["Location"] = f"/whip/v1/{ids.id_of(ids.PARTICIPANT, answer.session)}"

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 class Doorkeeper(Protocol):
     """Implemented by `livekit.rooms.Rooms`."""
 
+    async def check(self, client: Client) -> None:
+        """Before anything is looked at. Raises `Forbidden` for a token that is no good any more."""
+
     def admit(self, stream: str, role: Role, session: str, client: Client) -> AbstractAsyncContextManager[Participant]:
         """Keeps a place for the session that is made inside, until the context ends.
 

@@ -141,6 +141,7 @@ class StreamManager:
     async def publish(self, stream: str, offer: str, *, client: Client) -> Answer:
         """WHIP. Raises `NotFound`, `Conflict`, `BadRequest`, `Forbidden`, `Unprocessable`, `Unavailable`."""
         self._registry.require_running()
+        await self._check(client)
         known = self._registry.find(stream, creatable=self.strategy().auto_create_whip)
         if known is not None and client.marks & {known.mark, *self._registry.sinks(known)}:
             raise _goes_round(known)
@@ -162,6 +163,7 @@ class StreamManager:
         On demand it waits for the source, and raises `UpstreamError` or `UpstreamTimeout` without one.
         """
         self._registry.require_running()
+        await self._check(client)
         known, plan = self._plan_play(stream, offer, client)
         async with self._admitted(stream, "subscribe", client) as session:
             if self.doorkeeper is not None:  # time has passed
@@ -312,6 +314,10 @@ class StreamManager:
     def _video_of(self, viewer: LiveSession) -> LiveSession | None:
         """Whose picture it gets."""
         return flow.source_of(self._registry.publisher(viewer.stream), viewer, "video")
+
+    async def _check(self, client: Client) -> None:
+        if self.doorkeeper is not None:
+            await self.doorkeeper.check(client)
 
     @asynccontextmanager
     async def _admitted(self, stream: str, role: Role, client: Client) -> AsyncIterator[Session]:
