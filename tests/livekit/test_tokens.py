@@ -233,6 +233,8 @@ def test_every_claim(verifier: TokenVerifier) -> None:
             agent=True,
         ),
         issued_at=found.nbf,
+        can_create_room=True,
+        room_config=found.room_config,
     )
 
 
