@@ -98,7 +98,12 @@ def build_doors(config: Config, *, web_pages: Path = BUILT_PAGES) -> web.Applica
     app = build_door(config, web_pages=web_pages, add_routes=livekit.register)
     app[LIVEKIT] = livekit
     app[AUTHENTICATOR].participants = livekit.verifier
+    app.on_shutdown.append(_shut_livekit)
     return app
+
+
+async def _shut_livekit(app: web.Application) -> None:
+    await app[LIVEKIT].shut()
 
 
 async def serve(config: Config, read: Callable[[], Config], *, verbose: int = 0) -> None:
@@ -180,7 +185,7 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         if (livekit := app.get(LIVEKIT)) is not None:
             keys = SqliteKeyValue(store)
             parts.push_async_callback(keys.close)
-            await parts.enter_async_context(livekit.running(config, manager, keys))
+            await parts.enter_async_context(livekit.running(config, manager, keys, database=store))
         cascade = CascadeService(manager, settings.cascade(config))
         index = RecordingIndex(store)
         recorder = RecorderService(manager, engine, storage, index, settings.recorder(config))
@@ -203,7 +208,10 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         app[STORAGE] = storage
         app[THUMBNAILS] = thumbnails
         app[ENGINE_STATS] = engine.stats
-        app[GIVEN_UP] = lambda: {"hooks": hooks.given_up, "webhooks": webhooks.given_up}
+        app[GIVEN_UP] = lambda: {
+            "hooks": hooks.given_up,
+            "webhooks": webhooks.given_up + (0 if livekit is None else livekit.given_up),
+        }
         hooks.start()
         await webhooks.start()
         await manager.start()
@@ -217,14 +225,14 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
                 raise ConfigError("livekit.keys: the first key needs a restart")
             wanted = settings.cascade(new)
             manager.reconfigure(settings.streams(new))
+            if livekit is not None:
+                await livekit.reconfigure(new)
             await webhooks.reconfigure(new)  # it forgets what waits for those that are gone, so nothing may refuse now
             outbound.policy = settings.addresses(new)
             recorder.reconfigure(settings.recorder(new))
             retention.reconfigure(settings.retention(new))
             await cascade.reconfigure(wanted)
             hooks.reconfigure(new)
-            if livekit is not None:
-                await livekit.reconfigure(new)
 
         app[_RELOADER].add(reconfigure)
         yield

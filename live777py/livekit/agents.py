@@ -10,10 +10,12 @@ import functools
 import logging
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from livekit.protocol.agent import Job, JobStatus, JobType
 from livekit.protocol.agent_dispatch import AgentDispatch, AgentDispatchState
+from livekit.protocol.room import CreateRoomRequest
 
 from live777py import log
 from live777py.errors import Unavailable
@@ -23,6 +25,7 @@ from live777py.livekit.agent_board import Board, Presence
 from live777py.livekit.agent_jobs import Target
 from live777py.livekit.agent_store import DISPATCHES, JOBS, persist
 from live777py.livekit.ids import DISPATCH, JOB, new_id
+from live777py.livekit.records import record_of
 from live777py.livekit.room_events import (
     ParticipantJoined,
     ParticipantLeft,
@@ -40,11 +43,13 @@ if TYPE_CHECKING:
     from live777py.livekit.agent_assigner import MakeToken
     from live777py.livekit.agent_pool import Worker
     from live777py.livekit.agent_store import AgentStore
+    from live777py.livekit.records import RoomRecord
     from live777py.livekit.room_events import RoomEvent
     from live777py.livekit.rooms import Rooms
 
 _CAPACITY: Final = 65_536
 _CAUGHT_UP_TIMEOUT: Final = 5.0
+_STOP_TIMEOUT: Final = 0.5
 
 _logger = logging.getLogger(__name__)
 
@@ -72,6 +77,7 @@ class Agents:
     def start(self) -> None:
         for work in (
             self._read_events(),
+            self._watch_rooms(),
             self._watch(DISPATCHES, self._dispatch_changed),
             self._watch(JOBS, self._job_changed),
             self._look_around(),
@@ -80,7 +86,10 @@ class Agents:
             self._spawn(work)
 
     async def stop(self) -> None:
+        """What has happened in rooms is done first, if the store lets us."""
         self._events.close()
+        with suppress(Unavailable):
+            await self.caught_up(_STOP_TIMEOUT)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -103,10 +112,10 @@ class Agents:
             self._asked_for += Counter()
         return dispatch
 
-    async def caught_up(self) -> None:
+    async def caught_up(self, within: float = _CAUGHT_UP_TIMEOUT) -> None:
         """All that has happened in rooms until now has been done here too. Raises Unavailable."""
         try:
-            async with asyncio.timeout(_CAUGHT_UP_TIMEOUT):
+            async with asyncio.timeout(within):
                 while self._busy or self._events.waiting:
                     self._idle.clear()
                     await self._idle.wait()
@@ -159,9 +168,7 @@ class Agents:
             self._look_at(key)
 
     async def _room_started(self, room: str, agents: tuple[RoomAgentDispatch, ...]) -> None:
-        if not agents:
-            await self._add_default(room)
-        elif not await self._store.dispatches(room):
+        if not await self._store.dispatches(room):
             for agent in agents:
                 await self._store.add_dispatch(
                     _made(
@@ -177,12 +184,13 @@ class Agents:
                 )
 
     async def _add_defaults(self) -> None:
-        for room in await self._rooms.list_rooms():
-            await self._add_default(room.name)
+        for stored in await self._rooms.records.all():
+            await self._add_default(stored.record)
 
-    async def _add_default(self, room: str) -> None:
+    async def _add_default(self, record: RoomRecord) -> None:
         """Agents without a name come by themselves, where none is asked for by name."""
-        if not self._pool.knows("") or self._asked_for[room] or await self._store.dispatches(room):
+        room, asked = record.name, CreateRoomRequest.FromString(record.request).agents
+        if not self._pool.knows("") or asked or self._asked_for[room] or await self._store.dispatches(room):
             return
         await self._store.add_dispatch(_made(AgentDispatch(room=room)), default=True)
 
@@ -210,6 +218,17 @@ class Agents:
             self._look_at(key)
 
     # Changes in the store
+
+    async def _watch_rooms(self) -> None:
+        """Of every node: `RoomStarted` is told by the one that made it."""
+        known: set[str] = set()
+        async with self._rooms.records.watch() as changes:
+            async for change in changes:
+                if change.entry is None:
+                    known.discard(change.key)
+                elif change.key not in known:
+                    known.add(change.key)
+                    await persist(functools.partial(self._add_default, record_of(change.entry)))
 
     async def _watch(self, prefix: str, told: Callable[[str, bytes | None], None]) -> None:
         async with self._store.values.watch(prefix) as changes:
@@ -260,7 +279,9 @@ class Agents:
             job = agent_jobs.new_job(new_id(JOB), dispatch, target, room, time.time_ns())
             await self._store.add_job(job, dispatch.room, target, number)
         for job_key, job in self._board.jobs_of(dispatch.id).items():
-            if job.type in types and agent_jobs.is_unclaimed(job):
+            # Who is not here may have left, or is another node's.
+            here = not job.HasField("participant") or job.participant.sid in self._presence.participants(dispatch.room)
+            if here and job.type in types and agent_jobs.is_unclaimed(job):
                 self.assigner.seek(job_key, job)
 
     def _targets(self, types: set[JobType], room: str) -> Iterator[Target]:

@@ -137,3 +137,7 @@ def _presence(name: str) -> str:
 
 def _revoked(name: str, identity: str) -> str:
     return f"{_REVOKED}{quote(name, safe='')}/{quote(identity, safe='')}"
+
+
+def record_of(entry: Entry) -> RoomRecord:
+    return _decoder.decode(entry.value)
