@@ -90,7 +90,7 @@ class LiveSession:
         self.origin: LiveSession | None = None
         self.copies: list[LiveSession] = []
         self.sizes: dict[tuple[int, str | None], tuple[int, int]] = {}
-        self.speaks = True
+        self.speaks = session.participant is None or session.participant.permission.can_publish_data
         self.former_streams: tuple[str, ...] = ()
         self._owner = owner
         self.peer = make_peer(self)
