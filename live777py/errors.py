@@ -16,6 +16,7 @@ Live777Error
 +-- UpstreamError               502  another server, which we asked, failed us
 |   +-- UpstreamTimeout         504  it did not answer in time
 |   +-- Refused                 403  it is at an address that this gateway does not connect to
++-- Elsewhere                   307  another node has it
 +-- StoreError                  500: our database failed us
 |   +-- StoreUnavailable        503  it is another process, which is away: the same may work later
 +-- StorageError                500: the disk or the object store of the recordings failed us
@@ -139,6 +140,17 @@ class UpstreamTimeout(UpstreamError):
 class Refused(UpstreamError):
     status = 403
     title = "Forbidden"
+
+
+class Elsewhere(Live777Error):
+    """`url` is where the same request is to be made."""
+
+    status = 307
+    title = "Temporary redirect"
+
+    def __init__(self, detail: str, *, url: str) -> None:
+        super().__init__(detail)
+        self.url = url
 
 
 class StoreError(Live777Error):

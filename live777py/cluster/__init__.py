@@ -1,1 +1,1 @@
-"""Several nodes as one, by way of Redis."""
+"""Several nodes as one: who is there, who has which stream, calls among them, and streams that are played elsewhere."""

@@ -13,10 +13,12 @@ from aiohttp import web
 from live777py.errors import (
     ClientError,
     Conflict,
+    Elsewhere,
     Live777Error,
     RangeNotSatisfiable,
     StorageFull,
     StorageUnavailable,
+    StoreUnavailable,
     TooManyRequests,
     Unauthorized,
     Unavailable,
@@ -32,7 +34,17 @@ _logger = logging.getLogger(__name__)
 
 
 _STORAGE_RETRY: Final = 5
-"""Seconds after which to ask again for what an object store did not give."""
+"""Seconds after which to ask again for what an object store or another process did not give."""
+_ANSWERED: Final = (
+    ClientError,
+    Elsewhere,
+    StorageFull,
+    StorageUnavailable,
+    StoreUnavailable,
+    Unavailable,
+    UpstreamError,
+)
+"""Of these the client is told."""
 
 PROBLEM_JSON: Final = "application/problem+json"
 
@@ -56,8 +68,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except Live777Error as error:
-        if isinstance(error, ClientError | Unavailable | UpstreamError | StorageUnavailable | StorageFull):
-            return problem(error.status, error.title, error.detail, _headers(error))
+        if isinstance(error, _ANSWERED):
+            return problem(error.status, error.title, error.detail, _headers(error, request))
         _logger.exception("%s %s failed", request.method, request.rel_url.raw_path)
     except web.HTTPException as error:
         if error.status < 400:
@@ -73,12 +85,15 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     return problem(500, "Internal error", "the server failed; its log says why")
 
 
-def _headers(error: Live777Error) -> dict[str, str]:
+def _headers(error: Live777Error, request: web.Request) -> dict[str, str]:
+    if isinstance(error, Elsewhere):
+        query = request.rel_url.raw_query_string
+        return {"Location": f"{error.url}?{query}" if query else error.url}
     if isinstance(error, Unauthorized):
         return {"WWW-Authenticate": "Bearer"}
     if isinstance(error, RangeNotSatisfiable):
         return {"Content-Range": f"bytes */{error.size}"}
-    if isinstance(error, StorageUnavailable):
+    if isinstance(error, StorageUnavailable | StoreUnavailable):
         return {"Retry-After": str(_STORAGE_RETRY)}
     if isinstance(error, TooManyRequests | Unavailable | Conflict | UpstreamError) and error.retry_after is not None:
         return {"Retry-After": str(math.ceil(error.retry_after))}

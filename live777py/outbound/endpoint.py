@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from yarl import URL
 
 from live777py.errors import BadRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _SCHEMES: Final = {"http": "http", "https": "https", "whip": "http", "whips": "https", "whep": "http", "wheps": "https"}
 _MAX_LENGTH: Final = 4096
@@ -19,10 +22,14 @@ _NAMED_SCHEME: Final = re.compile(r"(?:bearer|basic) ", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """`url` is http or https without userinfo, `authorization` the header's value. Its text shows no secret."""
+    """`url` is http or https without userinfo, `authorization` the header's value, or what makes one for each request.
+
+    `own`: it is a node of our own cluster, wherever that may be. Its text shows no secret.
+    """
 
     url: str
-    authorization: str | None = field(default=None, repr=False)
+    authorization: str | Callable[[], str] | None = field(default=None, repr=False)
+    own: bool = False
 
     @classmethod
     def parse(cls, text: str, *, token: str | None = None) -> Endpoint:
@@ -49,7 +56,9 @@ class Endpoint:
         """The credential, if it may be sent there: to the origin that it was given for, or to its TLS side."""
         own = URL(self.url)
         upgraded = (own.scheme, url.scheme) == ("http", "https") and own.host == url.host
-        return self.authorization if own.origin() == url.origin() or upgraded else None
+        if own.origin() != url.origin() and not upgraded:
+            return None
+        return self.authorization() if callable(self.authorization) else self.authorization
 
 
 def shown(url: str | URL) -> str:

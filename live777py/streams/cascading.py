@@ -59,7 +59,7 @@ class CascadeSessions:
         self._certificate = certificate
         self._make_client_peer = make_client_peer
 
-    async def pull(self, stream: str, endpoint: Endpoint, *, configured: bool) -> str:
+    async def pull(self, stream: str, endpoint: Endpoint, *, configured: bool, relay: bool) -> str:
         """Raises `NotFound`, `Conflict`, `UpstreamError` and what the engine raises."""
         registry = self._registry
         session = Session(
@@ -68,6 +68,7 @@ class CascadeSessions:
             registry.clock.now(),
             cascade=CascadeView(source_url=str(endpoint)),
             configured=configured,
+            relay=relay,
         )
         with ExitStack() as undo:
             live, peer = await self._joining.publisher(undo, stream, session, self._peer_for(endpoint))

@@ -44,7 +44,7 @@ class Joining:
         """
         registry = self._registry
         present, silent_ms = await self._silence(stream)
-        known = registry.find(stream, creatable=registry.settings.strategy.auto_create_whip)
+        known = registry.find(stream, creatable=session.relay or registry.settings.strategy.auto_create_whip)
         if known is not None:
             heard = known.life.publisher is not present
             registry.run(
@@ -53,6 +53,14 @@ class Joining:
         live, peer = self.enter(undo, known, stream, session, make_peer)
         live.stream.published = published
         return live, peer
+
+    async def make_way(self, stream: str) -> None:
+        """As for a publisher who comes, for one who has come elsewhere. Raises `Conflict`."""
+        present, silent_ms = await self._silence(stream)
+        known = self._registry.streams.get(stream)
+        if known is not None and known.life.publisher is not None:
+            heard = known.life.publisher is not present
+            self._registry.run(known, known.life.publisher_comes(silent_ms=0 if heard else silent_ms))
 
     async def viewer_slot(self, stream: Stream) -> bool:
         """Find a free slot, and wait for an on-demand source. True if time has passed: look everything up again.

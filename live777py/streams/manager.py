@@ -30,6 +30,7 @@ from live777py.streams.registry import Registry, wait_closed
 from live777py.streams.sampler import Sampler
 from live777py.streams.session import Session
 from live777py.streams.settings import StreamSettings
+from live777py.streams.sharing import Sharing
 from live777py.streams.views import Counts
 
 if TYPE_CHECKING:
@@ -59,12 +60,13 @@ class Client:
     """Where a request came from. `loopback`: over loopback and without a proxy header.
 
     `marks` are those of the streams behind it, where another gateway asks (`outbound.loop`). `participant` is who
-    the token says that it is.
+    the token says that it is. `relay`: it is a node of our own cluster, which plays for its viewers.
     """
 
     loopback: bool
     marks: frozenset[str] = frozenset()
     participant: Participant | None = None
+    relay: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +103,7 @@ class StreamManager:
         """What rooms do to sessions."""
         self.doorkeeper: Doorkeeper | None = None
         """Who is asked before a client's session is made."""
+        self.sharing = Sharing(self._registry, self._joining)
         self._housekeeper: asyncio.TimerHandle | None = None
         self._released_sessions = 0
         self._released_at = 0
@@ -247,12 +250,13 @@ class StreamManager:
 
     # Cascade
 
-    async def pull(self, stream: str, endpoint: Endpoint, *, configured: bool = False) -> str:
+    async def pull(self, stream: str, endpoint: Endpoint, *, configured: bool = False, relay: bool = False) -> str:
         """Publish here what another server plays; returns the session. It connects afterwards, as any publisher.
 
-        Raises `NotFound`, `Conflict`, `UpstreamError`, `Unavailable`.
+        `relay` where that server is a node of our own cluster: the stream is made whatever the strategy says. Raises
+        `NotFound`, `Conflict`, `UpstreamError`, `Unavailable`.
         """
-        return await self._require_cascading().pull(stream, endpoint, configured=configured)
+        return await self._require_cascading().pull(stream, endpoint, configured=configured, relay=relay)
 
     async def push(self, stream: str, endpoint: Endpoint, *, configured: bool = False) -> str:
         """Publish elsewhere what is published here; returns the session. Raises as `pull` does."""
@@ -323,10 +327,11 @@ class StreamManager:
     async def _admitted(self, stream: str, role: Role, client: Client) -> AsyncIterator[Session]:
         number, participant = str(uuid.uuid4()), client.participant
         async with AsyncExitStack() as place:
-            if self.doorkeeper is not None:
+            if self.doorkeeper is not None and not client.relay:
                 participant = await place.enter_async_context(self.doorkeeper.admit(stream, role, number, client))
                 self._registry.require_running()
-            yield Session(number, role, self._registry.clock.now(), marks=client.marks, participant=participant)
+            now = self._registry.clock.now()
+            yield Session(number, role, now, marks=client.marks, participant=participant, relay=client.relay)
 
     def _plan_play(self, stream: str, offer: str, client: Client) -> tuple[Stream | None, PlayPlan]:
         """The stream, None where it is to be created, and what the viewer gets of it."""

@@ -121,6 +121,10 @@ class Registry:
         """After the request that made it has failed."""
         self._delete(stream, "refused")
 
+    def forget_orphan(self, stream: Stream) -> None:
+        """Unless somebody is there."""
+        self._delete(stream, "orphaned")
+
     # Sessions
 
     def require_session(self, stream: str, session: str) -> LiveSession:

@@ -37,7 +37,8 @@ class Session:
 
     `cascade` is set where the other end is a server that we asked; `configured` where the configuration says so.
     `marks` are the streams behind the other end (`outbound.loop`). `participant` is who the other end is, where that is
-    known.
+    known. `relay`: the other end is a node of our own cluster, which has or is to have the stream for its viewers; it
+    is nobody's participant.
     """
 
     __slots__ = (
@@ -51,6 +52,7 @@ class Session:
         "marks",
         "meter",
         "participant",
+        "relay",
         "role",
         "state",
     )
@@ -65,6 +67,7 @@ class Session:
         configured: bool = False,
         marks: frozenset[str] = frozenset(),
         participant: Participant | None = None,
+        relay: bool = False,
     ) -> None:
         self.id = session_id
         self.role = role
@@ -76,6 +79,7 @@ class Session:
         self.configured = configured
         self.marks = marks
         self.participant = participant
+        self.relay = relay
         self.has_data_channel = False
         self.meter = Meter(now)
 
@@ -99,6 +103,7 @@ class Session:
             leave_at=self.leave_at,
             state=self.state,
             cascade=self.cascade,
+            relay=self.relay or None,
             has_data_channel=self.has_data_channel,
             stats=self.meter.view(),
         )

@@ -37,6 +37,8 @@ class SessionView(View, frozen=True, kw_only=True):
     """0 while the session lives."""
     state: SessionState
     cascade: CascadeView | None = None
+    relay: bool | None = None
+    """True where the other end is another node of the cluster; ours, not Live777's."""
     has_data_channel: bool
     stats: StatsView
 
