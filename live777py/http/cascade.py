@@ -97,6 +97,7 @@ async def remove_source(request: web.Request) -> web.Response:
 
 RESOURCES = (
     Resource(
+        place="publisher",
         path="/api/cascade/{stream}",
         operations={
             "POST": Operation(

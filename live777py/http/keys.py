@@ -79,6 +79,25 @@ class Cascade(Protocol):
         """Raises NotFound, and Conflict for one of the configuration."""
 
 
+class Nodes(Protocol):
+    """The other nodes of the cluster. Every method may raise StoreUnavailable."""
+
+    async def streams(self, name: str = "") -> list[StreamView]:
+        """Of all nodes as one list; with a name that one alone."""
+
+    def place_of_stream(self, stream: str) -> str | None:
+        """The URL of another node that publishes it."""
+
+    async def place_of_session(self, stream: str, session: str) -> str | None:
+        """The URL of another node that has it; None if it is here, or nowhere."""
+
+    async def token(self, stream: str) -> str:
+        """What says to another node that one asks."""
+
+    async def is_node(self, token: str, stream: str | None) -> bool:
+        """Whether `token` is such a one."""
+
+
 class RecordingPlace(Protocol):
     """What has begun to be recorded: `directory` is where its objects are."""
 
@@ -119,6 +138,8 @@ CONFIG: Final = web.AppKey("config", LiveConfig)
 RELOAD: Final[web.AppKey[Callable[[], Awaitable[ReloadReport]]]] = web.AppKey("reload")
 """Reads the configuration again. Raises Unprocessable, having changed nothing."""
 STREAMS: Final[web.AppKey[Streams]] = web.AppKey("streams")
+NODES: Final[web.AppKey[Nodes]] = web.AppKey("nodes")
+"""Only in a cluster."""
 CASCADE: Final[web.AppKey[Cascade]] = web.AppKey("cascade")
 RECORDER: Final[web.AppKey[Recorder]] = web.AppKey("recorder")
 RECORDINGS: Final = web.AppKey("recordings", RecordingIndex)

@@ -76,6 +76,7 @@ async def select_automatically(request: web.Request) -> web.Response:
 
 
 RESOURCE = Resource(
+    place="session",
     path="/session/{stream}/{session}/layer",
     operations={
         "GET": Operation(

@@ -60,6 +60,7 @@ async def stop(request: web.Request) -> web.Response:
 
 
 RESOURCE = Resource(
+    place="publisher",
     path="/api/record/{stream}",
     operations={
         "GET": Operation(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
@@ -17,7 +17,8 @@ from live777py.config.values import STREAM_NAME_RULE, is_stream_name
 from live777py.errors import BadRequest, UnsupportedMediaType
 from live777py.http.auth import Access, AccessRequest
 from live777py.http.cors import refuse_forged
-from live777py.http.keys import AUTHENTICATOR, CLIENT, CLIENTS, CONFIG, PRINCIPAL, RATE_LIMITER, STREAM
+from live777py.http.forwarding import FORWARDED, FORWARDER
+from live777py.http.keys import AUTHENTICATOR, CLIENT, CLIENTS, CONFIG, NODES, PRINCIPAL, RATE_LIMITER, STREAM
 from live777py.http.limits import LIMITED_METHODS
 from live777py.http.messages import JSON
 from live777py.http.problems import problem
@@ -64,12 +65,14 @@ class Operation:
 class Resource:
     """`path` has no trailing slash. `{name}` is one segment, `{name...}` at its end are one or more.
 
-    `stream_of` says whose stream a request is about where no segment of the path is `{stream}`; None: nobody's.
+    `stream_of` says whose stream a request is about where no segment of the path is `{stream}`; None: nobody's. `place`
+    says which node of a cluster has it: this one, the one with the publisher, or the one with the session.
     """
 
     path: str
     operations: Mapping[str, Operation]
     stream_of: Callable[[web.Request], Awaitable[str | None]] | None = None
+    place: Literal["here", "publisher", "session"] = "here"
 
     @property
     def described_path(self) -> str:
@@ -109,7 +112,8 @@ class Resource:
     def _guarded(self, operation: Operation) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
             app = request.app
-            look_at_client(request)
+            forwarded = FORWARDED in request.headers and await _is_forwarded(request)
+            look_at_client(request, limited=not forwarded)
             if not app[CONFIG].current.http.cors:
                 refuse_forged(request)
             stream = request.match_info.get("stream")
@@ -121,6 +125,10 @@ class Resource:
                 if not _is_utf8(request.rel_url.raw_path):
                     raise BadRequest("the path must be UTF-8")
                 stream = await self.stream_of(request)
+            if self.place != "here" and stream is not None and NODES in app and not forwarded:
+                node = await self._elsewhere(request, stream)
+                if node is not None:
+                    return await app[FORWARDER].forward(request, node, stream)
             if operation.access is not Access.PUBLIC:
                 asked = _access_request(request, operation.access, stream)
                 request[PRINCIPAL] = await app[AUTHENTICATOR].admit(asked)
@@ -131,12 +139,25 @@ class Resource:
 
         return handle
 
+    async def _elsewhere(self, request: web.Request, stream: str) -> str | None:
+        """The URL of the other node that this is for; who may do it is that one's to say."""
+        nodes = request.app[NODES]
+        if self.place == "publisher":
+            return nodes.place_of_stream(stream)
+        return await nodes.place_of_session(stream, request.match_info["session"])
 
-def look_at_client(request: web.Request) -> None:
+
+async def _is_forwarded(request: web.Request) -> bool:
+    """Whether another node of our cluster asks, for a client that it has looked at."""
+    nodes = request.app.get(NODES)
+    return nodes is not None and await nodes.is_node(request.headers[FORWARDED], request.match_info.get("stream"))
+
+
+def look_at_client(request: web.Request, *, limited: bool = True) -> None:
     """Who asks, and whether it asks too often. Raises TooManyRequests."""
     app = request.app
     client = request[CLIENT] = app[CLIENTS].resolve(request)
-    if request.method in LIMITED_METHODS:
+    if limited and request.method in LIMITED_METHODS:
         app[RATE_LIMITER].check(client, asyncio.get_running_loop().time())
 
 

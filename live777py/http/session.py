@@ -28,7 +28,8 @@ _logger = logging.getLogger(__name__)
 
 
 def asking(request: web.Request) -> Client:
-    return _client(request, request[PRINCIPAL].participant)
+    principal = request[PRINCIPAL]
+    return _client(request, principal.participant, relay=principal.node)
 
 
 def client_of(request: web.Request, participant: Participant) -> Client:
@@ -42,11 +43,12 @@ def ice_links_of(app: web.Application) -> Iterator[str]:
     return ice_links(app[CONFIG].current.ice_servers)
 
 
-def _client(request: web.Request, participant: Participant | None) -> Client:
+def _client(request: web.Request, participant: Participant | None, *, relay: bool = False) -> Client:
     return Client(
         loopback=request[CLIENT].direct_loopback,
         marks=read_marks(request.headers.getall(CDN_LOOP, ())),
         participant=participant,
+        relay=relay,
     )
 
 
@@ -101,6 +103,7 @@ async def close(request: web.Request) -> web.Response:
 
 
 RESOURCE = Resource(
+    place="session",
     path="/session/{stream}/{session}",
     operations={
         "GET": Operation(

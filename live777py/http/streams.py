@@ -6,8 +6,9 @@ from typing import Final
 
 from aiohttp import web
 
+from live777py.errors import Conflict, NotFound
 from live777py.http.auth import Access
-from live777py.http.keys import STREAM, STREAMS
+from live777py.http.keys import NODES, STREAM, STREAMS
 from live777py.http.messages import json_answer
 from live777py.http.resource import Operation, Parameter, Resource, json_content
 from live777py.streams.views import StreamView
@@ -22,15 +23,25 @@ def wanted_streams(request: web.Request) -> frozenset[str]:
 async def list_streams(request: web.Request) -> web.Response:
     """`?streams=a&streams=b` keeps only those named."""
     wanted = wanted_streams(request)
-    views = request.app[STREAMS].streams()
+    nodes = request.app.get(NODES)
+    views = request.app[STREAMS].streams() if nodes is None else await nodes.streams()
     return json_answer([view for view in views if not wanted or view.id in wanted])
 
 
 async def see_stream(request: web.Request) -> web.Response:
-    return json_answer(request.app[STREAMS].stream(request[STREAM]))
+    nodes = request.app.get(NODES)
+    if nodes is None:
+        return json_answer(request.app[STREAMS].stream(request[STREAM]))
+    views = await nodes.streams(request[STREAM])
+    if not views:
+        raise NotFound("resource not exists")
+    return json_answer(views[0])
 
 
 async def create_stream(request: web.Request) -> web.Response:
+    nodes = request.app.get(NODES)
+    if nodes is not None and nodes.place_of_stream(request[STREAM]) is not None:
+        raise Conflict("resource already exists")
     request.app[STREAMS].create(request[STREAM])
     return web.Response(status=204)
 

@@ -24,6 +24,7 @@ async def see(request: web.Request) -> web.Response:
 
 
 RESOURCE = Resource(
+    place="publisher",
     path="/api/streams/{stream}/thumbnail.jpg",
     operations={
         "GET": Operation(

@@ -60,6 +60,7 @@ async def remove_stream(request: web.Request) -> web.Response:
 
 RESOURCES = (
     Resource(
+        place="session",
         path="/session/{stream}/{session}/events",
         operations={
             "POST": Operation(
@@ -74,6 +75,7 @@ RESOURCES = (
         },
     ),
     Resource(
+        place="session",
         path="/session/{stream}/{session}/events/{events}",
         operations={
             "GET": Operation(

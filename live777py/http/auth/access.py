@@ -73,13 +73,15 @@ class AccessRequest:
 class Principal:
     """`stream` is None for one who may do everything. `identity` is the same for requests of the same holder.
 
-    With `participant`, what they may do in their room counts instead of `stream` and `mode`.
+    With `participant`, what they may do in their room counts instead of `stream` and `mode`. `node`: another node of the
+    cluster.
     """
 
     stream: str | None
     mode: Mode
     identity: bytes = field(repr=False)
     participant: Participant | None = None
+    node: bool = False
 
     def authorize(self, access: Access, stream: str | None) -> None:
         """Raises Forbidden."""

@@ -32,13 +32,21 @@ class ParticipantTokens(Protocol):
         """Raises Unauthorized and Forbidden."""
 
 
+class NodeTokens(Protocol):
+    """Tokens of the other nodes of the cluster."""
+
+    async def holder(self, token: str, stream: str | None) -> str | None:
+        """The node whose token it is, for that stream; None for any other."""
+
+
 class Authenticator:
     """Usage: `await authenticator.admit(request)` for each request, `await authenticator.close()` at the end.
 
-    `participants` is set where there are rooms.
+    `participants` is set where there are rooms, `nodes` in a cluster.
     """
 
     participants: ParticipantTokens | None = None
+    nodes: NodeTokens | None = None
 
     def __init__(self, config: AuthConfig, owners: SessionOwners) -> None:
         self._owners = owners
@@ -80,6 +88,9 @@ class Authenticator:
         )
 
     async def _admitted(self, request: AccessRequest) -> Principal:
+        if (node := await self._node(request)) is not None:
+            node.authorize(request.access, request.stream)
+            return node
         if (participant := await self._participant(request.token)) is not None:
             participant.authorize(request.access, request.stream)
             return participant
@@ -95,6 +106,15 @@ class Authenticator:
         if request.session is not None and self._owners.made_by(request.session, identity):
             return Principal(stream=request.stream, mode=Mode(0), identity=identity)  # asked when it was made
         return await self._service.ask(request)
+
+    async def _node(self, request: AccessRequest) -> Principal | None:
+        """One that plays the stream for its own viewers; None for anybody else."""
+        if self.nodes is None or request.token is None:
+            return None
+        node = await self.nodes.holder(request.token, request.stream)
+        if node is None:
+            return None
+        return Principal(stream=request.stream, mode=Mode.READ, identity=digest(f"node {node}"), node=True)
 
     async def _participant(self, token: str | None) -> Principal | None:
         """None for a token that is not of a room. Raises Unauthorized and Forbidden.
