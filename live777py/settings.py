@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from live777py import __version__
 from live777py.cascade.settings import CascadeSettings, StreamCascade
+from live777py.cluster.membership import Node
+from live777py.cluster.settings import ClusterSettings
 from live777py.errors import BadRequest, ConfigError
+from live777py.media.addresses import local_addresses
 from live777py.outbound import AddressPolicy, Endpoint
 from live777py.recorder.export import ExportSettings
 from live777py.recorder.retention import RetentionRule
@@ -17,7 +22,7 @@ from live777py.streams.settings import ProvisionedStream, StreamSettings, UdpCha
 from live777py.streams.strategy import Strategy
 
 if TYPE_CHECKING:
-    from live777py.config import Config, StrategyConfig, StreamConfig
+    from live777py.config import Config, SocketAddress, StrategyConfig, StreamConfig
     from live777py.storage import StorageSettings
 
 
@@ -124,6 +129,34 @@ def storage(config: Config) -> StorageSettings:
         max_bytes=wanted.spool_max_bytes,
         concurrency=wanted.upload_concurrency,
     )
+
+
+def cluster(config: Config) -> ClusterSettings:
+    """Raises ConfigError."""
+    wanted = config.cluster
+    node = Node(
+        id=wanted.node_id or f"ND_{secrets.token_hex(6)}",
+        run=secrets.token_hex(8),
+        url=wanted.url.rstrip("/") or _own_url(config.http.address),
+        version=__version__,
+    )
+    return ClusterSettings(
+        redis_url=wanted.redis_url,
+        node=node,
+        whep=wanted.whep,
+        heartbeat=wanted.heartbeat_ms / 1000,
+        timeout=wanted.timeout_ms / 1000,
+    )
+
+
+def _own_url(address: SocketAddress) -> str:
+    """Where other machines reach it, as far as we know."""
+    if not address.port:
+        raise ConfigError("cluster.url: expected a URL, as http.listen has no port of its own")
+    host = address.host
+    if host in {"0.0.0.0", "::"}:
+        host = str(next(iter(local_addresses())))
+    return f"http://[{host}]:{address.port}" if ":" in host else f"http://{host}:{address.port}"
 
 
 def _endpoint(stream: str, url: str) -> Endpoint:

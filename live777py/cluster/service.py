@@ -16,7 +16,13 @@ from live777py.cluster.relays import Relays
 from live777py.cluster.rpc import NodeAway, Rpc
 from live777py.cluster.views import merge
 from live777py.errors import Conflict
-from live777py.streams.events import SessionStateChanged, StatsSampled, StreamDeleted
+from live777py.streams.events import (
+    PublishStarted,
+    PublishStopped,
+    SessionStateChanged,
+    StatsSampled,
+    StreamDeleted,
+)
 from live777py.streams.views import StreamView
 
 if TYPE_CHECKING:
@@ -97,20 +103,36 @@ class Cluster:
         """The others that are there."""
         return self._membership.nodes
 
-    async def streams(self) -> list[StreamView]:
-        """Of all nodes as one list. Raises StoreUnavailable."""
-        answers = await self.rpc.gather(_STREAMS)
+    async def streams(self, name: str = "") -> list[StreamView]:
+        """Of all nodes as one list; with a name that one alone. Raises StoreUnavailable."""
+        answers = await self.rpc.gather(_STREAMS, name.encode())
         others = [
             msgspec.json.decode(answer, type=list[StreamView])
             for _, answer in sorted(answers.items())
             if isinstance(answer, bytes)
         ]
-        return merge([self._manager.streams(), *others])
+        return merge([self._views(name), *others])
 
-    async def node_of_session(self, stream: str, session: str) -> Node | None:
-        """Another node that has it. Raises StoreUnavailable."""
+    def place_of_stream(self, stream: str) -> str | None:
+        """The URL of another node that publishes it."""
+        holder = None if self._manager.sharing.publishes(stream) else self.directory.holder(stream)
+        return None if holder is None else holder.url
+
+    async def place_of_session(self, stream: str, session: str) -> str | None:
+        """The URL of another node that has it. Raises StoreUnavailable."""
+        if self._manager.sharing.has_session(stream, session):
+            return None
         found = await self.rpc.find(_SESSION, msgspec.msgpack.encode(_Session(stream, session)))
-        return None if found is None else self.nodes.get(found)
+        node = None if found is None else self.nodes.get(found)
+        return None if node is None else node.url
+
+    async def token(self, stream: str) -> str:
+        """What says to another node that this one asks. Raises StoreError."""
+        await self.key.load()
+        return self.key.token(stream)
+
+    async def is_node(self, token: str, stream: str | None) -> bool:
+        return await self.key.holder(token, stream) is not None
 
     async def delete_elsewhere(self, stream: str) -> bool:
         """Whether another node had it. Raises StoreUnavailable."""
@@ -144,8 +166,13 @@ class Cluster:
         await self._manager.sharing.close_all(stream)
         return b"deleted"
 
-    async def _list(self, _body: bytes) -> bytes:
-        return msgspec.json.encode(self._manager.streams())
+    async def _list(self, body: bytes) -> bytes:
+        return msgspec.json.encode(self._views(body.decode()))
+
+    def _views(self, name: str) -> list[StreamView]:
+        if not name:
+            return self._manager.streams()
+        return [self._manager.stream(name)] if self._manager.sharing.has(name) else []
 
     def _has_session(self, body: bytes) -> bool:
         wanted = msgspec.msgpack.decode(body, type=_Session)
@@ -159,7 +186,12 @@ class Cluster:
             async for event in events:
                 self.relays.tell(event)
                 match event:
-                    case SessionStateChanged(stream=stream, state="new" | "closed") | StreamDeleted(stream=stream):
+                    case (
+                        SessionStateChanged(stream=stream, state="new" | "closed")
+                        | PublishStarted(stream=stream)
+                        | PublishStopped(stream=stream)
+                        | StreamDeleted(stream=stream)
+                    ):
                         self._note(stream)
                     case StatsSampled():
                         self.relays.tick()

@@ -41,12 +41,12 @@ _logger = logging.getLogger(__name__)
 class RedisLink:
     """Usage: `link = RedisLink(url, name="live777")` ... `await link.close()`. Raises ConfigError.
 
-    `name` is before all keys and channels: clusters of different names share a server. While the server is away one
+    `name` and the number of the database are before all keys and channels: those who differ in one share a server in
+    peace. While the server is away one
     command at a time is tried, and all others are refused at once.
     """
 
     def __init__(self, url: str, *, name: str, timeout: float = TIMEOUT, silence: float = SILENCE) -> None:
-        self.name = name
         self._timeout = timeout
         try:
             pool = BlockingConnectionPool.from_url(
@@ -60,6 +60,7 @@ class RedisLink:
             )
         except ValueError:
             raise ConfigError("cluster.redis_url: expected redis://, rediss:// or unix:// and its address") from None
+        self.name: Final = f"{name}:{pool.connection_kwargs.get('db', 0)}"
         self._client: Redis = Redis(connection_pool=pool)
         self.channels = Channels(self._client, timeout, silence)
         self._away = False

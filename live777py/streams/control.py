@@ -250,7 +250,7 @@ def _facts(live: LiveSession) -> SessionFacts:
         established=session.established,
         created_ms=session.created_at,
         participant=session.participant,
-        gateway=bool(session.marks) or (session.cascade is not None and session.role == "subscribe"),
+        gateway=session.relay or bool(session.marks) or (session.cascade is not None and session.role == "subscribe"),
         origin=None if live.origin is None else _key(live.origin),
     )
 
