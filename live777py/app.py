@@ -24,6 +24,7 @@ from live777py.http.access_log import LOGGER as ACCESS_LOGGER
 from live777py.http.access_log import SERVER_LOGGER, AccessLogger
 from live777py.http.door import build_door
 from live777py.http.door import reconfigure as reconfigure_door
+from live777py.http.forwarding import FORWARDER, Forwarder
 from live777py.http.keys import (
     AUTHENTICATOR,
     CASCADE,
@@ -31,6 +32,7 @@ from live777py.http.keys import (
     ENGINE_STATS,
     GIVEN_UP,
     METRICS,
+    NODES,
     PAGES,
     RECORDER,
     RECORDER_COUNTS,
@@ -60,8 +62,12 @@ from live777py.streams.manager import StreamManager
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
+    from live777py.cluster.build import Shared
+    from live777py.cluster.service import Cluster
     from live777py.config import Config, SocketAddress
     from live777py.livekit.build import LiveKit
+    from live777py.store import KeyValue
+    from live777py.streams.cascading import MakeClientPeer
 
 _logger = logging.getLogger(__name__)
 
@@ -70,6 +76,8 @@ REQUEST_GRACE: Final = 0.25
 """Seconds that requests in flight are given at the end, and once more after they are cancelled."""
 STREAMS_GRACE: Final = 2.5
 """Seconds for the goodbyes to all peers."""
+CLUSTER_GRACE: Final = 1.0
+"""Seconds for those to the other nodes."""
 
 _BACKLOG: Final = 1024
 _RELOADER: Final = web.AppKey("reloader", Reloader)
@@ -180,12 +188,16 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         parts.callback(engine.close)
         outbound = Outbound(settings.addresses(config))
         parts.push_async_callback(outbound.close)
-        make_client_peer = functools.partial(ClientPeer, outbound=outbound)
+        make_client_peer: MakeClientPeer = functools.partial(ClientPeer, outbound=outbound)
+        shared = await _shared(parts, config)
+        if shared is not None:
+            make_client_peer = shared.client_peers(make_client_peer)
         manager = StreamManager(engine, settings.streams(config), make_client_peer=make_client_peer)
+        cluster = None if shared is None else shared.cluster(manager)
         if (livekit := app.get(LIVEKIT)) is not None:
-            keys = SqliteKeyValue(store)
-            parts.push_async_callback(keys.close)
-            await parts.enter_async_context(livekit.running(config, manager, keys, database=store))
+            keys: KeyValue = _own_keys(parts, store) if shared is None else shared.store
+            node = None if cluster is None else cluster.node.id
+            await parts.enter_async_context(livekit.running(config, manager, keys, database=store, node=node))
         cascade = CascadeService(manager, settings.cascade(config))
         index = RecordingIndex(store)
         recorder = RecorderService(manager, engine, storage, index, settings.recorder(config))
@@ -200,7 +212,10 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         parts.push_async_callback(retention.stop)
         thumbnails = Thumbnails(manager, engine, storage)
         parts.push_async_callback(thumbnails.close)
-        app[STREAMS] = manager
+        if cluster is None:
+            app[STREAMS] = manager
+        else:
+            await _join(app, parts, cluster, manager, livekit)
         app[CASCADE] = cascade
         app[RECORDER] = recorder
         app[RECORDER_COUNTS] = recorder.counts
@@ -236,6 +251,48 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
 
         app[_RELOADER].add(reconfigure)
         yield
+
+
+def _own_keys(parts: AsyncExitStack, store: Database) -> SqliteKeyValue:
+    keys = SqliteKeyValue(store)
+    parts.push_async_callback(keys.close)
+    return keys
+
+
+async def _shared(parts: AsyncExitStack, config: Config) -> Shared | None:
+    """What the nodes of a cluster share; None where this one is alone."""
+    if not config.cluster.redis_url:
+        return None
+    from live777py.cluster.build import shared  # noqa: PLC0415 (a node that is alone needs no Redis)
+
+    return await parts.enter_async_context(shared(settings.cluster(config)))
+
+
+async def _join(
+    app: web.Application, parts: AsyncExitStack, cluster: Cluster, manager: StreamManager, livekit: LiveKit | None
+) -> None:
+    """The doors see the cluster's streams, and the others see this node."""
+    from live777py.cluster.streams import ClusterStreams  # noqa: PLC0415 (as above)
+
+    app[STREAMS] = ClusterStreams(manager, cluster)
+    app[NODES] = cluster
+    app[AUTHENTICATOR].nodes = cluster.key
+    forwarder = app[FORWARDER] = Forwarder(cluster)
+    parts.push_async_callback(forwarder.close)
+    if livekit is not None and livekit.rooms is not None:
+        from live777py.livekit.cluster_calls import ClusterCalls  # noqa: PLC0415 (as above)
+
+        livekit.door.caller = ClusterCalls(livekit.services, livekit.rooms, cluster.rpc)
+    await cluster.start()
+    parts.push_async_callback(_leave, cluster)
+
+
+async def _leave(cluster: Cluster) -> None:
+    try:
+        async with asyncio.timeout(CLUSTER_GRACE):
+            await cluster.stop()
+    except TimeoutError:
+        _logger.warning("the other nodes may not know yet that this one has gone")
 
 
 async def _say_goodbye(cascade: CascadeService, manager: StreamManager, hooks: HookRunner) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Handler = Callable[[bytes], Awaitable[bytes]]
     """Answers a request. A Live777Error that it raises is raised by the caller."""
-    Claims = Callable[[bytes], bool]
+    Claims = Callable[[bytes], Awaitable[bool]]
     """Whether this node has what is meant."""
 
 RETRY_AFTER: Final = 2
@@ -199,9 +199,7 @@ class Rpc:
                 if (waiting := self._waiting.get(message.id)) is not None:
                     waiting.add(message)
             case _Ask():
-                claims = self._claims.get(message.method)
-                has = claims is not None and claims(message.body)
-                self._start(self._send(message.sender, _Claim(id=message.id, sender=self.node, has=has)))
+                self._start(self._claim(message))
             case _Request():
                 self._start(self._serve(message))
 
@@ -209,6 +207,11 @@ class Rpc:
         task = log.watched(asyncio.create_task(work, name="call of another node"))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _claim(self, ask: _Ask) -> None:
+        claims = self._claims.get(ask.method)
+        has = claims is not None and await claims(ask.body)
+        await self._send(ask.sender, _Claim(id=ask.id, sender=self.node, has=has))
 
     async def _serve(self, request: _Request) -> None:
         handler = self._handlers.get(request.method)

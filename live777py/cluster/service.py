@@ -174,7 +174,7 @@ class Cluster:
             return self._manager.streams()
         return [self._manager.stream(name)] if self._manager.sharing.has(name) else []
 
-    def _has_session(self, body: bytes) -> bool:
+    async def _has_session(self, body: bytes) -> bool:
         wanted = msgspec.msgpack.decode(body, type=_Session)
         return self._manager.sharing.has_session(wanted.stream, wanted.session)
 

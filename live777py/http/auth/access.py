@@ -73,8 +73,8 @@ class AccessRequest:
 class Principal:
     """`stream` is None for one who may do everything. `identity` is the same for requests of the same holder.
 
-    With `participant`, what they may do in their room counts instead of `stream` and `mode`. `node`: another node of the
-    cluster.
+    With `participant`, what they may do in their room counts instead of `stream` and `mode`. `node`: it is another
+    node of the cluster.
     """
 
     stream: str | None
