@@ -79,6 +79,9 @@ STREAMS_GRACE: Final = 2.5
 CLUSTER_GRACE: Final = 1.0
 """Seconds for those to the other nodes."""
 
+MAX_HEADER: Final = 64 * 1024
+"""Bytes of one header, or of the first line: a token may hold metadata and the configuration of a room."""
+
 _BACKLOG: Final = 1024
 _RELOADER: Final = web.AppKey("reloader", Reloader)
 LIVEKIT: Final[web.AppKey[LiveKit]] = web.AppKey("livekit")
@@ -132,6 +135,8 @@ async def serve(config: Config, read: Callable[[], Config], *, verbose: int = 0)
         access_log=ACCESS_LOGGER,
         logger=SERVER_LOGGER,
         shutdown_timeout=REQUEST_GRACE,
+        max_line_size=MAX_HEADER,
+        max_field_size=MAX_HEADER,
     )
     listener = listen(config.http.address)
     try:

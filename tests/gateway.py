@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
+from tests.confidential import assert_no_secret
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -128,3 +129,5 @@ async def running_gateway(
                 process.kill()
         await ended
         await reader
+    for text in (_minimal(f"127.0.0.1:{port}") + config, path.read_text()):
+        assert_no_secret("\n".join(log), text, environment or {})

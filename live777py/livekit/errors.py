@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from live777py.errors import (
     BadRequest,
+    ClientError,
     Conflict,
     Forbidden,
     Live777Error,
@@ -94,6 +95,7 @@ _CODES: Final[tuple[tuple[type[Live777Error], Code], ...]] = (
     (PayloadTooLarge, "invalid_argument"),
     (Unprocessable, "invalid_argument"),
     (TooManyRequests, "resource_exhausted"),
+    (ClientError, "invalid_argument"),
     (Unavailable, "unavailable"),
     (UpstreamTimeout, "unavailable"),
     (UpstreamError, "unavailable"),
