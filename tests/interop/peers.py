@@ -116,26 +116,32 @@ async def negotiate(connection: RTCPeerConnection, url: str, *, bearer: str = ""
         return urljoin(url, response.headers["Location"])
 
 
-async def _delete(url: str) -> None:
-    async with aiohttp.ClientSession() as client, client.delete(url) as response:
+async def _delete(url: str, bearer: str = "") -> None:
+    headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+    async with aiohttp.ClientSession() as client, client.delete(url, headers=headers) as response:
         assert response.status in {200, 204, 404}
 
 
 @contextlib.asynccontextmanager
-async def publishing(url: str, *, codec: str = "VP8", goodbye: bool = True) -> AsyncIterator[RTCPeerConnection]:
-    """Without `goodbye` it leaves like one who shuts the lid: DTLS is closed, and there is no DELETE."""
+async def publishing(
+    url: str, *, codec: str = "VP8", goodbye: bool = True, picture: MediaStreamTrack | None = None, bearer: str = ""
+) -> AsyncIterator[RTCPeerConnection]:
+    """`picture` instead of the counted one.
+
+    Without `goodbye` it leaves like one who shuts the lid: DTLS is closed, and there is no DELETE.
+    """
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     connection.addTransceiver(Tone(), direction="sendonly")
-    video = connection.addTransceiver(Picture(), direction="sendonly")
+    video = connection.addTransceiver(picture or Picture(), direction="sendonly")
     capable = RTCRtpSender.getCapabilities("video").codecs
     video.setCodecPreferences([c for c in capable if c.mimeType.lower() in {f"video/{codec.lower()}", "video/rtx"}])
     try:
-        session = await negotiate(connection, url)
+        session = await negotiate(connection, url, bearer=bearer)
         try:
             yield connection
         finally:
             if goodbye:
-                await _delete(session)
+                await _delete(session, bearer)
     finally:
         await connection.close()
 
@@ -153,7 +159,7 @@ async def consume(track: MediaStreamTrack, viewed: Viewed) -> None:
 
 
 @contextlib.asynccontextmanager
-async def playing(url: str) -> AsyncIterator[Viewed]:
+async def playing(url: str, *, bearer: str = "") -> AsyncIterator[Viewed]:
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     viewed = Viewed(connection)
     tasks: list[asyncio.Task[None]] = []
@@ -161,11 +167,11 @@ async def playing(url: str) -> AsyncIterator[Viewed]:
     connection.addTransceiver("audio", direction="recvonly")
     connection.addTransceiver("video", direction="recvonly")
     try:
-        viewed.session = await negotiate(connection, url)
+        viewed.session = await negotiate(connection, url, bearer=bearer)
         try:
             yield viewed
         finally:
-            await _delete(viewed.session)
+            await _delete(viewed.session, bearer)
     finally:
         await connection.close()
         await asyncio.gather(*tasks)
