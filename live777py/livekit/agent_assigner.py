@@ -159,13 +159,14 @@ class Assigner:
                 news = self._news
                 worker = search.next(self.pool, _now())
                 following = worker.id if worker is not None else ""
-                held: Job | None = job
-                if (holder or following) and (held := await self._hold(key, job, holder, following)) is None:
-                    return
-                holder = following
+                if holder or following:
+                    held = await self._hold(key, job, holder, following)
+                    if held is None:
+                        return
+                    job, holder = held, following
                 if worker is None:
                     await _wait(news, search.look_again(self.pool, _now()))
-                elif await self._offer(key, held, worker):
+                elif await self._offer(key, job, worker):
                     return
                 else:
                     search.refused(worker.id, _now())

@@ -111,6 +111,18 @@ class Worker:
         assert assignment.job.id == job.id
         return assignment
 
+    async def takes_all(self, count: int) -> set[str]:
+        """The rooms of the next so many jobs, which may be offered at once."""
+        rooms: set[str] = set()
+        async with asyncio.timeout(PATIENCE):
+            while len(rooms) < count:
+                message = ServerMessage.FromString(await self.socket.receive_bytes())
+                if message.HasField("availability"):
+                    await self.answer(message.availability.job)
+                else:
+                    rooms.add(message.assignment.job.room.name)
+        return rooms
+
     async def report(self, job: Job | str, status: JobStatus, error: str = "") -> None:
         identifier = job if isinstance(job, str) else job.id
         await self.send(update_job=UpdateJobStatus(job_id=identifier, status=status, error=error))
