@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
 JSON: Final = "application/json"
 PROTOBUF: Final = "application/protobuf"
 
+LONG: Final = 16 * 1024
+"""Bytes as protobuf, from which on JSON takes milliseconds."""
+TURN: Final = 0.002
+"""Seconds after which the event loop has its turn."""
+
 _DECODER: Final = json.JSONDecoder()
 _WELL_KNOWN: Final = "google.protobuf"
 
@@ -28,8 +35,11 @@ def decode(kind: type[Message], media_type: str, body: bytes) -> Message:
     return _from_json(kind, body) if media_type == JSON else _from_protobuf(kind, body)
 
 
-def encode(message: Message, media_type: str) -> bytes:
-    return to_json(message) if media_type == JSON else message.SerializeToString()
+async def encode(message: Message, media_type: str) -> bytes:
+    """The JSON of a long list is made in pieces, between which the event loop has its turn."""
+    if media_type == PROTOBUF:
+        return message.SerializeToString()
+    return to_json(message) if message.ByteSize() < LONG else await _long_json(message)
 
 
 def encode_error(error: TwirpError) -> bytes:
@@ -63,6 +73,25 @@ def _from_json(kind: type[Message], body: bytes) -> Message:
     except (ParseError, ValueError, TypeError, AttributeError, RecursionError):
         raise _malformed("json") from None
     return message
+
+
+async def _long_json(message: Message) -> bytes:
+    rest = type(message)()
+    rest.CopyFrom(message)
+    lists: dict[str, msgspec.Raw] = {}
+    for name, _, repeated in _messages(cast("Descriptor", message.DESCRIPTOR)).inner:
+        if not repeated:
+            continue
+        rest.ClearField(name)
+        items = []
+        turn = time.perf_counter()
+        for item in getattr(message, name):
+            items.append(to_json(item))
+            if time.perf_counter() - turn > TURN:
+                await asyncio.sleep(0)
+                turn = time.perf_counter()
+        lists[name] = msgspec.Raw(b"[" + b",".join(items) + b"]")
+    return msgspec.json.encode(_as_dict(rest) | lists)
 
 
 def to_json(message: Message) -> bytes:

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from live777py.errors import Live777Error
 from live777py.livekit import codec
-from live777py.livekit.errors import TwirpError, as_twirp
+from live777py.livekit.errors import PERMISSIONS_DENIED, TwirpError, as_twirp
 from live777py.livekit.twirp import METHODS, Call, Method
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ MAX_BODY: Final = 10 * 1024 * 1024
 BODY_TIMEOUT: Final = 10.0
 """Seconds until a body must be there."""
 LARGE_BODY: Final = 16 * 1024
-"""Bytes from which on a body is read or written in another thread, so that the event loop goes on."""
+"""Bytes from which on a body is read in another thread. Nobody sends that much without a token."""
 
 _MAX_TIMEOUT_MS: Final = 24 * 3600 * 1000
 _PREFLIGHT_AGE: Final = 86400
@@ -77,7 +77,9 @@ class LiveKitDoor:
         if service is None or not request.match_info["service"].startswith(_PACKAGE):
             return await _unknown(request)
         method, media_type = _route(request, service)
-        body = await _read(request)
+        body = await _read(request, LARGE_BODY if grants is None else MAX_BODY)
+        if body is None and grants is None:
+            raise TwirpError("unauthenticated", PERMISSIONS_DENIED)
         if body is None:
             return _too_large()
         if len(body) < LARGE_BODY:
@@ -91,11 +93,7 @@ class LiveKitDoor:
                 answer = await self.caller.call(method.service, method.name, message, call)
         except TimeoutError:
             raise TwirpError("deadline_exceeded", "the call took longer than its client waits") from None
-        if answer.ByteSize() < LARGE_BODY:
-            encoded = codec.encode(answer, media_type)
-        else:
-            encoded = await asyncio.to_thread(codec.encode, answer, media_type)
-        return web.Response(body=encoded, headers={"Content-Type": media_type})
+        return web.Response(body=await codec.encode(answer, media_type), headers={"Content-Type": media_type})
 
 
 def _route(request: web.Request, service: Mapping[str, Method]) -> tuple[Method, str]:
@@ -120,7 +118,7 @@ def _path(request: web.Request) -> str:
     return "/" + request.rel_url.raw_path.lstrip("/")
 
 
-async def _read(request: web.Request) -> bytes | None:
+async def _read(request: web.Request, limit: int) -> bytes | None:
     """None for what is too large."""
     if not request.can_read_body:
         return b""
@@ -130,7 +128,7 @@ async def _read(request: web.Request) -> bytes | None:
             while chunk := await request.content.readany():
                 chunks.append(chunk)
                 size += len(chunk)
-                if size > MAX_BODY:
+                if size > limit:
                     return None
     except TimeoutError:
         raise TwirpError("deadline_exceeded", "the body did not arrive in time") from None

@@ -60,7 +60,7 @@ def test_any_json_is_a_message_or_malformed(method: Any, text: str) -> None:
     except TwirpError as error:
         assert error.code == "malformed"  # noqa: PT017
         return
-    again = codec.decode(method.request, codec.JSON, codec.encode(message, codec.JSON))
+    again = codec.decode(method.request, codec.JSON, codec.to_json(message))
     assert again.SerializeToString(deterministic=True) == message.SerializeToString(deterministic=True)
 
 
@@ -72,7 +72,7 @@ def test_any_bytes_are_a_message_or_malformed(method: Any, body: bytes) -> None:
     except TwirpError as error:
         assert error.code == "malformed"  # noqa: PT017
         return
-    json.loads(codec.encode(message, codec.JSON))
+    json.loads(codec.to_json(message))
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000])
@@ -143,7 +143,7 @@ def test_every_error_of_ours_has_a_code() -> None:
         return [kind, *(each for below in kind.__subclasses__() for each in kinds(below))]
 
     for kind in kinds(Live777Error):
-        if kind.status < 500:
+        if 400 <= kind.status < 500:
             made = kind.__new__(kind)
             made.detail = "x"
             assert as_twirp(made).code != "internal", kind

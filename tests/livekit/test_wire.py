@@ -12,6 +12,7 @@ from livekit.protocol.models import ParticipantInfo, Room, TimedVersion
 from livekit.protocol.room import CreateRoomRequest, ListParticipantsResponse
 
 from live777py import errors
+from live777py.livekit import codec
 from live777py.livekit.errors import HTTP_STATUS, TwirpError
 from tests.livekit.doors import SERVICE, OpenLiveKit
 from tests.livekit.tokens import ROOM, token
@@ -288,10 +289,18 @@ async def test_a_large_body(open_livekit: OpenLiveKit, large: str | None) -> Non
 
 
 async def test_a_large_answer(open_livekit: OpenLiveKit) -> None:
+    """Made in pieces, it is the same as in one."""
     door = await open_livekit()
     door.rooms.participants.participants.extend(ParticipantInfo(identity=f"viewer-{i}") for i in range(3000))
     response = await door.call("ListParticipants", data=json.dumps({"room": ROOM}))
-    assert len(json.loads(await response.text())["participants"]) == 3000
+    assert json.loads(await response.text()) == json.loads(codec.to_json(door.rooms.participants))
+
+
+async def test_nobody_sends_much_without_a_token(open_livekit: OpenLiveKit) -> None:
+    door = await open_livekit()
+    response = await door.call("CreateRoom", bearer=None, data=b"[" * 20_000)
+    assert response.status == 401
+    assert json.loads(await response.text())["msg"] == "permissions denied"
 
 
 async def test_the_deadline_of_the_client(open_livekit: OpenLiveKit) -> None:
