@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ from livekit import api
 from livekit.protocol.models import DataPacket, ParticipantInfo, ParticipantPermission, TrackSource, TrackType
 
 from tests.conformance.livekit_server import KEYS, livekit_server, refused, token
+from tests.fakes.remote import offer, watch
 from tests.interop.peers import negotiate
 from tests.waiting import eventually
 
@@ -141,7 +144,8 @@ async def test_a_removal_may_revoke_tokens(livekit: LiveKitServer) -> None:
     with pytest.raises(AssertionError, match=r"401|403"):
         await livekit.join("show", "alice")
     for path in ("/whip/v1", "/whip/alice@show", "/whep/alice@show"):
-        answer = await livekit.ask("POST", path, "v=0", Content_Type="application/sdp", Authorization=f"Bearer {old}")
+        sdp = watch("vp8") if path.startswith("/whep") else offer("vp8")
+        answer = await livekit.ask("POST", path, sdp, Content_Type="application/sdp", Authorization=f"Bearer {old}")
         assert answer.status in {401, 403}
     await livekit.join("show", "bob")
     await livekit.join("other", "alice")
@@ -315,9 +319,12 @@ async def test_data_reach_those_they_are_for(livekit: LiveKitServer) -> None:
 @pytest.mark.livekit_case(15)
 @pytest.mark.parametrize("size", [1, 15, 17])
 async def test_a_nonce_has_16_bytes(livekit: LiveKitServer, size: int) -> None:
+    """The SDK has no way to send another one."""
     await livekit.api.room.create_room(api.CreateRoomRequest(name="show"))
-    with refused("invalid_argument", 400, f"nonce should be 16-bytes or not present, got: {size} bytes"):
-        await livekit.api.room.send_data(api.SendDataRequest(room="show", data=b"x", nonce=b"n" * size))
+    body = json.dumps({"room": "show", "data": "eA==", "nonce": base64.b64encode(b"n" * size).decode()})
+    answer = await livekit.call("SendData", body, token(room_admin=True, room="show"))
+    message = f"nonce should be 16-bytes or not present, got: {size} bytes"
+    assert (answer.status, json.loads(answer.body)) == (400, {"code": "invalid_argument", "msg": message})
 
 
 @pytest.mark.livekit_case(15)

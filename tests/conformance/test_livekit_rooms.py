@@ -210,6 +210,7 @@ async def test_several_keys(start: Callable[[str], Awaitable[Gateway]]) -> None:
             await rooms(livekit)
 
 
+@pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")  # the SDK's, of what LiveKit calls so
 async def test_the_keys_of_development(start: Callable[[str], Awaitable[Gateway]]) -> None:
     gateway = await start("[livekit]\ndev = true\n")
     async with livekit_server(gateway.url, key="devkey", secret="secret") as livekit:
