@@ -54,7 +54,7 @@ from live777py.recorder.service import RecorderService
 from live777py.recorder.thumbnails import Thumbnails
 from live777py.reload import Reloader
 from live777py.rtc.client import ClientPeer
-from live777py.rtc.memory import keep_little_free
+from live777py.rtc.memory import keep_little_free, keep_what_is_loaded
 from live777py.storage import build_storage
 from live777py.store import Database, SqliteKeyValue
 from live777py.streams.manager import StreamManager
@@ -141,6 +141,7 @@ async def serve(config: Config, read: Callable[[], Config], *, verbose: int = 0)
     listener = listen(config.http.address)
     try:
         await runner.setup()
+        keep_what_is_loaded()
         await web.SockSite(runner, listener, backlog=_BACKLOG).start()
         for line in announcement(listener.getsockname()[:2], pages=(app[PAGES] / "index.html").is_file()):
             print(line, flush=True)  # noqa: T201 (what the user is to read, wherever the log goes)

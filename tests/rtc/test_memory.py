@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 from live777py.rtc import memory
@@ -30,3 +31,19 @@ def test_the_limits_are_taken_by_the_c_library(monkeypatch: pytest.MonkeyPatch) 
     taken.clear()
     memory.keep_little_free()
     assert not taken, "not glibc"
+
+
+def test_what_is_loaded_is_not_looked_through_again() -> None:
+    before = gc.get_threshold()
+    try:
+        memory.keep_what_is_loaded()
+        assert gc.get_freeze_count() > 10_000
+        assert gc.get_threshold()[:2] == before[:2]
+        assert gc.get_threshold()[2] > before[2]
+        cycle: list[object] = []
+        cycle.append(cycle)
+        del cycle
+        assert gc.collect() >= 1, "what comes later is"
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
