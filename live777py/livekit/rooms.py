@@ -204,6 +204,7 @@ class Rooms:
             yield participant  # another gateway; its viewers are in its rooms
             return
         room = await self._ensure(participant.room, create=participant.can_create_room, request=_asked(participant))
+        await self.members.settle()
         if client.participant is not None:
             await self._replace(room, participant, stream, role)
         dependent = participant.kind in ("agent", "egress") or participant.permission.recorder
@@ -218,7 +219,6 @@ class Rooms:
 
     async def _replace(self, room: RoomState, participant: Participant, stream: str, role: Role) -> None:
         """The same identity, publishing too, or watching the same: the old one goes."""
-        await self.members.settle()
         member = room.members.get(participant.identity)
         if member is None:
             return

@@ -212,6 +212,8 @@ class SessionControl:
     def move(self, key: SessionKey, stream: str, participant: Participant) -> SessionKey:
         """The session goes on under another stream. Raises `Conflict` where that is published, `Unavailable`."""
         live = self._live(key)
+        if not live.session.established:
+            raise Conflict("the session is not connected yet")
         self._registry.move(live, stream)
         live.session.participant = participant
         return _key(live)
