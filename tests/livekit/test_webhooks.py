@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 from aiohttp import web
+from livekit import api
 from livekit.api import TokenVerifier, WebhookReceiver
 from livekit.protocol.models import DisconnectReason, ParticipantInfo, Room, TrackInfo, TrackType
 
@@ -31,7 +32,9 @@ from live777py.livekit.room_events import (
 from live777py.livekit.webhooks import RoomWebhooks, WebhookSettings, authorization
 from live777py.store import Database
 from live777py.streams.bus import Bus
-from tests.gateway import free_port
+from tests.conformance.livekit_server import livekit_server
+from tests.fakes.remote import offer
+from tests.gateway import free_port, running_gateway
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -334,3 +337,43 @@ def test_settings_show_no_secret() -> None:
     shown = repr(WebhookSettings(urls=("http://example.org/t0ken",), api_key=KEY, secret="hunter2"))
     assert "t0ken" not in shown
     assert "hunter2" not in shown
+
+
+async def test_a_gateway_that_is_killed(tmp_path: Path, listener: Listener) -> None:
+    """What was not taken when it died is posted by the next one, in order and before what comes then."""
+    port, room = free_port(), "show"
+    config = (
+        f'[store]\npath = "{tmp_path}/store.db"\n[livekit.keys]\n{KEY} = "{SECRET}"\n'
+        f'[livekit.webhook]\nurls = ["{listener.url}"]\napi_key = "{KEY}"\n[log]\nlevel = "debug"\n'
+    )
+    await listener.stop()
+    async with (
+        running_gateway(tmp_path, config=config, port=port) as gateway,
+        livekit_server(gateway.url, key=KEY, secret=SECRET) as server,
+    ):
+        await server.api.room.create_room(api.CreateRoomRequest(name=room))
+        bearer = api.AccessToken(KEY, SECRET).with_identity("alice")
+        bearer = bearer.with_grants(api.VideoGrants(room_join=True, room=room))
+        await server.connect("/whip/v1", offer("opus", "vp8"), bearer.to_jwt())
+        await server.publisher(room, "alice")
+        # Of what happens after all that; so all that is in the store.
+        await server.api.room.create_room(api.CreateRoomRequest(name="later"))
+        await gateway.logged("of stream later: ")
+        gateway.process.kill()
+        await gateway.process.wait()
+    async with (
+        running_gateway(tmp_path, config=config, port=port) as gateway,
+        livekit_server(gateway.url, key=KEY, secret=SECRET) as server,
+    ):
+        await server.api.room.delete_room(api.DeleteRoomRequest(room=room))
+        await listener.start()
+        await listener.names(6)
+        assert [event.event for event in listener.accepted if event.room.name == room] == [
+            "room_started",
+            "participant_joined",
+            "track_published",
+            "track_published",
+            "room_finished",
+        ]
+        assert listener.url not in "\n".join(gateway.log)
+        assert SECRET not in "\n".join(gateway.log)
