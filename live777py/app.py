@@ -42,6 +42,7 @@ from live777py.http.keys import (
     STREAMS,
     THUMBNAILS,
 )
+from live777py.http.resource import name_client
 from live777py.http.session import client_of, ice_links_of
 from live777py.http.web import BUILT_PAGES
 from live777py.media.addresses import worker_sockets
@@ -104,7 +105,9 @@ def build_doors(config: Config, *, web_pages: Path = BUILT_PAGES) -> web.Applica
         return build_door(config, web_pages=web_pages)
     from live777py.livekit.build import LiveKit, Surroundings  # noqa: PLC0415 (others need no protobuf)
 
-    around = Surroundings(streams=lambda app: app[STREAMS], client=client_of, ice_links=ice_links_of)
+    around = Surroundings(
+        streams=lambda app: app[STREAMS], client=client_of, ice_links=ice_links_of, name_client=name_client
+    )
     livekit = LiveKit(config, around)
     app = build_door(config, web_pages=web_pages, add_routes=livekit.register)
     app[LIVEKIT] = livekit

@@ -26,6 +26,8 @@ from live777py.http.problems import problem
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from live777py.http.client import ClientAddress
+
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
@@ -155,10 +157,14 @@ async def _is_forwarded(request: web.Request) -> bool:
 
 def look_at_client(request: web.Request, *, limited: bool = True) -> None:
     """Who asks, and whether it asks too often. Raises TooManyRequests."""
-    app = request.app
-    client = request[CLIENT] = app[CLIENTS].resolve(request)
+    client = name_client(request)
     if limited and request.method in LIMITED_METHODS:
-        app[RATE_LIMITER].check(client, asyncio.get_running_loop().time())
+        request.app[RATE_LIMITER].check(client, asyncio.get_running_loop().time())
+
+
+def name_client(request: web.Request) -> ClientAddress:
+    client = request[CLIENT] = request.app[CLIENTS].resolve(request)
+    return client
 
 
 def _is_utf8(path: str) -> bool:

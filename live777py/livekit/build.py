@@ -42,7 +42,7 @@ class LiveKit:
         self._keys = config.livekit.api_keys
         self.verifier = TokenVerifier(self._keys)
         self.services = Services({name: NotBuilt(name) for name in ("Egress", "Ingress", "SIP")})
-        self.door = LiveKitDoor(self.verifier, self.services)
+        self.door = LiveKitDoor(self.verifier, self.services, around.name_client)
         self._whip = Whip(self.verifier, around)
         self._agent_door = AgentDoor(self.verifier)
         self._webhooks: RoomWebhooks | None = None

@@ -17,7 +17,7 @@ from live777py.livekit.errors import PERMISSIONS_DENIED, TwirpError, as_twirp
 from live777py.livekit.twirp import METHODS, Call, Method
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from live777py.livekit.tokens import TokenVerifier
     from live777py.livekit.twirp import Caller
@@ -38,19 +38,22 @@ _logger = logging.getLogger(__name__)
 
 
 class LiveKitDoor:
-    """Set `caller` before the first request: the services of this node, or what stands before them."""
+    """`caller` are the services of this node, or what stands before them. `name_client` notes who asks, for the log."""
 
-    def __init__(self, verifier: TokenVerifier, caller: Caller) -> None:
+    def __init__(
+        self, verifier: TokenVerifier, caller: Caller, name_client: Callable[[web.Request], object] = lambda _: None
+    ) -> None:
         self._verifier = verifier
+        self._name_client = name_client
         self.caller = caller
 
     def register(self, router: web.UrlDispatcher) -> None:
         """Slashes before /twirp are one slash, as some clients send two."""
-        for path in ("/twirp/{service}/{method}", "/{slashes:/+}twirp/{service}/{method}"):
+        for path in ("/twirp/{path:.*}", "/{slashes:/+}twirp/{path:.*}"):
             router.add_route("*", path, self._answer)
-        router.add_route("*", "/twirp/{tail:.*}", _unknown)
 
     async def _answer(self, request: web.Request) -> web.Response:
+        self._name_client(request)
         if request.method == "OPTIONS":
             return web.Response(status=204, headers=_preflight(request))
         try:
@@ -73,10 +76,11 @@ class LiveKitDoor:
         if (request.content_length or 0) > MAX_BODY:
             return _too_large()
         grants = self._verifier.from_header(request.headers.get("Authorization"), request.query)
-        service = METHODS.get(request.match_info["service"].removeprefix(_PACKAGE))
-        if service is None or not request.match_info["service"].startswith(_PACKAGE):
-            return await _unknown(request)
-        method, media_type = _route(request, service)
+        name, _, method_name = request.match_info["path"].partition("/")
+        service = METHODS.get(name.removeprefix(_PACKAGE)) if name.startswith(_PACKAGE) else None
+        if service is None:
+            return web.Response(status=404, text="404 page not found\n")
+        method, media_type = _route(request, service, method_name)
         body = await _read(request, LARGE_BODY if grants is None else MAX_BODY)
         if body is None and grants is None:
             raise TwirpError("unauthenticated", PERMISSIONS_DENIED)
@@ -96,7 +100,7 @@ class LiveKitDoor:
         return web.Response(body=await codec.encode(answer, media_type), headers={"Content-Type": media_type})
 
 
-def _route(request: web.Request, service: Mapping[str, Method]) -> tuple[Method, str]:
+def _route(request: web.Request, service: Mapping[str, Method], name: str) -> tuple[Method, str]:
     """The method and the media type of both bodies. Raises TwirpError."""
     if request.method != "POST":
         raise _bad_route(request, f'unsupported method "{request.method}" (only POST is allowed)')
@@ -104,7 +108,7 @@ def _route(request: web.Request, service: Mapping[str, Method]) -> tuple[Method,
     media_type = given.partition(";")[0].strip().lower()
     if media_type not in {codec.JSON, codec.PROTOBUF}:
         raise _bad_route(request, f'unexpected Content-Type: "{given}"')
-    method = service.get(request.match_info["method"])
+    method = service.get(name)
     if method is None:
         raise _bad_route(request, f'no handler for path "{_path(request)}"')
     return method, media_type
@@ -140,10 +144,6 @@ def _deadline(request: web.Request) -> float | None:
     if not (text.isascii() and text.isdecimal()):
         return None
     return asyncio.get_running_loop().time() + min(int(text[:12]), _MAX_TIMEOUT_MS) / 1000
-
-
-async def _unknown(_request: web.Request) -> web.Response:
-    return web.Response(status=404, text="404 page not found\n")
 
 
 def _refusal(error: TwirpError) -> web.Response:

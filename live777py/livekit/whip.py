@@ -48,11 +48,15 @@ class Streams(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What a request needs of the other door: the streams, who asks (raises TooManyRequests), and Link values."""
+    """What a request needs of the other door: the streams, who asks (raises TooManyRequests), and Link values.
+
+    `name_client` only notes who asks, for the log.
+    """
 
     streams: Callable[[web.Application], Streams]
     client: Callable[[web.Request, Participant], Client]
     ice_links: Callable[[web.Application], Iterable[str]]
+    name_client: Callable[[web.Request], object]
 
 
 class Whip:

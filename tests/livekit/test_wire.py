@@ -143,6 +143,8 @@ async def test_the_body_is_read_before_the_permission_is_looked_at(open_livekit:
             for verb in ("GET", "PUT", "DELETE", "PATCH")
         ),
         ("POST", f"{SERVICE}/Nope", {}, f'no handler for path "{SERVICE}/Nope"'),
+        ("POST", f"{SERVICE}/", {}, f'no handler for path "{SERVICE}/"'),
+        ("POST", f"{SERVICE}/a/b", {}, f'no handler for path "{SERVICE}/a/b"'),
         ("POST", f"{SERVICE}/createRoom", {}, f'no handler for path "{SERVICE}/createRoom"'),
         ("POST", f"{SERVICE}/create_room", {}, f'no handler for path "{SERVICE}/create_room"'),
         ("POST", "/twirp/livekit.SIP/CreateSIPTrunk", {}, 'no handler for path "/twirp/livekit.SIP/CreateSIPTrunk"'),
@@ -168,10 +170,10 @@ async def test_bad_routes(open_livekit: OpenLiveKit, verb: str, path: str, heade
     }
 
 
-@pytest.mark.parametrize("path", ["/twirp/livekit.Connector/DialWhatsAppCall", "/twirp/RoomService/ListRooms"])
+@pytest.mark.parametrize("path", ["livekit.Connector/DialWhatsAppCall", "RoomService/ListRooms", "livekit.", ""])
 async def test_an_unknown_service(open_livekit: OpenLiveKit, path: str) -> None:
     door = await open_livekit()
-    response = await door.call(path, data="{}")
+    response = await door.call(f"/twirp/{path}", data="{}")
     assert response.status == 404
     assert response.content_type == "text/plain"
     assert await response.text() == "404 page not found\n"
