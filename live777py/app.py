@@ -42,7 +42,7 @@ from live777py.http.keys import (
     STREAMS,
     THUMBNAILS,
 )
-from live777py.http.resource import name_client
+from live777py.http.resource import answer_of_publisher, name_client
 from live777py.http.session import client_of, ice_links_of
 from live777py.http.web import BUILT_PAGES
 from live777py.media.addresses import worker_sockets
@@ -106,7 +106,11 @@ def build_doors(config: Config, *, web_pages: Path = BUILT_PAGES) -> web.Applica
     from live777py.livekit.build import LiveKit, Surroundings  # noqa: PLC0415 (others need no protobuf)
 
     around = Surroundings(
-        streams=lambda app: app[STREAMS], client=client_of, ice_links=ice_links_of, name_client=name_client
+        streams=lambda app: app[STREAMS],
+        client=client_of,
+        ice_links=ice_links_of,
+        name_client=name_client,
+        answer_of_publisher=answer_of_publisher,
     )
     livekit = LiveKit(config, around)
     app = build_door(config, web_pages=web_pages, add_routes=livekit.register)

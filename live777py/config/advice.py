@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from live777py.config.livekit import DEV_KEY
 from live777py.config.reader import not_built, unknown_variables
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def warnings(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
             "auth.secret is set and auth.tokens, auth.jwks and auth.http_url are empty: "
             "authentication is OFF, everybody may do everything"
         )
+    if config.livekit.dev:
+        yield f'livekit.dev is set: everybody knows the key "{DEV_KEY}" and its secret, and may use the LiveKit API'
     for program in dict.fromkeys(_programs(config)):
         if shutil.which(program) is None:
             yield f"hooks: {program} is not there, or may not be run"

@@ -114,7 +114,7 @@ class Resource:
     def _guarded(self, operation: Operation) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
             app = request.app
-            forwarded = FORWARDED in request.headers and await _is_forwarded(request)
+            forwarded = FORWARDED in request.headers and await _is_forwarded(request, request.match_info.get("stream"))
             look_at_client(request, limited=not forwarded)
             if not app[CONFIG].current.http.cors:
                 refuse_forged(request)
@@ -149,10 +149,19 @@ class Resource:
         return await nodes.place_of_session(stream, request.match_info["session"])
 
 
-async def _is_forwarded(request: web.Request) -> bool:
+async def answer_of_publisher(request: web.Request, stream: str) -> web.StreamResponse | None:
+    """That of the other node of the cluster which publishes the stream, for a route that is not one of ours."""
+    app = request.app
+    if NODES not in app or (FORWARDED in request.headers and await _is_forwarded(request, stream)):
+        return None
+    node = app[NODES].place_of_stream(stream)
+    return None if node is None else await app[FORWARDER].forward(request, node, stream)
+
+
+async def _is_forwarded(request: web.Request, stream: str | None) -> bool:
     """Whether another node of our cluster asks, for a client that it has looked at."""
     nodes = request.app.get(NODES)
-    return nodes is not None and await nodes.is_node(request.headers[FORWARDED], request.match_info.get("stream"))
+    return nodes is not None and await nodes.is_node(request.headers[FORWARDED], stream)
 
 
 def look_at_client(request: web.Request, *, limited: bool = True) -> None:

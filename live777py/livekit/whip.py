@@ -50,13 +50,15 @@ class Streams(Protocol):
 class Surroundings:
     """What a request needs of the other door: the streams, who asks (raises TooManyRequests), and Link values.
 
-    `name_client` only notes who asks, for the log.
+    `name_client` only notes who asks, for the log. `answer_of_publisher` is that of another node, if that publishes the
+    stream.
     """
 
     streams: Callable[[web.Application], Streams]
     client: Callable[[web.Request, Participant], Client]
     ice_links: Callable[[web.Application], Iterable[str]]
     name_client: Callable[[web.Request], object]
+    answer_of_publisher: Callable[[web.Request, str], Awaitable[web.StreamResponse | None]]
 
 
 class Whip:
@@ -71,18 +73,23 @@ class Whip:
             endpoint.add_route("OPTIONS", _options("OPTIONS, POST", **{"Accept-Post": SDP}))
             endpoint.add_route("*", _refuse("OPTIONS, POST"))
             session = router.add_resource(f"/whip/v1/{{participant:[^/]+}}{slash}")
-            session.add_route("GET", self._guarded(self._look))
-            session.add_route("PATCH", self._guarded(self._trickle))
-            session.add_route("DELETE", self._guarded(self._close))
+            for method, handler in (("GET", self._look), ("PATCH", self._trickle), ("DELETE", self._close)):
+                session.add_route(method, self._guarded(handler, wherever=True))
             session.add_route("OPTIONS", _options("DELETE, GET, OPTIONS, PATCH", **{"Accept-Patch": SDP_FRAGMENT}))
             session.add_route("*", _refuse("DELETE, GET, OPTIONS, PATCH"))
 
     def _guarded(
-        self, handler: Callable[[web.Request, Participant], Awaitable[web.Response]]
-    ) -> Callable[[web.Request], Awaitable[web.Response]]:
-        async def handle(request: web.Request) -> web.Response:
+        self, handler: Callable[[web.Request, Participant], Awaitable[web.Response]], *, wherever: bool = False
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """`wherever`: by the node that has the session."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            self._around.name_client(request)
             try:
-                return await handler(request, self._participant(request))
+                participant = self._participant(request)
+                if wherever and (answer := await self._around.answer_of_publisher(request, _stream(participant))):
+                    return answer
+                return await handler(request, participant)
             except Live777Error as error:
                 if error.status == 500:
                     _logger.exception("%s failed", request.rel_url.raw_path)

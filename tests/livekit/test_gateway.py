@@ -12,7 +12,7 @@ import pytest
 from livekit import api
 
 from live777py import cli
-from live777py.config import parse
+from live777py.config import parse, warnings
 from live777py.errors import ConfigError
 from live777py.livekit.token_command import Wanted, create
 from live777py.livekit.tokens import TokenVerifier
@@ -202,6 +202,11 @@ def test_what_the_command_line_refuses(
     error = capsys.readouterr().err
     assert error.startswith(f"live777py: {message}")
     assert SECRET not in error
+
+
+def test_the_key_that_everybody_knows_is_warned_of() -> None:
+    (warning,) = warnings(parse("[livekit]\ndev = true", {}), {})
+    assert "livekit.dev is set" in warning
 
 
 def test_without_a_key_there_is_no_token() -> None:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
+from live777py.app import build_doors
+from live777py.config import parse
+from live777py.http.forwarding import FORWARDER, Forwarder
+from live777py.http.keys import NODES, STREAMS
 from live777py.streams.participant import Participant, Permission
+from tests.fakes.streams import FakeStreams
 from tests.http.doors import OFFER, SDP, STATIC_TOKEN
 from tests.livekit.tokens import CONFIG, IDENTITY, ROOM, joining, token
 
 if TYPE_CHECKING:
-    from aiohttp import ClientResponse
+    from collections.abc import AsyncIterator
 
+    from aiohttp import ClientResponse, web
+
+    from live777py.streams.views import StreamView
     from tests.http.doors import Door
     from tests.livekit.doors import LiveKitDoor, OpenLiveKit
 
@@ -291,3 +301,63 @@ async def test_whip_v1_methods(open_livekit: OpenLiveKit, path: str, allow: str,
     refused = await door.call(path, verb="PUT", bearer=None)
     assert refused.status == 405
     assert refused.headers["Allow"] == allow
+
+
+class FakeNodes:
+    """Every stream is published at `other`, the URL of another node."""
+
+    def __init__(self) -> None:
+        self.other: str | None = None
+
+    async def streams(self, name: str = "") -> list[StreamView]:
+        raise NotImplementedError(name)
+
+    def place_of_stream(self, stream: str) -> str | None:
+        assert stream == f"{IDENTITY}@{ROOM}"
+        return self.other
+
+    async def place_of_session(self, stream: str, session: str) -> str | None:
+        raise NotImplementedError(stream, session)
+
+    async def token(self, stream: str) -> str:
+        return f"node for {stream}"
+
+    async def is_node(self, token: str, stream: str | None) -> bool:
+        return token == f"node for {stream}"
+
+
+@asynccontextmanager
+async def node(nodes: FakeNodes) -> AsyncIterator[tuple[TestClient[web.Request, web.Application], FakeStreams]]:
+    app = build_doors(parse(CONFIG, {}))
+    streams = app[STREAMS] = FakeStreams()
+    app[NODES] = nodes
+    forwarder = app[FORWARDER] = Forwarder(nodes)
+    async with TestClient(TestServer(app)) as client:
+        yield client, streams
+    await forwarder.close()
+
+
+async def test_whip_v1_a_session_of_another_node() -> None:
+    """Asked for here, it is found there; and nobody is sent in circles."""
+    here, there = FakeNodes(), FakeNodes()
+    async with node(here) as (near, _), node(there) as (far, streams):
+        here.other, there.other = (str(client.make_url("")).rstrip("/") for client in (far, near))
+        bearer = {"Authorization": f"Bearer {joining()}"}
+        made = await far.post("/whip/v1", data=OFFER, headers={**SDP, **bearer})
+        path, match = made.headers["Location"], {"If-Match": made.headers["ETag"]}
+        trickled = await near.patch(path, headers={**FRAGMENT, **match, **bearer}, data=CANDIDATE)
+        assert trickled.status == 204
+        assert len(streams.fragments) == 1
+        assert (await near.get(path, headers=bearer)).status == 204
+        assert (await near.get(path, headers={"Authorization": "Bearer x"})).status == 401
+        assert (await near.delete(path, headers=bearer)).status == 200
+        assert streams.streams() == []
+        assert (await near.delete(path, headers=bearer)).status == 404
+
+
+async def test_whip_v1_is_limited(open_livekit: OpenLiveKit) -> None:
+    door = await open_livekit(f"{CONFIG}[http]\nrate_limit = 1\n")
+    bearers = [joining(identity=str(number)) for number in range(12)]
+    answers = [await publish(door, bearer, **{"X-Forwarded-For": "192.0.2.1"}) for bearer in bearers]
+    assert [answer.status for answer in answers] == [201] * 10 + [429] * 2
+    assert set(json.loads(await answers[-1].text())) == {"error"}
