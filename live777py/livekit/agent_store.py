@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote
 
@@ -20,17 +21,18 @@ from live777py.errors import StoreError, Unavailable
 from live777py.livekit.errors import TwirpError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from live777py.livekit.agent_jobs import Target
     from live777py.store import Entry, KeyValue
 
 DISPATCHES: Final = "agent_dispatch/"
 JOBS: Final = "agent_job/"
+ASKED: Final = "agent_asked/"
 WORKERS: Final = "agent_worker/"
 WORKER_LIFE: Final = 30.0
 """Seconds that a worker is known for after its node has said so."""
-
+_ASKING: Final = 10.0
 _RETRY: Final = 1.0
 
 _T = TypeVar("_T")
@@ -52,6 +54,22 @@ class AgentStore:
         """The oldest first, with their jobs."""
         found = [(await self._with_jobs(dispatch_of(entry))) for entry in await self.values.list(_dispatches(room))]
         return sorted(found, key=lambda dispatch: dispatch.state.created_at)
+
+    @asynccontextmanager
+    async def asking_for(self, room: str) -> AsyncIterator[None]:
+        """The room may be made meanwhile, and no node is to give it a default dispatch."""
+        key = ASKED + quote(room, safe="")
+        await self.values.put(key, b"", expires=_ASKING)
+        try:
+            yield
+        finally:
+            with suppress(StoreError):
+                await self.values.delete(key)
+
+    async def is_asked_for(self, room: str) -> bool:
+        """An agent is, by name."""
+        asked = await self.values.get(ASKED + quote(room, safe=""))
+        return asked is not None or bool(await self.values.list(_dispatches(room)))
 
     async def remove_dispatch(self, room: str, identifier: str) -> AgentDispatch | None:
         """As it was, with its jobs."""

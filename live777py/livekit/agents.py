@@ -9,7 +9,6 @@ import asyncio
 import functools
 import logging
 import time
-from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -70,16 +69,14 @@ class Agents:
         self._dirty: dict[str, None] = {}
         """Dispatches to be looked at."""
         self._looked = asyncio.Event()
-        self._asked_for: Counter[str] = Counter()
-        """Rooms for which an agent is asked for by name at this moment."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         for work in (
             self._read_events(),
-            self._watch_rooms(),
-            self._watch(DISPATCHES, self._dispatch_changed),
-            self._watch(JOBS, self._job_changed),
+            persist(self._watch_rooms),
+            persist(functools.partial(self._watch, DISPATCHES, self._dispatch_changed)),
+            persist(functools.partial(self._watch, JOBS, self._job_changed)),
             self._look_around(),
             self.assigner.keep_time(),
         ):
@@ -101,15 +98,11 @@ class Agents:
 
     async def dispatch(self, wanted: AgentDispatch) -> AgentDispatch:
         """With its id. Raises StoreError, Unavailable, and what `Rooms.ensure_room` does."""
-        self._asked_for[wanted.room] += 1
-        try:
+        async with self._store.asking_for(wanted.room):
             await self._rooms.ensure_room(wanted.room)
             await self.caught_up()
             dispatch = _made(wanted)
             await self._store.add_dispatch(dispatch)
-        finally:
-            self._asked_for[wanted.room] -= 1
-            self._asked_for += Counter()
         return dispatch
 
     async def caught_up(self, within: float = _CAUGHT_UP_TIMEOUT) -> None:
@@ -189,10 +182,10 @@ class Agents:
 
     async def _add_default(self, record: RoomRecord) -> None:
         """Agents without a name come by themselves, where none is asked for by name."""
-        room, asked = record.name, CreateRoomRequest.FromString(record.request).agents
-        if not self._pool.knows("") or asked or self._asked_for[room] or await self._store.dispatches(room):
+        if not self._pool.knows("") or CreateRoomRequest.FromString(record.request).agents:
             return
-        await self._store.add_dispatch(_made(AgentDispatch(room=room)), default=True)
+        if not await self._store.is_asked_for(record.name):
+            await self._store.add_dispatch(_made(AgentDispatch(room=record.name)), default=True)
 
     async def _participant_left(self, room: str, sid: str) -> None:
         for key in self._board.dispatches_of(room):
