@@ -57,8 +57,8 @@ class Assigner:
         self._board = board
         self._make_token = make_token
         self._spawn = spawn
-        self._news = asyncio.Event()
-        """Something has changed that a search may wait for; another one each time."""
+        self._waiting: dict[str, tuple[Search, asyncio.Event]] = {}
+        """The jobs that nobody is asked for at the moment, the oldest first."""
         self._answers: dict[tuple[str, str], asyncio.Future[AvailabilityResponse | None]] = {}
         self._searches: set[str] = set()
         self._absent: dict[str, float] = {}
@@ -70,7 +70,7 @@ class Assigner:
         self.pool.add(worker)
         _logger.info("agent worker %s has come: %s", worker.id, _described(worker))
         self._spawn(persist(functools.partial(self._store.keep_worker, worker.id)))
-        self._wake()
+        self.has_slots(worker)
 
     def gone(self, worker: Worker) -> None:
         self.pool.remove(worker)
@@ -79,10 +79,16 @@ class Assigner:
             if identifier == worker.id and not answer.done():
                 answer.set_result(None)
         self._spawn(persist(functools.partial(self._store.forget_worker, worker.id)))
-        self._wake()
 
-    def availability_changed(self) -> None:
-        self._wake()
+    def has_slots(self, worker: Worker) -> None:
+        """Perhaps: as many as there are of those who wait go on."""
+        slots, now = worker.slots, _now()
+        for search, woken in self._waiting.values():
+            if slots <= 0:
+                break
+            if search.may_ask(worker, now):
+                woken.set()
+                slots -= 1
 
     def answered(self, worker: Worker, response: AvailabilityResponse) -> None:
         """To what it was asked; anything else is nobody's business."""
@@ -136,7 +142,7 @@ class Assigner:
     def job_changed(self, job: Job) -> None:
         if agent_jobs.has_ended(job):
             self.terminate(job)
-        self._wake()
+        self._look_again(job)
 
     def terminate(self, job: Job) -> None:
         """Nobody wants it any more."""
@@ -144,7 +150,7 @@ class Assigner:
         if worker is not None and job.id in worker.jobs:
             worker.jobs.discard(job.id)
             worker.send(ServerMessage(termination=JobTermination(job_id=job.id)))
-        self._wake()
+        self._look_again(job)
 
     def seek(self, key: str, job: Job) -> None:
         """Somebody to do it, until it is done, gone, or another node's."""
@@ -156,20 +162,24 @@ class Assigner:
         search, holder = Search(job), ""
         try:
             while self._is_waiting(key, job):
-                news = self._news
                 worker = search.next(self.pool, _now())
-                following = worker.id if worker is not None else ""
-                if holder or following:
-                    held = await self._hold(key, job, holder, following)
-                    if held is None:
-                        return
-                    job, holder = held, following
                 if worker is None:
-                    await _wait(news, search.look_again(self.pool, _now()))
-                elif await self._offer(key, job, worker):
-                    return
-                else:
-                    search.refused(worker.id, _now())
+                    if holder and await self._hold(key, job, holder, "") is None:
+                        return
+                    holder = ""
+                    await self._wait(job, search)
+                    continue
+                worker.ask(job.id)
+                try:
+                    if (held := await self._hold(key, job, holder, worker.id)) is None:
+                        return
+                    holder = worker.id
+                    if await self._offer(key, held, worker):
+                        return
+                finally:
+                    worker.asked.discard(job.id)
+                    self.has_slots(worker)
+                search.refused(worker.id, _now())
         finally:
             self._searches.discard(job.id)
 
@@ -218,7 +228,6 @@ class Assigner:
         question = (worker.id, job.id)
         answer: asyncio.Future[AvailabilityResponse | None] = asyncio.get_running_loop().create_future()
         self._answers[question] = answer
-        worker.given += 1
         worker.send(ServerMessage(availability=AvailabilityRequest(job=job)))
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
@@ -229,9 +238,23 @@ class Assigner:
         finally:
             del self._answers[question]
 
-    def _wake(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+    async def _wait(self, job: Job, search: Search) -> None:
+        """Until somebody may be asked, or something has become of the job."""
+        if search.next(self.pool, _now()) is not None:
+            return
+        woken = asyncio.Event()
+        self._waiting[job.id] = (search, woken)
+        try:
+            async with asyncio.timeout_at(search.look_again(self.pool, _now())):
+                await woken.wait()
+        except TimeoutError:
+            pass
+        finally:
+            del self._waiting[job.id]
+
+    def _look_again(self, job: Job) -> None:
+        if (waiting := self._waiting.get(job.id)) is not None:
+            waiting[1].set()
 
     # Time
 
@@ -255,19 +278,12 @@ class Assigner:
         self._absent = {worker: self._absent.get(worker, now) for worker in absent}
         for key, job in elsewhere.items():
             lost = job.state.worker_id
-            if lost in self._absent and now - self._absent[lost] >= RECONNECT_GRACE:
+            grace = RECONNECT_GRACE if job.state.status == JobStatus.JS_RUNNING else 0.0
+            if lost in self._absent and now - self._absent[lost] >= grace:
                 again = self._board.may_be_repeated(job)
                 change = functools.partial(agent_jobs.lose, worker=lost, now=time.time_ns(), again=again)
                 if await self._store.change_job(key, job.id, change) is not None:
                     _logger.warning("agent job %s: its worker %s has not come back", job.id, lost)
-
-
-async def _wait(news: asyncio.Event, until: float | None) -> None:
-    try:
-        async with asyncio.timeout_at(until):
-            await news.wait()
-    except TimeoutError:
-        pass
 
 
 def _reported(worker: str, status: JobStatus, error: str, job: Job) -> bool:

@@ -20,6 +20,8 @@ ANSWER_TIMEOUT: Final = 10.0
 FIRST_REST: Final = 10.0
 LAST_REST: Final = 300.0
 """Seconds until a worker that did not take a job is asked for it again: more each time."""
+MAX_ASKED: Final = 10
+"""Jobs that a worker is asked for at a time."""
 LOAD_OF_A_JOB: Final = 0.1
 """What is added to the load that a worker told for each job that it has got since: it tells every 2.5 s."""
 
@@ -40,11 +42,22 @@ class Worker:
     load: float = 0.0
     jobs: set[str] = field(default_factory=set)
     """Those that run there."""
+    asked: set[str] = field(default_factory=set)
+    """Those that it is asked for."""
     given: int = 0
-    """Jobs since the last load."""
+    """Jobs since the last load, those that it is asked for too."""
+
+    @property
+    def slots(self) -> int:
+        """So many jobs it may be asked for now."""
+        return MAX_ASKED - len(self.asked) if self.available else 0
 
     def does(self, agent_name: str, job_type: JobType, deployment: str) -> bool:
         return self.agent_name == agent_name and self.type == job_type and self.deployment == deployment
+
+    def ask(self, job: str) -> None:
+        self.asked.add(job)
+        self.given += 1
 
     def update(self, status: UpdateWorkerStatus) -> None:
         """What is no number counts as full load."""
@@ -96,7 +109,7 @@ class Pool:
         able = (
             worker
             for worker in self
-            if worker.available and worker.id not in without and worker.does(job.agent_name, job.type, job.deployment)
+            if worker.slots > 0 and worker.id not in without and worker.does(job.agent_name, job.type, job.deployment)
         )
         return min(able, key=lambda worker: (worker.expected_load, len(worker.jobs) + worker.given), default=None)
 
@@ -111,6 +124,11 @@ class Search:
 
     def next(self, pool: Pool, now: float) -> Worker | None:
         return pool.choose(self._job, {worker for worker, (_, until) in self._rests.items() if until > now})
+
+    def may_ask(self, worker: Worker, now: float) -> bool:
+        _, until = self._rests.get(worker.id, (0, 0.0))
+        job = self._job
+        return until <= now and worker.does(job.agent_name, job.type, job.deployment)
 
     def refused(self, worker: str, now: float) -> None:
         """Or it did not answer, or nothing that makes sense."""

@@ -110,6 +110,11 @@ class AgentStore:
     async def forget_worker(self, identifier: str) -> None:
         await self.values.delete(WORKERS + identifier)
 
+    async def forget_workers(self) -> None:
+        """Those of an earlier run, where there is but one node."""
+        for entry in await self.values.list(WORKERS):
+            await self.values.delete(entry.key)
+
     async def workers(self) -> set[str]:
         """Of all nodes."""
         return {entry.key.removeprefix(WORKERS) for entry in await self.values.list(WORKERS)}

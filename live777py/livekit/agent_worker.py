@@ -206,10 +206,8 @@ class _Connection:
                 case "availability":
                     self._agents.assigner.answered(worker, message.availability)
                 case "update_worker":
-                    before = worker.available
                     worker.update(message.update_worker)
-                    if worker.available != before:
-                        self._agents.assigner.availability_changed()
+                    self._agents.assigner.has_slots(worker)
                 case "update_job" | "migrate_job":
                     if self._unread.full() or len(message.migrate_job.job_ids) > MAX_UNREAD:
                         raise _Broken("it says more than can be kept", WSCloseCode.POLICY_VIOLATION)

@@ -54,9 +54,13 @@ _logger = logging.getLogger(__name__)
 
 
 class Agents:
-    """Usage: `start()` before the first event that counts, `await stop()` at the end."""
+    """Usage: `await start()` before the first event that counts, `await stop()` at the end.
 
-    def __init__(self, rooms: Rooms, store: AgentStore, make_token: MakeToken) -> None:
+    `alone`: no other node has the same store.
+    """
+
+    def __init__(self, rooms: Rooms, store: AgentStore, make_token: MakeToken, *, alone: bool = True) -> None:
+        self._alone = alone
         self._rooms = rooms
         self._store = store
         self._board = Board()
@@ -71,7 +75,9 @@ class Agents:
         self._looked = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self) -> None:
+    async def start(self) -> None:
+        if self._alone:
+            await self._store.forget_workers()
         for work in (
             self._read_events(),
             persist(self._watch_rooms),

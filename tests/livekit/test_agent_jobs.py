@@ -12,7 +12,7 @@ from livekit.protocol.models import ParticipantInfo, ParticipantPermission, Room
 from live777py.livekit import agent_jobs
 from live777py.livekit.agent_board import MAX_ENDED, Board, Presence
 from live777py.livekit.agent_jobs import Target
-from live777py.livekit.agent_pool import FIRST_REST, LAST_REST, Pool, Search, Worker
+from live777py.livekit.agent_pool import FIRST_REST, LAST_REST, MAX_ASKED, Pool, Search, Worker
 
 DISPATCH = AgentDispatch(id="AD_1", room="show", agent_name="helper", metadata="m", attributes={"a": "b"})
 ROOM = Target(type=JobType.JT_ROOM)
@@ -257,10 +257,10 @@ def test_the_least_loaded_is_asked_and_not_always_the_same() -> None:
     busy, idle = worker("AW_1", load=0.5), worker("AW_2", load=0.3)
     pool = pool_of(busy, idle)
     asked = []
-    for _ in range(6):
+    for number in range(6):
         chosen = pool.choose(new(), set())
         assert chosen is not None
-        chosen.given += 1
+        chosen.ask(f"AJ_{number}")
         asked.append(chosen.id)
     assert sorted(asked) == ["AW_1"] * 2 + ["AW_2"] * 4
     idle.update(UpdateWorkerStatus(load=0.9))
@@ -283,6 +283,19 @@ def test_a_worker_that_drains_is_not_asked() -> None:
     assert not leaving.available
 
 
+def test_no_worker_is_asked_for_too_many_at_a_time() -> None:
+    only = worker("AW_1")
+    pool = pool_of(only)
+    for number in range(MAX_ASKED):
+        assert pool.choose(new(), set()) is only
+        only.ask(f"AJ_{number}")
+    assert pool.choose(new(), set()) is None
+    only.asked.discard("AJ_0")
+    assert (only.slots, pool.choose(new(), set())) == (1, only)
+    only.update(UpdateWorkerStatus(status=WorkerStatus.WS_FULL))
+    assert only.slots == 0
+
+
 def test_who_refused_is_asked_again_later_and_later() -> None:
     only = worker("AW_1")
     pool, search = pool_of(only), Search(new())
@@ -293,6 +306,7 @@ def test_who_refused_is_asked_again_later_and_later() -> None:
         assert search.look_again(pool, now) is None
         search.refused("AW_1", now)
         assert search.next(pool, now) is None
+        assert not search.may_ask(only, now)
         until = search.look_again(pool, now)
         assert until is not None
         rests.append(until - now)
@@ -305,3 +319,5 @@ def test_who_refused_is_asked_again_later_and_later() -> None:
     new_one = worker("AW_2")
     pool.add(new_one)
     assert search.next(pool, now) is new_one
+    assert search.may_ask(new_one, now)
+    assert not search.may_ask(worker("AW_3", name="other"), now)

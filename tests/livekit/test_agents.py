@@ -13,8 +13,10 @@ from livekit.protocol.agent import JobStateReason, JobStatus, JobType
 from livekit.protocol.agent_dispatch import JobRestartPolicy, RoomAgentDispatch
 
 from live777py.livekit import agent_assigner
-from tests.conformance.livekit_server import KEY, SECRET, token
+from live777py.livekit.agent_pool import MAX_ASKED
+from tests.conformance.livekit_server import KEY, KEYS, SECRET, livekit_server, token
 from tests.fakes.remote import offer
+from tests.gateway import running_gateway
 from tests.livekit.workers import Worker, dispatch, dispatches, gateway, job_when, jobs, jobs_when
 
 if TYPE_CHECKING:
@@ -190,6 +192,21 @@ async def test_a_full_worker_is_asked_when_it_is_not(server: LiveKitServer) -> N
         await worker.takes()
 
 
+async def test_many_jobs_at_once_and_a_slow_worker(server: LiveKitServer) -> None:
+    """It is asked for a few at a time, whether they waited for it or come now."""
+    names = [f"room-{number}" for number in range(60)]
+    for name in names[:40]:
+        await dispatch(server, room=name)
+    async with Worker(server, "helper") as worker:
+        first = [await worker.asked() for _ in range(MAX_ASKED)]
+        for name in names[40:]:
+            await dispatch(server, room=name)
+        await worker.is_left_alone()
+        for job in first:
+            await worker.answer(job)
+        assert await worker.takes_all(len(names)) == set(names)
+
+
 # What ends a job
 
 
@@ -269,6 +286,19 @@ async def test_jobs_survive_the_gateway(tmp_path: Path, hurry: None, monkeypatch
             found = await jobs_when(server, lambda found: len(found) == 2 and found[0].state.ended_at > 0)
             assert found[0].id == job.id
             await worker.is_left_alone()
+
+
+async def test_who_was_asked_when_the_gateway_died(tmp_path: Path, hurry: None) -> None:
+    """The job is free again at once."""
+    config = f'[store]\npath = "{tmp_path}/store.db"\n{KEYS}'
+    async with running_gateway(tmp_path, config=config) as process, livekit_server(process.url) as server:
+        async with Worker(server, "helper") as worker:
+            await dispatch(server)
+            job = await worker.asked()
+            process.process.kill()
+            await process.process.wait()
+    async with gateway(tmp_path) as server, Worker(server, "helper") as worker:
+        assert (await worker.takes()).job.id == job.id
 
 
 # Agents without a dispatch of their own
