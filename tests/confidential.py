@@ -10,9 +10,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 from live777py.config import parse
 from live777py.errors import ConfigError
+from live777py.log import LineFormatter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import logging
+    from collections.abc import Iterable, Iterator
 
 TOKEN = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}")
 """A JSON web token."""
@@ -25,6 +27,12 @@ def assert_no_secret(log: str, config: str, environment: Mapping[str, str]) -> N
     """`config` is the text of a configuration file."""
     assert TOKEN.findall(log) == []
     assert [secret for secret in secrets_of(config, environment) if secret in log] == []
+
+
+def lines_with_token(records: Iterable[logging.LogRecord]) -> list[str]:
+    """Of our own code, as they would be in the log."""
+    lines = [LineFormatter().format(record) for record in records if record.name.startswith("live777py")]
+    return [line for line in lines if TOKEN.search(line)]
 
 
 def secrets_of(config: str, environment: Mapping[str, str]) -> set[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import aioice.ice
 import pytest
 
+from tests.confidential import lines_with_token
 from tests.fakes import media as fake_media
 
 if importlib.util.find_spec("live777py._media") is None:
@@ -19,9 +20,16 @@ if importlib.util.find_spec("live777py._media") is None:
 native = importlib.import_module("live777py.media.native")
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from live777py.media.engine import MediaEngine
+
+
+@pytest.fixture(autouse=True)
+def _no_token_in_the_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Of the test's own process; `tests.gateway` looks at the gateways'."""
+    yield
+    assert lines_with_token([*caplog.get_records("setup"), *caplog.get_records("call")]) == []
 
 
 @pytest.fixture

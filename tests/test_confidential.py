@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
-from tests.confidential import assert_no_secret, secrets_of
+from tests.confidential import assert_no_secret, lines_with_token, secrets_of
 from tests.livekit.tokens import CONFIG, SECRET, token
 
 WHOLE = f"""
@@ -42,3 +44,12 @@ def test_a_line_that_holds_one_is_found(secret: str) -> None:
     assert_no_secret("INFO a line", WHOLE, {})
     with pytest.raises(AssertionError):
         assert_no_secret(f"INFO a line with {secret} in it", WHOLE, {})
+
+
+def test_so_is_a_record_of_the_test_itself(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("live777py.somewhere")
+    logger.warning("got Bearer %s", token())
+    assert lines_with_token(caplog.records) == []
+    logger.warning("got %s", token())
+    assert len(lines_with_token(caplog.records)) == 1
+    caplog.clear()
