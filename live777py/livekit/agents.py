@@ -17,7 +17,7 @@ from livekit.protocol.agent_dispatch import AgentDispatch, AgentDispatchState
 from livekit.protocol.room import CreateRoomRequest
 
 from live777py import log
-from live777py.errors import Unavailable
+from live777py.errors import StoreError, Unavailable
 from live777py.livekit import agent_jobs
 from live777py.livekit.agent_assigner import Assigner
 from live777py.livekit.agent_board import Board, Presence
@@ -77,7 +77,8 @@ class Agents:
 
     async def start(self) -> None:
         if self._alone:
-            await self._store.forget_workers()
+            with suppress(StoreError):  # then they are waited for
+                await self._store.forget_workers()
         for work in (
             self._read_events(),
             persist(self._watch_rooms),

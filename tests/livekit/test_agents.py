@@ -291,12 +291,15 @@ async def test_jobs_survive_the_gateway(tmp_path: Path, hurry: None, monkeypatch
 async def test_who_was_asked_when_the_gateway_died(tmp_path: Path, hurry: None) -> None:
     """The job is free again at once."""
     config = f'[store]\npath = "{tmp_path}/store.db"\n{KEYS}'
-    async with running_gateway(tmp_path, config=config) as process, livekit_server(process.url) as server:
-        async with Worker(server, "helper") as worker:
-            await dispatch(server)
-            job = await worker.asked()
-            process.process.kill()
-            await process.process.wait()
+    async with (
+        running_gateway(tmp_path, config=config) as process,
+        livekit_server(process.url) as server,
+        Worker(server, "helper") as worker,
+    ):
+        await dispatch(server)
+        job = await worker.asked()
+        process.process.kill()
+        await process.process.wait()
     async with gateway(tmp_path) as server, Worker(server, "helper") as worker:
         assert (await worker.takes()).job.id == job.id
 
