@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from livekit.protocol.models import RoomEndReason
 
 from live777py import log
 from live777py.errors import StoreError
@@ -83,7 +84,7 @@ class Lifetimes:
             if self._node is not None and self._present_until.pop(name, None) is not None:
                 await self._rooms.records.not_present(name, self._node)
         if stored is None:
-            self._rooms.forget(room, finished=False)
+            self._rooms.forget(room)
 
     # Time
 
@@ -117,9 +118,9 @@ class Lifetimes:
         with self._rooms.ending(room):
             if await records.delete(room.stored):
                 await self._rooms.close(room)
-                self._rooms.forget(room, finished=True)
+                self._rooms.forget(room, RoomEndReason.ROOM_END_IDLE_TIMEOUT)
             elif (stored := await records.get(room.name)) is None:
-                self._rooms.forget(room, finished=False)
+                self._rooms.forget(room)
             else:
                 self._rooms.adopt(stored)
 

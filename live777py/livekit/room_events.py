@@ -12,7 +12,7 @@ from live777py.streams.bus import Bus, Reader
 
 if TYPE_CHECKING:
     from livekit.protocol.agent_dispatch import RoomAgentDispatch
-    from livekit.protocol.models import DisconnectReason, ParticipantInfo, Room, TrackInfo
+    from livekit.protocol.models import DisconnectReason, ParticipantInfo, Room, RoomEndReason, TrackInfo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,7 @@ class RoomFinished:
     """Deleted, or nobody came (any more). Follows every other event of the room on this node."""
 
     room: Room
+    reason: RoomEndReason
 
 
 @dataclass(frozen=True, kw_only=True)

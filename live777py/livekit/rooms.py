@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 from google.protobuf.json_format import ParseDict, ParseError
-from livekit.protocol.models import DisconnectReason
+from livekit.protocol.models import DisconnectReason, RoomEndReason
 from livekit.protocol.room import CreateRoomRequest, RoomConfiguration
 
 from live777py import log
@@ -132,12 +132,12 @@ class Rooms:
         with self.ending(room):
             stored = await self.records.change(name, _closing)
             if stored is None:
-                self.forget(room, finished=False)
+                self.forget(room)
                 raise NotFound(NO_ROOM)
             await self.empty(room)
             await self._lifetimes.others_gone(room)
             await self.records.delete(stored)
-            self.forget(room, finished=True)
+            self.forget(room, RoomEndReason.ROOM_END_API_DELETE)
 
     async def update_room_metadata(self, name: str, metadata: str) -> Room:
         await self.require(name)
@@ -296,11 +296,12 @@ class Rooms:
             del self._endings[room.name]
             ended.set()
 
-    def forget(self, room: RoomState, *, finished: bool) -> None:
+    def forget(self, room: RoomState, finished: RoomEndReason | None = None) -> None:
+        """None: another node tells of its end."""
         del self.members.rooms[room.name]
-        if finished:
+        if finished is not None:
             _logger.info("room %s: finished", room.name)
-            self.events.publish(RoomFinished(room=room.info()))
+            self.events.publish(RoomFinished(room=room.info(), reason=finished))
 
     async def empty(self, room: RoomState) -> None:
         """Everybody's sessions end, and the streams of the room with those who are no participants."""

@@ -150,8 +150,11 @@ def message_of(event: RoomEvent, identifier: str, created_at: int) -> WebhookEve
             message.room.CopyFrom(Room(sid=room.sid, name=room.name))
             message.participant.CopyFrom(ParticipantInfo(sid=participant.sid, identity=participant.identity))
             message.track.CopyFrom(track)
-        case RoomStarted(room=room) | RoomFinished(room=room):
+        case RoomStarted(room=room):
             message.room.CopyFrom(room)
+        case RoomFinished(room=room, reason=reason):
+            message.room.CopyFrom(room)
+            message.room_end_reason = reason
         case _:
             message.room.CopyFrom(event.room)
             message.participant.CopyFrom(event.participant)

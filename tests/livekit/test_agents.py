@@ -390,6 +390,23 @@ async def test_a_job_for_somebody_who_has_left_is_not_given(server: LiveKitServe
         await worker.is_left_alone()
 
 
+async def test_an_agent_that_comes_by_whip(server: LiveKitServer) -> None:
+    """The token of its job lets it in, as an agent, for whom no agent is started."""
+    async with (
+        Worker(server, "helper") as worker,
+        Worker(server, "helper", kind=JobType.JT_PARTICIPANT) as companion,
+    ):
+        await dispatch(server)
+        assignment = await worker.takes()
+        await server.connect("/whip/v1", offer("opus"), assignment.token)
+        agent = await server.participant("show", assignment.job.state.participant_identity)
+        assert agent.kind == agent.AGENT
+        assert agent.permission.agent
+        await server.join("show", "alice")
+        assert (await companion.takes()).job.participant.identity == "alice"
+        await companion.is_left_alone()
+
+
 # The service
 
 

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 from livekit import api
 from livekit.api import TokenVerifier, WebhookReceiver
-from livekit.protocol.models import DisconnectReason, ParticipantInfo, Room, TrackInfo, TrackType
+from livekit.protocol.models import DisconnectReason, ParticipantInfo, Room, RoomEndReason, TrackInfo, TrackType
 
 from live777py.hooks import lanes, outbox
 from live777py.livekit import webhooks
@@ -58,7 +58,7 @@ LIFE: list[RoomEvent] = [
     TrackUnpublished(room=ROOM, participant=ALICE, track=CAMERA),
     ParticipantLeft(room=ROOM, participant=LEFT),
     ParticipantAborted(room=ROOM, participant=ALICE),
-    RoomFinished(room=ROOM),
+    RoomFinished(room=ROOM, reason=RoomEndReason.ROOM_END_IDLE_TIMEOUT),
 ]
 NAMES = [
     "room_started",
@@ -167,6 +167,7 @@ async def test_the_receiver_of_livekit_verifies_every_event_in_order(house: Hous
     started, joined, published, _, left, _, finished = listener.accepted
     assert (started.room, finished.room) == (ROOM, ROOM)
     assert not started.HasField("participant")
+    assert finished.room_end_reason == RoomEndReason.ROOM_END_IDLE_TIMEOUT
     assert (joined.room, joined.participant) == (ROOM, ALICE)
     assert published.room == Room(sid="RM_1", name="show")
     assert published.participant == ParticipantInfo(sid="PA_1", identity="alice")
@@ -240,7 +241,11 @@ async def test_rooms_do_not_wait_for_each_other(house: House, listener: Listener
     stuck = True
     listener.answer = lambda event: 503 if stuck and event.room.name == "stuck" else 200
     await house.start(listener.url)
-    house.say(RoomStarted(room=Room(name="stuck")), RoomFinished(room=Room(name="stuck")), *LIFE)
+    house.say(
+        RoomStarted(room=Room(name="stuck")),
+        RoomFinished(room=Room(name="stuck"), reason=RoomEndReason.ROOM_END_API_DELETE),
+        *LIFE,
+    )
     assert await listener.names(len(LIFE)) == NAMES
     stuck = False
     await listener.names(len(LIFE) + 2)
@@ -257,7 +262,7 @@ async def test_five_attempts_and_the_next_event(
     listener.answer = lambda event: status if event.event == "room_started" else 200
     sender = await house.start(listener.url)
     with caplog.at_level(logging.ERROR):
-        house.say(RoomStarted(room=ROOM), RoomFinished(room=ROOM))
+        house.say(RoomStarted(room=ROOM), RoomFinished(room=ROOM, reason=RoomEndReason.ROOM_END_IDLE_TIMEOUT))
         assert await listener.names(1) == ["room_finished"]
     assert [event.event for event, _ in listener.seen] == ["room_started"] * attempts + ["room_finished"]
     assert len({event.id for event, _ in listener.seen}) == 2
@@ -368,12 +373,14 @@ async def test_a_gateway_that_is_killed(tmp_path: Path, listener: Listener) -> N
         await server.api.room.delete_room(api.DeleteRoomRequest(room=room))
         await listener.start()
         await listener.names(6)
-        assert [event.event for event in listener.accepted if event.room.name == room] == [
+        shown = [event for event in listener.accepted if event.room.name == room]
+        assert [event.event for event in shown] == [
             "room_started",
             "participant_joined",
             "track_published",
             "track_published",
             "room_finished",
         ]
+        assert shown[-1].room_end_reason == RoomEndReason.ROOM_END_API_DELETE
         assert listener.url not in "\n".join(gateway.log)
         assert SECRET not in "\n".join(gateway.log)
