@@ -184,7 +184,7 @@ class Agents:
                 )
 
     async def _add_defaults(self) -> None:
-        for stored in await self._rooms.records.all():
+        async for stored in self._rooms.records.all():
             await self._add_default(stored.record)
 
     async def _add_default(self, record: RoomRecord) -> None:

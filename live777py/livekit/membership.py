@@ -179,6 +179,7 @@ class Membership:
             self.homeless.add(key)
             return
         self.homeless.discard(key)
+        room.joined = True
         member = room.members.get(participant.identity)
         if member is None:
             sid = self._kept_sids.pop(key[1], None) or _participant_sid(key[1])
@@ -201,7 +202,6 @@ class Membership:
         if not member.active:
             member.joined_ms = self._now()
             member.changed()
-            room.joined = True
             self._events.publish(ParticipantJoined(room=room.info(), participant=self.info(member)))
         self._obey(member, key)
         self._show_tracks(room, member)

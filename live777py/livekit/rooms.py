@@ -1,4 +1,4 @@
-"""All rooms of this node: they begin, somebody comes, they end. `use_cases` has what the API does to them."""
+"""All rooms of this node: they begin, somebody comes, they end. `actions` has what the API does to participants."""
 
 from __future__ import annotations
 
@@ -114,8 +114,12 @@ class Rooms:
     async def list_rooms(self, wanted: Collection[str] = ()) -> list[Room]:
         """All without names; those that are not there are left out."""
         await self.members.settle()
-        rooms = [self.adopt(stored) for stored in await self.records.all()]
-        return [room.info() for room in rooms if room.open and (not wanted or room.name in wanted)]
+        infos = []
+        async for stored in self.records.all(wanted):
+            room = self.adopt(stored)
+            if room.open:
+                infos.append(room.info())
+        return infos
 
     def room(self, name: str) -> Room | None:
         """A snapshot, without asking the store."""
@@ -124,7 +128,7 @@ class Rooms:
 
     async def ensure_room(self, name: str, request: CreateRoomRequest | None = None, *, create: bool = False) -> Room:
         """As a join does: made if it is not there, and if that is allowed or `create`. Raises `NotFound`."""
-        return (await self._ensure(name, request, create=create)).info()
+        return (await self._ensure(name, request, create=create, joined=False)).info()
 
     async def delete_room(self, name: str) -> None:
         """Everybody's sessions end, `RoomFinished` comes last. Returns when they have ended."""
@@ -230,18 +234,20 @@ class Rooms:
 
     # Beginning and ending
 
-    async def _ensure(self, name: str, request: CreateRoomRequest | None = None, *, create: bool = False) -> RoomState:
+    async def _ensure(
+        self, name: str, request: CreateRoomRequest | None = None, *, create: bool = False, joined: bool = True
+    ) -> RoomState:
         room = self.members.rooms.get(name)
         if room is not None and room.open:
             return room
         if self.settings.auto_create or create:
-            return await self._make(name, request or CreateRoomRequest(name=name))
+            return await self._make(name, request or CreateRoomRequest(name=name), joined=joined)
         stored = await self.records.get(name)
         if stored is None or stored.record.closing:
             raise NotFound(NO_ROOM)
         return self.adopt(stored)
 
-    async def _make(self, name: str, request: CreateRoomRequest) -> RoomState:
+    async def _make(self, name: str, request: CreateRoomRequest, *, joined: bool = False) -> RoomState:
         settings = self.settings
         record = RoomRecord(
             name=name,
@@ -253,6 +259,7 @@ class Rooms:
             metadata=request.metadata,
             tags=dict(request.tags),
             request=request.SerializeToString(),
+            joined=joined,
         )
         stored, made = await self._create(record)
         room = self.adopt(stored)
