@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from live777py.recorder.frames import Frame
     from live777py.recorder.index import Recording as Row
     from live777py.recorder.index import RecordKey, Status, Written
+    from live777py.recorder.journal import Journal
     from live777py.recorder.live import LiveSegments
     from live777py.rtc.parameters import PublishedMedia
     from live777py.storage import Storage
@@ -84,3 +85,4 @@ class Parts:
     pool: Executor
     counts: Counts
     live: LiveSegments
+    journal: Journal

@@ -205,10 +205,13 @@ class RecordingSession:
 
     async def _feed(self) -> None:
         frames, self._inbox = self._inbox, []
-        self._put(await self._in_pool(self._recording.feed, frames, self._now()))
+        self._put(await self._in_pool(self._advance, frames, self._now()))
         dropped = self._recording.dropped + self._dropped
         self._parts.counts.dropped += dropped - self._counted
         self._counted = dropped
+
+    def _advance(self, frames: list[tuple[Kind, Sequence[Frame]]], now: float) -> list[Made]:
+        return [*self._recording.feed(frames, now), *self._recording.in_the_making()]
 
     async def _in_pool(self, work: Callable[P, list[Made]], *arguments: P.args, **options: P.kwargs) -> list[Made]:
         return await asyncio.get_running_loop().run_in_executor(

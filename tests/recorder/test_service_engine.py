@@ -16,6 +16,7 @@ from av.subtitles.subtitle import SubtitleSet
 from live777py.media import native
 from live777py.media.engine import MediaEngine
 from live777py.recorder.index import RecordingIndex
+from live777py.recorder.journal import Journal
 from live777py.recorder.service import RecorderService
 from live777py.recorder.settings import RecorderSettings
 from live777py.rtc.parameters import Codec, Encoding, PublishedMedia
@@ -145,12 +146,15 @@ async def rig(root: Path, settings: RecorderSettings = SETTINGS) -> AsyncIterato
     store = Database(root / "store.db")
     storage = LocalStorage(root / "storage")
     index = RecordingIndex(store)
-    service = RecorderService(streams, engine, storage, index, settings)
+    journal = Journal(root / "journal")
+    service = RecorderService(streams, engine, storage, index, settings, journal=journal)
     await service.open()
     try:
         yield Rig(engine, streams, service, index, root / "storage")
     finally:
         await service.close()
+        journal.close()
+        assert not list((root / "journal").rglob("*"))
         engine.close()
         await storage.close()
         await store.close()
