@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--only fanout|sessions|latency|api|cascade]`: prints tables and targets, writes a report.
+"""`python -m tests.bench [--only fanout|sessions|...]`: prints tables and targets, writes a report.
 
 A missed target is said, not punished: the exit code speaks of what broke.
 """
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tests.bench import api, cascade, fanout, latency, sessions
+from tests.bench import api, cascade, fanout, latency, recording, sessions
 from tests.bench.rig import ROOT
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ PARTS: Final[dict[str, tuple[str, Callable[[], Result]]]] = {
     "sessions": ("WHEP sessions", lambda: asyncio.run(sessions.measure())),
     "latency": ("Added latency", latency.measure),
     "api": ("The list of streams", lambda: asyncio.run(api.measure())),
+    "recording": ("Recording", lambda: asyncio.run(recording.measure())),
     "cascade": ("Added latency of a node more", lambda: asyncio.run(cascade.measure())),
 }
 
