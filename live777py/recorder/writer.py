@@ -61,6 +61,8 @@ class RecordingWriter:
     def __init__(self, parts: Parts, place: Place, settings: RecordingSettings) -> None:
         self.place = place
         self._parts = parts
+        self._told_directory = str(place.directory)
+        """For events: programs are told of them in JSON, which knows no kinds of `str`."""
         self._key = RecordKey(place.stream, place.record)
         self._presentation = Presentation(time.time(), settings.segment_seconds, settings.chunk_seconds)
         self._live: set[StoragePath] = set()
@@ -78,7 +80,7 @@ class RecordingWriter:
         with self._journaling():
             await self._journal.begin()
         self._parts.counts.active += 1
-        self._parts.streams.bus.publish(RecordingStarted(stream=place.stream, directory=place.directory))
+        self._parts.streams.bus.publish(RecordingStarted(stream=place.stream, directory=self._told_directory))
         self._log.info("recording to %s", place.directory)
 
     async def write(self, made: Iterable[Made]) -> None:
@@ -140,7 +142,7 @@ class RecordingWriter:
         self._parts.counts.active -= 1
         self._parts.counts.ended[reason] += 1
         self._parts.streams.bus.publish(
-            RecordingEnded(stream=self.place.stream, directory=self.place.directory, reason=reason, duration=duration)
+            RecordingEnded(stream=self.place.stream, directory=self._told_directory, reason=reason, duration=duration)
         )
         level = logging.INFO if reason in COMPLETE else logging.ERROR
         self._log.log(level, "recording to %s ended after %.1f s: %s", self.place.directory, duration, reason)
@@ -168,8 +170,8 @@ class RecordingWriter:
         self._parts.streams.bus.publish(
             SegmentWritten(
                 stream=self.place.stream,
-                directory=self.place.directory,
-                path=path,
+                directory=self._told_directory,
+                path=str(path),
                 start=float(segment.start),
                 duration=float(segment.duration),
                 size=len(segment.data),
