@@ -1,7 +1,7 @@
 """Segments in the making, on the disk: what a process that dies has of them, and the space to end a recording in.
 
-A segment reaches the storage when it is whole. Until then its samples are appended to a file beside the storage, twice
-a second; the next start makes a segment of them. They are not brought to the disk (fsync): that is for a process that
+A segment reaches the storage when it is whole. Until then its samples are appended to a file beside the storage every
+second; the next start makes a segment of them. They are not brought to the disk (fsync): that is for a process that
 dies, not for a machine. What is kept is the recorder's own format, read by the same version that wrote it or a newer.
 """
 
@@ -159,14 +159,14 @@ class RecordingJournal:
         pieces = [
             piece
             for sample in samples
-            for piece in (_RECORD.pack(sample.time, sample.size, sample.key), *sample.pieces)
+            for piece in (_RECORD.pack(sample.time, len(sample.data), sample.key), sample.data)
         ]
         file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             for first in range(0, len(pieces), _MOST_PIECES):
                 some = pieces[first : first + _MOST_PIECES]
                 written = os.writev(file, some)
-                if written < sum(memoryview(piece).nbytes for piece in some):
+                if written < sum(map(len, some)):
                     _write_all(file, b"".join(some)[written:])
         finally:
             os.close(file)
@@ -196,7 +196,7 @@ class RecordingJournal:
             end = _RECORD.size + size
             if len(data) < end:
                 break
-            samples.append(Sample(time, size, key, [data[_RECORD.size : end]]))
+            samples.append(Sample(time, key, bytes(data[_RECORD.size : end])))
             data = data[end:]
         return samples
 

@@ -18,8 +18,6 @@ from live777py.recorder.configuration import configuration_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from typing_extensions import Buffer
-
     from live777py.recorder.configuration import Configuration
     from live777py.recorder.frames import Frame
 
@@ -61,39 +59,40 @@ class Sample(NamedTuple):
     """A frame as it stands in a segment. `time` is when it is presented."""
 
     time: int
-    size: int
     key: bool
-    pieces: Sequence[Buffer]
+    data: bytes
 
 
 class _Samples:
-    """Frames in decoding order whose durations are not yet all known."""
+    """Frames in decoding order whose durations are not yet all known.
+
+    They are kept as columns of values that the garbage collector does not look at: of many recordings there are a
+    hundred thousand.
+    """
 
     def __init__(self) -> None:
-        self.pieces: list[Sequence[Buffer]] = []
-        self.sizes: list[int] = []
         self.times: list[int] = []
         self.keys: list[bool] = []
+        self.data: list[bytes] = []
 
     def add(self, sample: Sample) -> None:
-        self.pieces.append(sample.pieces)
-        self.sizes.append(sample.size)
         self.times.append(sample.time)
         self.keys.append(sample.key)
+        self.data.append(sample.data)
 
     def rows(self) -> list[Sample]:
-        return [*map(Sample, self.times, self.sizes, self.keys, self.pieces)]
+        return [*map(Sample, self.times, self.keys, self.data)]
 
     def take(self, count: int) -> _Samples:
         taken = _Samples()
-        for name in ("pieces", "sizes", "times", "keys"):
+        for name in ("times", "keys", "data"):
             column = getattr(self, name)
             setattr(taken, name, column[:count])
             setattr(self, name, column[count:])
         return taken
 
     def __len__(self) -> int:
-        return len(self.sizes)
+        return len(self.times)
 
 
 class TrackMuxer:
@@ -149,7 +148,7 @@ class TrackMuxer:
 
     def push(self, frame: Frame, time: int) -> list[Chunk]:
         """`time` is when the frame is presented. Returns what is complete: chunks and segments, in order."""
-        pieces, size = self._sample(frame)
+        data = self._data(frame)
         out: list[Chunk] = []
         if self._segment_start is not None:
             out += self._cut_until(time)
@@ -162,10 +161,10 @@ class TrackMuxer:
             self._begin(time)
         if self._samples and time <= self._samples.times[-1]:
             self._reordered = True
-        sample = Sample(time, size, frame.key_frame or not self._video, pieces)
+        sample = Sample(time, frame.key_frame or not self._video, data)
         self._samples.add(sample)
         self._untold.append(sample)
-        self._segment_bytes += size
+        self._segment_bytes += len(data)
         return out
 
     def untold(self) -> list[Sample]:
@@ -255,10 +254,9 @@ class TrackMuxer:
         self._end = end
         return chunk
 
-    def _sample(self, frame: Frame) -> tuple[list[Buffer], int]:
+    def _data(self, frame: Frame) -> bytes:
         if self._codec not in {"H264", "H265"}:
-            view = memoryview(frame)
-            return [view], len(view)
+            return bytes(frame)
         units = annexb.nal_units(frame)
         if frame.key_frame:
             # Sets stay in the samples, and are put in where the publisher left them out: each segment stands alone,
@@ -314,8 +312,8 @@ def _fragment(
     durations = [after - before for before, after in pairwise([*decode_times, end])]
     if configuration.container == "webm":
         blocks = [
-            webm.Block(time, pieces[0], size, key)
-            for time, pieces, size, key in zip(decode_times, samples.pieces, samples.sizes, samples.keys, strict=True)
+            webm.Block(time, data, len(data), key)
+            for time, data, key in zip(decode_times, samples.data, samples.keys, strict=True)
         ]
         last = blocks[-1]
         blocks[-1] = webm.Block(last.time, last.data, last.size, last.key, duration=durations[-1])
@@ -326,10 +324,10 @@ def _fragment(
     head = mp4.fragment(
         sequence,
         decode_times[0],
-        sizes=samples.sizes,
+        sizes=[*map(len, samples.data)],
         durations=durations,
         offsets=offsets,
         keys=samples.keys if configuration.kind == "video" else None,
     )
     styp = mp4.STYP if first else b""
-    return b"".join((styp, head, *(piece for pieces in samples.pieces for piece in pieces)))
+    return b"".join((styp, head, *samples.data))
