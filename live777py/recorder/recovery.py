@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from live777py import log
-from live777py.errors import Live777Error, NotFound, StorageError
+from live777py.errors import Live777Error, NotFound, StorageError, StorageUnavailable
 from live777py.recorder.files import StoredFiles
 from live777py.recorder.index import Written
 from live777py.recorder.muxer import segment_of
@@ -26,8 +28,20 @@ if TYPE_CHECKING:
     from live777py.storage import Storage
 
 REASON: Final = "interrupted"
+FIRST_RETRY: Final = 1.0
+LONGEST_RETRY: Final = 60.0
+"""Seconds between two looks at a storage that is away."""
 
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _CutOff:
+    """`recording` is its row, unless that says already that it is over."""
+
+    directory: StoragePath
+    started: float
+    recording: Recording | None
 
 
 async def recover(
@@ -35,30 +49,35 @@ async def recover(
 ) -> None:
     """Those that the index has as running, and those whose end could not be written, as on a full disk.
 
-    One that cannot be repaired now is tried again at the next start.
+    A storage that is away is waited for. What cannot be repaired for another reason is tried again at the next start.
     """
-    for recording in cut_off:
-        logger = log.bind(_logger, stream=recording.stream)
-        directory = StoragePath(recording.directory)
-        try:
-            presentation = await _repair(storage, journal.of(directory), directory, recording.start_us / 1e6)
-            await _end(index, recording, presentation)
-            await _forget(journal, directory)
-        except Live777Error as error:
-            why = error.detail
-            logger.error("%s was cut off and is not repaired: %s", recording.directory, why)  # noqa: TRY400
-        else:
-            duration = float(presentation.duration)
-            logger.info("%s was cut off after %.1f s and is repaired", recording.directory, duration)
-    known = {recording.directory for recording in cut_off}
-    for leftover in leftovers:
-        if leftover.directory in known:
-            continue
-        try:
-            await _repair(storage, journal.of(leftover.directory), leftover.directory, leftover.modified)
-            await _forget(journal, leftover.directory)
-        except Live777Error as error:
-            _logger.error("%s is not finished: %s", leftover.directory, error.detail)  # noqa: TRY400
+    waiting = [_CutOff(StoragePath(row.directory), row.start_us / 1e6, row) for row in cut_off]
+    known = {it.directory for it in waiting}
+    waiting += [_CutOff(it.directory, it.modified, None) for it in leftovers if it.directory not in known]
+    delay = FIRST_RETRY
+    while waiting:
+        waiting = [it for it in waiting if not await _is_settled(storage, index, journal, it)]
+        if waiting:
+            _logger.warning("%d recordings are to be repaired, again in %.0f s", len(waiting), delay)
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, LONGEST_RETRY)
+
+
+async def _is_settled(storage: Storage, index: Index, journal: Journal, it: _CutOff) -> bool:
+    """False: it is to be tried again."""
+    logger = log.bind(_logger, stream=it.recording.stream) if it.recording else _logger
+    try:
+        presentation = await _repair(storage, journal.of(it.directory), it.directory, it.started)
+        if it.recording is not None:
+            await _end(index, it.recording, presentation)
+        await _forget(journal, it.directory)
+    except StorageUnavailable:
+        return False
+    except Live777Error as error:
+        logger.error("%s was cut off and is not repaired: %s", it.directory, error.detail)  # noqa: TRY400
+    else:
+        logger.info("%s was cut off after %.1f s and is repaired", it.directory, float(presentation.duration))
+    return True
 
 
 async def _repair(storage: Storage, journal: RecordingJournal, directory: StoragePath, started: float) -> Presentation:
@@ -102,7 +121,7 @@ async def _forget(journal: Journal, directory: StoragePath) -> None:
 
 
 async def _end(index: Index, recording: Recording, presentation: Presentation) -> None:
-    duration = float(presentation.duration)
+    duration = float(float(presentation.duration))
     tracks = [track for period in presentation.periods for track in period.tracks.values()]
     codecs = tuple(dict.fromkeys(track.configuration.codecs for track in tracks))
     written = Written(duration_ms=int(duration * 1000), bytes=presentation.bytes, codecs=codecs)

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from live777py.errors import StorageUnavailable
+from live777py.recorder import recovery
 from live777py.recorder.index import Recording as Row
 from live777py.recorder.journal import Journal
 from live777py.recorder.muxer import Sample, Segment, TrackMuxer, segment_of
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from live777py.recorder.frames import DataFrame
+    from live777py.storage import Entry
 
 DIRECTORY = StoragePath("cam/1700000000")
 NAME = "v_seg_0001.m4s"
@@ -205,6 +208,35 @@ async def test_what_could_not_be_ended_is_ended_at_the_next_start(journal: Journ
         assert not index.ends
         root, _ = mpd.read(await read(storage, DIRECTORY / MANIFEST))
         assert root.get("type") == "static"
+        assert await journal.leftovers() == []
+    finally:
+        await storage.close()
+
+
+class Away(LocalStorage):
+    """Answers when it has been asked often enough."""
+
+    asked = 0
+
+    async def list(self, prefix: StoragePath | None = None) -> list[Entry]:
+        self.asked += 1
+        if self.asked < 4:
+            raise StorageUnavailable("the object store cannot be reached")
+        return await super().list(prefix)
+
+
+async def test_a_storage_that_is_away_is_waited_for(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "FIRST_RETRY", 0.01)
+    storage, index = Away(tmp_path / "storage"), MemoryIndex()
+    try:
+        await _died("H264", storage, journal)
+        row = Row(stream="cam", record="1700000000", directory=str(DIRECTORY), start_us=round(STARTED * 1e6))
+        await index.begin(row)
+        await recover(storage, index, journal, [row], await journal.leftovers())
+        assert storage.asked == 4
+        assert [status for _, status, _, _ in index.ends] == ["Completed"]
         assert await journal.leftovers() == []
     finally:
         await storage.close()
