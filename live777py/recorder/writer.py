@@ -15,7 +15,7 @@ from live777py.recorder.index import Recording as Row
 from live777py.recorder.index import RecordKey, Written, record_id
 from live777py.recorder.made import ChunkMade, PeriodBegan, SamplesTaken, SegmentMade
 from live777py.recorder.manifest import write_manifest
-from live777py.recorder.names import MANIFEST, init_name, segment_name
+from live777py.recorder.names import MANIFEST, MASTER_PLAYLIST, init_name, segment_name
 from live777py.recorder.playlist import write_playlists
 from live777py.recorder.presentation import Presentation
 from live777py.streams.events import RecordingEnded, RecordingStarted, SegmentWritten
@@ -65,6 +65,8 @@ class RecordingWriter:
         """For events: programs are told of them in JSON, which knows no kinds of `str`."""
         self._key = RecordKey(place.stream, place.record)
         self._presentation = Presentation(time.time(), settings.segment_seconds, settings.chunk_seconds)
+        self._master: bytes | None = None
+        """The playlist of playlists as it was written last: it hardly ever changes."""
         self._live: set[StoragePath] = set()
         self._journal_failed = False
         self._journal = parts.journal.of(place.directory)
@@ -198,8 +200,11 @@ class RecordingWriter:
         manifest = write_manifest(self._presentation, published=time.time())
         with self._journaling():
             await self._journal.reserve(len(manifest) + sum(map(len, playlists.values())))
+        if playlists.get(MASTER_PLAYLIST) == self._master:
+            playlists.pop(MASTER_PLAYLIST, None)
         for name, playlist in playlists.items():
             await self._parts.storage.put(self.place.directory / name, playlist)
+        self._master = playlists.get(MASTER_PLAYLIST, self._master)
         await self._parts.storage.put(self.place.mpd_path, manifest)
 
     @contextmanager
