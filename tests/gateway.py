@@ -82,14 +82,22 @@ async def _read_lines(stream: asyncio.StreamReader, log: list[str], started: asy
 
 @contextlib.asynccontextmanager
 async def running_gateway(
-    directory: Path, *, config: str = "", environment: dict[str, str] | None = None, port: int = 0
+    directory: Path,
+    *,
+    config: str = "",
+    environment: dict[str, str] | None = None,
+    port: int = 0,
+    module: str = "live777py",
 ) -> AsyncIterator[Gateway]:
-    """The gateway with `config` appended to a minimal file, ready to answer. `port` 0: any that is free."""
+    """The gateway with `config` appended to a minimal file, ready to answer. `port` 0: any that is free.
+
+    `module` is what is run: the gateway, or something around it.
+    """
     port = port or free_port()
     path = directory / f"live777-{port}.toml"
     path.write_text(_minimal(f"127.0.0.1:{port}") + config)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "live777py", "-c", str(path)),
+        *(sys.executable, "-m", module, "-c", str(path)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tests.bench import api, cascade, fanout, latency, recording, sessions
+from tests.bench import api, cascade, fanout, latency, recording, recording_calls, sessions
 from tests.bench.rig import ROOT
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ PARTS: Final[dict[str, tuple[str, Callable[[], Result]]]] = {
     "latency": ("Added latency", latency.measure),
     "api": ("The list of streams", lambda: asyncio.run(api.measure())),
     "recording": ("Recording", lambda: asyncio.run(recording.measure())),
+    "recording-calls": ("Recordings that begin at once", lambda: asyncio.run(recording_calls.measure())),
     "cascade": ("Added latency of a node more", lambda: asyncio.run(cascade.measure())),
 }
 
