@@ -50,6 +50,7 @@ from live777py.media.engine import MediaEngine
 from live777py.outbound import Outbound
 from live777py.recorder.export import IndexExport
 from live777py.recorder.index import RecordingIndex
+from live777py.recorder.journal import Journal
 from live777py.recorder.retention import Retention
 from live777py.recorder.service import RecorderService
 from live777py.recorder.thumbnails import Thumbnails
@@ -195,7 +196,8 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
     async with AsyncExitStack() as parts:  # what was begun is ended, wherever the start may fail
         store = Database(Path(config.store.path))
         parts.push_async_callback(store.close)
-        storage = await build_storage(settings.storage(config))
+        place = settings.storage(config)
+        storage = await build_storage(place)
         parts.push_async_callback(storage.close)
         engine = MediaEngine(worker_sockets(config.webrtc.ice_udp_addrs, config.webrtc.workers))
         parts.callback(engine.close)
@@ -213,7 +215,9 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
             await parts.enter_async_context(livekit.running(config, manager, keys, database=store, node=node))
         cascade = CascadeService(manager, settings.cascade(config))
         index = RecordingIndex(store)
-        recorder = RecorderService(manager, engine, storage, index, settings.recorder(config))
+        journal = Journal(place.journal)
+        parts.callback(journal.close)
+        recorder = RecorderService(manager, engine, storage, index, settings.recorder(config), journal=journal)
         hooks = HookRunner(manager.bus, config)
         webhooks = WebhookSender(manager.bus, config, store)
         parts.push_async_callback(webhooks.stop)

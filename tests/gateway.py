@@ -17,7 +17,7 @@ from tests.confidential import assert_no_secret
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 START_TIMEOUT = 20.0
@@ -88,17 +88,17 @@ async def running_gateway(
     config: str = "",
     environment: dict[str, str] | None = None,
     port: int = 0,
-    program: Sequence[str] = ("-m", "live777py"),
+    module: str = "live777py",
 ) -> AsyncIterator[Gateway]:
     """The gateway with `config` appended to a minimal file, ready to answer. `port` 0: any that is free.
 
-    `program` are the first arguments for Python.
+    `module` is what is run: the gateway, or something around it.
     """
     port = port or free_port()
     path = directory / f"live777-{port}.toml"
     path.write_text(_minimal(f"127.0.0.1:{port}") + config)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, *program, "-c", str(path)),
+        *(sys.executable, "-m", module, "-c", str(path)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -60,18 +60,21 @@ class Tap:
         return self
 
     async def __anext__(self) -> list[native.Frame]:
-        while True:
-            ready, self._ready = self._ready, None
-            if ready is not None:
-                frames, dropped = ready.take()
-                self.dropped += dropped
-                if frames:
-                    return frames
-            elif self._ended:
-                raise StopAsyncIteration
-            else:
-                self._changed.clear()
-                await self._changed.wait()
+        while (frames := self.take()) is not None:
+            if frames:
+                return frames
+            self._changed.clear()
+            await self._changed.wait()
+        raise StopAsyncIteration
+
+    def take(self) -> list[native.Frame] | None:
+        """What has come since the last batch, which may be nothing, without waiting for it; None at the end."""
+        ready, self._ready = self._ready, None
+        if ready is None:
+            return None if self._ended else []
+        frames, dropped = ready.take()
+        self.dropped += dropped
+        return frames
 
     # Called by `MediaEngine`
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from fractions import Fraction
 
     from live777py.recorder.configuration import Configuration
-    from live777py.recorder.muxer import Chunk, Segment
+    from live777py.recorder.muxer import Chunk, Sample, Segment
     from live777py.rtc.parameters import Kind
 
 
@@ -52,6 +53,16 @@ class ChunkMade:
 
 
 @dataclass(frozen=True, slots=True)
+class SamplesTaken:
+    """By the segment that will have `number`, since this was last told of it."""
+
+    period: int
+    kind: Kind
+    number: int
+    samples: Sequence[Sample]
+
+
+@dataclass(frozen=True, slots=True)
 class PeriodEnded:
     number: int
     duration: Fraction
@@ -62,4 +73,4 @@ class Rotated:
     """The recording is over; what follows belongs to the next one, which begins at 0."""
 
 
-Made = PeriodBegan | SegmentMade | ChunkMade | PeriodEnded | Rotated
+Made = PeriodBegan | SegmentMade | ChunkMade | SamplesTaken | PeriodEnded | Rotated

@@ -12,7 +12,7 @@ from live777py.recorder.names import init_name, media_template
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from live777py.recorder.presentation import Period, Presentation, Track
+    from live777py.recorder.presentation import Period, Presentation, Segments, Track
 
 CONTENT_TYPE: Final = "application/dash+xml"
 UPDATE_PERIOD: Final = 2
@@ -128,18 +128,26 @@ def _adaptation_set(period: Period, track: Track, presentation: Presentation, *,
         ahead = presentation.segment_seconds - presentation.chunk_seconds
         template |= {"availabilityTimeOffset": f"{max(0.0, ahead):g}", "availabilityTimeComplete": "false"}
     yield f"        <SegmentTemplate{_attributes(template)}>\n          <SegmentTimeline>\n"
-    for time, ticks, count in _runs(track, pending=open_ended):
-        begin = "" if time is None else f' t="{time}"'
-        repeat = f' r="{count - 1}"' if count > 1 else ""
-        yield f'            <S{begin} d="{ticks}"{repeat}/>\n'
+    yield _timeline(track.segments)
+    if open_ended and track.pending:
+        time, ticks = track.pending
+        yield _run(None if track.segments.count and time == track.segments.end else time, ticks, 1)
     yield "          </SegmentTimeline>\n        </SegmentTemplate>\n      </Representation>\n    </AdaptationSet>\n"
 
 
-def _runs(track: Track, *, pending: bool) -> Iterator[tuple[int | None, int, int]]:
-    yield from track.segments.runs
-    if pending and track.pending:
-        time, ticks = track.pending
-        yield (None if track.segments.count and time == track.segments.end else time), ticks, 1
+def _timeline(segments: Segments) -> str:
+    """All runs but the last stay as they are: of a long recording only what is new is written."""
+    grown = segments.timeline
+    settled = max(0, len(segments.runs) - 1)
+    grown.text += "".join(_run(*run) for run in segments.runs[grown.count : settled])
+    grown.count = settled
+    return grown.text + "".join(_run(*run) for run in segments.runs[settled:])
+
+
+def _run(time: int | None, ticks: int, count: int) -> str:
+    begin = "" if time is None else f' t="{time}"'
+    repeat = f' r="{count - 1}"' if count > 1 else ""
+    return f'            <S{begin} d="{ticks}"{repeat}/>\n'
 
 
 def _attributes(values: dict[str, object]) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Final
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from live777py.recorder import mp4, webm
 from live777py.recorder.bitstream import annexb, h264, h265
@@ -17,8 +18,7 @@ from live777py.recorder.configuration import configuration_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from typing_extensions import Buffer
-
+    from live777py.recorder.configuration import Configuration
     from live777py.recorder.frames import Frame
 
 LONGEST: Final = 6
@@ -55,31 +55,44 @@ class Segment(Chunk):
     frames: int
 
 
+class Sample(NamedTuple):
+    """A frame as it stands in a segment. `time` is when it is presented."""
+
+    time: int
+    key: bool
+    data: bytes
+
+
 class _Samples:
-    """Frames in decoding order whose durations are not yet all known."""
+    """Frames in decoding order whose durations are not yet all known.
+
+    They are kept as columns of values that the garbage collector does not look at: of many recordings there are a
+    hundred thousand.
+    """
 
     def __init__(self) -> None:
-        self.pieces: list[list[Buffer]] = []
-        self.sizes: list[int] = []
         self.times: list[int] = []
         self.keys: list[bool] = []
+        self.data: list[bytes] = []
 
-    def add(self, pieces: list[Buffer], size: int, time: int, *, key: bool) -> None:
-        self.pieces.append(pieces)
-        self.sizes.append(size)
-        self.times.append(time)
-        self.keys.append(key)
+    def add(self, sample: Sample) -> None:
+        self.times.append(sample.time)
+        self.keys.append(sample.key)
+        self.data.append(sample.data)
+
+    def rows(self) -> list[Sample]:
+        return [*map(Sample, self.times, self.keys, self.data)]
 
     def take(self, count: int) -> _Samples:
         taken = _Samples()
-        for name in ("pieces", "sizes", "times", "keys"):
+        for name in ("times", "keys", "data"):
             column = getattr(self, name)
             setattr(taken, name, column[:count])
             setattr(self, name, column[count:])
         return taken
 
     def __len__(self) -> int:
-        return len(self.sizes)
+        return len(self.times)
 
 
 class TrackMuxer:
@@ -118,6 +131,7 @@ class TrackMuxer:
         self._last_duration = 0
         self._reordered = False
         self._parameter_sets: list[memoryview] = []
+        self._untold: list[Sample] = []
 
     def accepts(self, frame: Frame) -> bool:
         """False when the frame belongs to another configuration: a new Period begins with it.
@@ -134,7 +148,7 @@ class TrackMuxer:
 
     def push(self, frame: Frame, time: int) -> list[Chunk]:
         """`time` is when the frame is presented. Returns what is complete: chunks and segments, in order."""
-        pieces, size = self._sample(frame)
+        data = self._data(frame)
         out: list[Chunk] = []
         if self._segment_start is not None:
             out += self._cut_until(time)
@@ -147,9 +161,16 @@ class TrackMuxer:
             self._begin(time)
         if self._samples and time <= self._samples.times[-1]:
             self._reordered = True
-        self._samples.add(pieces, size, time, key=frame.key_frame or not self._video)
-        self._segment_bytes += size
+        sample = Sample(time, frame.key_frame or not self._video, data)
+        self._samples.add(sample)
+        self._untold.append(sample)
+        self._segment_bytes += len(data)
         return out
+
+    def untold(self) -> list[Sample]:
+        """What the segment in progress has got since the last call, or since it began."""
+        samples, self._untold = self._untold, []
+        return samples
 
     def cut(self, time: int) -> list[Chunk]:
         """An aligned track's segment ends before the first frame that is at `time` or later."""
@@ -208,62 +229,34 @@ class TrackMuxer:
         self._segment = []
         self._segment_frames = 0
         self._segment_start = None
+        self._untold = self._samples.rows()
         return out
 
     def _flush(self, count: int, end: int) -> Chunk:
         samples = self._samples.take(count)
-        decode_times = self._decode_times(samples.times, max(samples.times[0], self._end))
+        start = max(samples.times[0], self._end)
+        decode_times = _decode_times(samples.times, start) if self._reordered else samples.times
         end = max(end, decode_times[-1] + 1)
-        durations = [after - before for before, after in zip(decode_times, [*decode_times[1:], end], strict=True)]
-        self._last_duration = durations[-1]
+        self._last_duration = end - decode_times[-1]
         self._sequence += 1
-        write = self._write_clusters if self.configuration.container == "webm" else self._write_fragment
-        data = write(samples, decode_times, durations)
+        data = _fragment(
+            self.configuration,
+            self._sequence,
+            samples,
+            decode_times,
+            end,
+            first=not self._segment,
+            reordered=self._reordered,
+        )
         chunk = Chunk(data, decode_times[0], end - decode_times[0], self.timescale, samples.keys[0])
         self._segment.append(chunk)
         self._segment_frames += count
         self._end = end
         return chunk
 
-    def _decode_times(self, times: Sequence[int], start: int) -> list[int]:
-        """Increasing times from `start` on: those of the presentation, in their order; so offsets may be negative."""
-        if not self._reordered:
-            return list(times)
-        decode_times: list[int] = []
-        earliest = start
-        for time in sorted(times):
-            decode_times.append(max(time, earliest))
-            earliest = decode_times[-1] + 1
-        return decode_times
-
-    def _write_fragment(self, samples: _Samples, decode_times: Sequence[int], durations: Sequence[int]) -> bytes:
-        offsets = None
-        if self._reordered:
-            offsets = [shown - decoded for shown, decoded in zip(samples.times, decode_times, strict=True)]
-        head = mp4.fragment(
-            self._sequence,
-            decode_times[0],
-            sizes=samples.sizes,
-            durations=durations,
-            offsets=offsets,
-            keys=samples.keys if self._video else None,
-        )
-        styp = b"" if self._segment else mp4.STYP
-        return b"".join((styp, head, *(piece for pieces in samples.pieces for piece in pieces)))
-
-    def _write_clusters(self, samples: _Samples, decode_times: Sequence[int], durations: Sequence[int]) -> bytes:
-        blocks = [
-            webm.Block(time, piece[0], size, key)
-            for time, piece, size, key in zip(decode_times, samples.pieces, samples.sizes, samples.keys, strict=True)
-        ]
-        last = blocks[-1]
-        blocks[-1] = webm.Block(last.time, last.data, last.size, last.key, duration=durations[-1])
-        return b"".join(webm.clusters(blocks))
-
-    def _sample(self, frame: Frame) -> tuple[list[Buffer], int]:
+    def _data(self, frame: Frame) -> bytes:
         if self._codec not in {"H264", "H265"}:
-            view = memoryview(frame)
-            return [view], len(view)
+            return bytes(frame)
         units = annexb.nal_units(frame)
         if frame.key_frame:
             # Sets stay in the samples, and are put in where the publisher left them out: each segment stands alone,
@@ -279,3 +272,62 @@ class TrackMuxer:
         if self._codec == "H264":
             return [unit for unit in units if unit[0] & 0x1F in {h264.SPS, h264.PPS}]
         return [unit for unit in units if h265.unit_type(unit) in h265.PARAMETER_SETS]
+
+
+def segment_of(configuration: Configuration, number: int, samples: Sequence[Sample]) -> Segment:
+    """What a muxer would have made of these samples (at least one) if they had been the last."""
+    rows = _Samples()
+    for sample in samples:
+        rows.add(sample)
+    reordered = any(after <= before for before, after in pairwise(rows.times))
+    decode_times = _decode_times(rows.times, rows.times[0]) if reordered else rows.times
+    usual = configuration.timescale // (30 if configuration.kind == "video" else 50)
+    end = decode_times[-1] + (decode_times[-1] - decode_times[-2] if len(decode_times) > 1 else usual)
+    data = _fragment(configuration, number, rows, decode_times, end, first=True, reordered=reordered)
+    begin = decode_times[0]
+    return Segment(data, begin, end - begin, configuration.timescale, rows.keys[0], len(rows))
+
+
+def _decode_times(times: Sequence[int], start: int) -> list[int]:
+    """Increasing times from `start` on: those of the presentation, in their order; so offsets may be negative."""
+    decode_times: list[int] = []
+    earliest = start
+    for time in sorted(times):
+        decode_times.append(max(time, earliest))
+        earliest = decode_times[-1] + 1
+    return decode_times
+
+
+def _fragment(
+    configuration: Configuration,
+    sequence: int,
+    samples: _Samples,
+    decode_times: Sequence[int],
+    end: int,
+    *,
+    first: bool,
+    reordered: bool,
+) -> bytes:
+    """`first`: of a segment. `reordered`: the samples' times are not those of decoding."""
+    durations = [after - before for before, after in pairwise([*decode_times, end])]
+    if configuration.container == "webm":
+        blocks = [
+            webm.Block(time, data, len(data), key)
+            for time, data, key in zip(decode_times, samples.data, samples.keys, strict=True)
+        ]
+        last = blocks[-1]
+        blocks[-1] = webm.Block(last.time, last.data, last.size, last.key, duration=durations[-1])
+        return b"".join(webm.clusters(blocks))
+    offsets = None
+    if reordered:
+        offsets = [shown - decoded for shown, decoded in zip(samples.times, decode_times, strict=True)]
+    head = mp4.fragment(
+        sequence,
+        decode_times[0],
+        sizes=[*map(len, samples.data)],
+        durations=durations,
+        offsets=offsets,
+        keys=samples.keys if configuration.kind == "video" else None,
+    )
+    styp = mp4.STYP if first else b""
+    return b"".join((styp, head, *samples.data))

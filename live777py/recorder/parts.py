@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from live777py.recorder.frames import Frame
     from live777py.recorder.index import Recording as Row
     from live777py.recorder.index import RecordKey, Status, Written
+    from live777py.recorder.journal import Journal
     from live777py.recorder.live import LiveSegments
     from live777py.rtc.parameters import PublishedMedia
     from live777py.storage import Storage
@@ -32,12 +33,14 @@ class Streams(Protocol):
 
 
 class Tap(Protocol):
-    """Implemented by `media.tap.Tap`. Ends with its track. `dropped` frames came while nobody read."""
+    """Implemented by `media.tap.Tap`. `take` does not wait; None is the end of the track. `dropped` frames came while
+    nobody read."""
 
     @property
     def track(self) -> int: ...
     @property
     def dropped(self) -> int: ...
+    def take(self) -> Sequence[Frame] | None: ...
     def __aiter__(self) -> AsyncIterator[Sequence[Frame]]: ...
     async def __anext__(self) -> Sequence[Frame]: ...
 
@@ -84,3 +87,4 @@ class Parts:
     pool: Executor
     counts: Counts
     live: LiveSegments
+    journal: Journal

@@ -97,9 +97,15 @@ def _period(period: Period, kind: Kind) -> Iterator[str]:
     yield f'#EXT-X-MAP:URI="{init_name(kind, period.number, it.container)}"\n'
     first = Fraction(track.segments.first, it.timescale)
     yield f"#EXT-X-PROGRAM-DATE-TIME:{date_time(period.wallclock + float(first - period.media_start))}\n"
-    number = track.first_number
-    for _, ticks, count in track.segments.runs:
-        lasts = f"#EXTINF:{ticks / it.timescale:.6f},\n"
-        for following in range(number, number + count):
-            yield f"{lasts}{segment_name(kind, period.number, following, it.container)}\n"
-        number += count
+    yield _entries(track, period.number)
+
+
+def _entries(track: Track, period: int) -> str:
+    """They stay as they are: of a long recording only what is new is written."""
+    it, grown = track.configuration, track.segments.playlist
+    grown.text += "".join(
+        f"#EXTINF:{ticks / it.timescale:.6f},\n{segment_name(it.kind, period, number, it.container)}\n"
+        for number, ticks in enumerate(track.segments.ticks[grown.count :], track.first_number + grown.count)
+    )
+    grown.count = track.segments.count
+    return grown.text

@@ -6,12 +6,21 @@ between Periods out, in DASH as in HLS.
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from live777py.recorder.configuration import Configuration, Kind
+
+
+@dataclass(slots=True)
+class Grown:
+    """A text as far as it will not change any more, and how much of the segments, or of the runs, it tells."""
+
+    text: str = ""
+    count: int = 0
 
 
 class Segments:
@@ -30,6 +39,12 @@ class Segments:
         self.all_keys = True
         self.runs: list[tuple[int | None, int, int]] = []
         """Of the SegmentTimeline: time (None: where the one before ends), ticks, and how often."""
+        self.ticks = array("Q")
+        """Of each segment."""
+        self.timeline = Grown()
+        """For `manifest`, of the runs."""
+        self.playlist = Grown()
+        """For `playlist`, of the segments."""
 
     def append(self, time: int, ticks: int, size: int, *, key: bool = True) -> None:
         if ticks <= 0 or (self.first is not None and time < self.end):
@@ -40,6 +55,7 @@ class Segments:
             self.runs[-1] = (begin, ticks, count + 1)
         else:
             self.runs.append((None if follows else time, ticks, 1))
+        self.ticks.append(ticks)
         self.first = time if self.first is None else self.first
         self.end = time + ticks
         self.longest = max(self.longest, ticks)

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from live777py.recorder.bitstream import BitstreamError
 from live777py.recorder.configuration import OPUS_TIMESCALE, VIDEO_TIMESCALE
 from live777py.recorder.key_frames import KeyFrameRequests
-from live777py.recorder.made import ChunkMade, PeriodBegan, PeriodEnded, Rotated, SegmentMade, TrackBegan
+from live777py.recorder.made import (
+    ChunkMade,
+    PeriodBegan,
+    PeriodEnded,
+    Rotated,
+    SamplesTaken,
+    SegmentMade,
+    TrackBegan,
+)
 from live777py.recorder.muxer import Segment
 from live777py.recorder.silence import silence
 from live777py.recorder.timeline import TrackTimeline
@@ -27,7 +35,7 @@ if TYPE_CHECKING:
     from live777py.recorder.configuration import Configuration
     from live777py.recorder.frames import Frame
     from live777py.recorder.made import Made
-    from live777py.recorder.muxer import Chunk
+    from live777py.recorder.muxer import Chunk, Sample
     from live777py.rtc.parameters import Kind
 
 PATIENCE: Final = 2.0
@@ -54,6 +62,7 @@ class Muxer(Protocol):
     def push(self, frame: Frame, time: int) -> Sequence[Chunk]: ...
     def cut(self, time: int) -> Sequence[Chunk]: ...
     def finish(self, end: int | None = None) -> Sequence[Chunk]: ...
+    def untold(self) -> list[Sample]: ...
 
 
 class MakeMuxer(Protocol):
@@ -154,6 +163,14 @@ class Recording:
         self._last_key = None
         self._requests = KeyFrameRequests()
         return self._take_made()
+
+    def in_the_making(self) -> list[SamplesTaken]:
+        """What segments that are not whole have got since the last call: to be told after what `feed` has made."""
+        return [
+            SamplesTaken(self._period, kind, track.number, samples)
+            for kind, track in self._tracks.items()
+            if (samples := track.muxer.untold())
+        ]
 
     def key_frame_due(self, now: float) -> bool:
         """Whether the publisher is to be asked now."""

@@ -18,6 +18,7 @@ from live777py.streams.events import PublishStarted, StreamDeleted
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from live777py.recorder.journal import Journal
     from live777py.recorder.parts import Index, Streams, Taps
     from live777py.recorder.settings import RecorderSettings
     from live777py.recorder.writer import Place
@@ -60,6 +61,7 @@ class RecorderService:
         index: Index,
         settings: RecorderSettings,
         *,
+        journal: Journal,
         pool: Executor | None = None,
     ) -> None:
         self.counts = Counts()
@@ -68,6 +70,7 @@ class RecorderService:
         self._streams = streams
         self._settings = settings
         self._pool = pool or ThreadPoolExecutor(THREADS, thread_name_prefix="recorder")
+        self._journal = journal
         self._parts = Parts(
             streams=streams,
             taps=taps,
@@ -76,6 +79,7 @@ class RecorderService:
             pool=self._pool,
             counts=self.counts,
             live=self.live,
+            journal=self._journal,
         )
         self._running: dict[str, _Running] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -118,7 +122,8 @@ class RecorderService:
         except StoreError as error:
             _logger.error("%s", error.detail)  # noqa: TRY400 (nothing to trace)
         else:
-            work = recover(self._parts.storage, self._parts.index, cut_off)
+            leftovers = await self._journal.leftovers()
+            work = recover(self._parts.storage, self._parts.index, self._journal, cut_off, leftovers)
             self._recovering = asyncio.create_task(work, name="repair of recordings")
 
     # The API

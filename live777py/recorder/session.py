@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from live777py.rtc.parameters import Kind
     from live777py.streams.events import RecordingEndReason
 
-PACE: Final = 0.5
-"""Seconds between two looks at the taps: frames are cheaper by the dozen."""
+PACE: Final = 1.0
+"""Seconds between two looks at the taps at most: frames are cheaper by the dozen. A segment has four of them."""
 LOW_LATENCY_PACE: Final = 0.1
 LAST_LOOK: Final = 0.15
 """Seconds that a tap is given at the end for what has come in since the last look."""
@@ -155,17 +155,13 @@ class RecordingSession:
             if not taps:
                 return
             self._recording.begin(taps)
-            readers = [asyncio.create_task(self._read(kind, tap)) for kind, tap in taps.items()]
-            try:
-                while not self._ended.is_set() and not all(reader.done() for reader in readers):
-                    await self._pause()
-                    await self._feed()
-                    if "video" in taps and self._recording.key_frame_due(self._now()):
-                        self._parts.taps.request_key_frame(taps["video"].track)
-            finally:
-                for reader in readers:
-                    reader.cancel()
-                await asyncio.wait(readers)
+            open_ = dict(taps)
+            while open_ and not self._ended.is_set():
+                await self._pause()
+                open_ = {kind: tap for kind, tap in open_.items() if self._look(kind, tap)}
+                await self._feed()
+                if "video" in taps and self._recording.key_frame_due(self._now()):
+                    self._parts.taps.request_key_frame(taps["video"].track)
             for kind, tap in taps.items():
                 await self._look_once_more(kind, tap)
                 self._dropped += tap.dropped
@@ -180,11 +176,12 @@ class RecordingSession:
             self._log.warning("%s cannot be recorded: %s", kind, error.detail)
             return None
 
-    async def _read(self, kind: Kind, tap: Tap) -> None:
-        pace = self._pace
-        async for frames in tap:
+    def _look(self, kind: Kind, tap: Tap) -> bool:
+        """False at its end."""
+        frames = tap.take()
+        if frames:
             self._inbox.append((kind, frames))
-            await asyncio.sleep(pace)
+        return frames is not None
 
     async def _look_once_more(self, kind: Kind, tap: Tap) -> None:
         with suppress(TimeoutError, StopAsyncIteration):
@@ -193,7 +190,7 @@ class RecordingSession:
 
     @property
     def _pace(self) -> float:
-        return LOW_LATENCY_PACE if self._settings.low_latency else PACE
+        return LOW_LATENCY_PACE if self._settings.low_latency else min(PACE, self._settings.segment_seconds / 4)
 
     async def _pause(self) -> None:
         with suppress(TimeoutError):
@@ -205,10 +202,13 @@ class RecordingSession:
 
     async def _feed(self) -> None:
         frames, self._inbox = self._inbox, []
-        self._put(await self._in_pool(self._recording.feed, frames, self._now()))
+        self._put(await self._in_pool(self._advance, frames, self._now()))
         dropped = self._recording.dropped + self._dropped
         self._parts.counts.dropped += dropped - self._counted
         self._counted = dropped
+
+    def _advance(self, frames: list[tuple[Kind, Sequence[Frame]]], now: float) -> list[Made]:
+        return [*self._recording.feed(frames, now), *self._recording.in_the_making()]
 
     async def _in_pool(self, work: Callable[P, list[Made]], *arguments: P.args, **options: P.kwargs) -> list[Made]:
         return await asyncio.get_running_loop().run_in_executor(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from live777py.recorder.configuration import Configuration
     from live777py.recorder.frames import Frame
-    from live777py.recorder.muxer import Chunk
+    from live777py.recorder.muxer import Chunk, Sample
 
 _DECODERS: Final = {"PCMU": ("pcm_mulaw", 8000), "PCMA": ("pcm_alaw", 8000), "G722": ("adpcm_g722", 16_000)}
 """And what they are sampled at; the RTP clock of G722 counts half of its samples (RFC 3551 section 4.5.2)."""
@@ -113,6 +113,9 @@ class TranscodingMuxer:
 
     def cut(self, time: int) -> list[Chunk]:
         return self._muxer.cut(time)
+
+    def untold(self) -> list[Sample]:
+        return self._muxer.untold()
 
     def finish(self, end: int | None = None) -> list[Chunk]:
         return self._muxer.finish(end)

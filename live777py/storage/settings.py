@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from live777py.storage.path import PARTIAL
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class LocalSettings:
     root: Path
+
+    @property
+    def journal(self) -> Path:
+        """A place on the disk that is filled, which no object can have."""
+        return self.root / f"{PARTIAL}journal"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +51,10 @@ class SpoolSettings:
     bucket: BucketSettings
     max_bytes: int
     concurrency: int
+
+    @property
+    def journal(self) -> Path:
+        return self.directory / "journal"
 
 
 StorageSettings: TypeAlias = LocalSettings | SpoolSettings

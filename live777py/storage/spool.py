@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from live777py.errors import NotFound, SpoolFull, StartError, StorageError, StorageUnavailable
 from live777py.storage.directory import Directory
+from live777py.storage.kept import Kept
 from live777py.storage.lane import Lane, Upload
 from live777py.storage.local import open_file
+from live777py.storage.ranges import clip
 from live777py.storage.slots import Slots
 from live777py.storage.storage import Entry, Object, opened, pieces
 
@@ -59,7 +61,8 @@ class Spool:
 
     `put` returns when the object is durable on the local disk. Objects of one directory go up in the order of the
     calls, a newer version of one that waits in place of the older one. The files are the queue: their names are the
-    objects', their times the order. Reads find what waits as well as what is up.
+    objects', their times the order. Reads find what waits as well as what is up, and manifests and playlists that went
+    up a moment ago without asking the store.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Spool:
         self._random = random
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="spool")
         self._slots = Slots(concurrency)
+        self._kept = Kept()
         self._lanes: dict[str, Lane] = {}
         self._writes: set[asyncio.Task[None]] = set()
         self._last_ns = 0
@@ -136,13 +140,17 @@ class Spool:
         try:
             return await opened(self._executor, partial(open_file, self._directory, self._executor, path, start, end))
         except NotFound:
+            kept = self._kept.get(path)
+            if kept is not None:
+                return _in_memory(*kept, start, end, self._executor)
             return await self._storage.get(path, start=start, end=end)
 
     async def head(self, path: StoragePath) -> Entry:
         try:
             return await self._run(self._directory.status, path)
         except NotFound:
-            return await self._storage.head(path)
+            kept = self._kept.get(path)
+            return await self._storage.head(path) if kept is None else kept[0]
 
     async def list(self, prefix: StoragePath | None = None) -> list[Entry]:
         """Raises StorageUnavailable although some objects are here: half a list would be taken for a whole one."""
@@ -154,9 +162,11 @@ class Spool:
         with self._lane(path.parent) as lane:
             async with lane.disk:
                 self._forget(lane.remove(path))
+                self._kept.forget(path)
                 await self._run(self._directory.delete, path)
             if lane.current is not None and lane.current.entry.path == path:
                 await lane.current.done.wait()
+                self._kept.forget(path)
         await self._storage.delete(path)
 
     async def delete_prefix(self, prefix: StoragePath) -> None:
@@ -167,6 +177,7 @@ class Spool:
                         self._forget(entry)
                 if lane.current is not None:
                     await lane.current.done.wait()
+        self._kept.forget_below(prefix)
         await self._run(self._directory.delete_tree, prefix)
         await self._storage.delete_prefix(prefix)
 
@@ -253,6 +264,8 @@ class Spool:
             data = await self._run(self._read, entry)
             if data is not None:
                 await self._storage.put(entry.path, data)
+                if entry.path.is_index:
+                    self._kept.add(entry, data)
                 self._succeeded(lane, entry)
             # Under the lock: what is in the file now is what the lane holds.
             async with lane.disk:
@@ -326,6 +339,18 @@ class Spool:
 
     async def _run(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
+
+
+def _in_memory(entry: Entry, data: bytes, start: int, end: int | None, executor: ThreadPoolExecutor) -> Object:
+    """Raises RangeNotSatisfiable."""
+    start, end = clip(entry, start, end)
+    return Object(
+        entry, start=start, end=end, chunks=iter([data[start:end]]), close=_nothing_to_close, executor=executor
+    )
+
+
+def _nothing_to_close() -> None:
+    pass
 
 
 def _take(directory: Path) -> int:

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--only fanout|sessions|latency|api|cascade|twirp]`: tables, targets, and a report.
+"""`python -m tests.bench [--only fanout|sessions|...]`: prints tables and targets, writes a report.
 
 A missed target is said, not punished: the exit code speaks of what broke.
 """
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tests.bench import api, cascade, fanout, latency, sessions, twirp
+from tests.bench import api, cascade, fanout, latency, recording, recording_calls, sessions, twirp
 from tests.bench.rig import ROOT
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ PARTS: Final[dict[str, tuple[str, Callable[[], Result]]]] = {
     "sessions": ("WHEP sessions", lambda: asyncio.run(sessions.measure())),
     "latency": ("Added latency", latency.measure),
     "api": ("The list of streams", lambda: asyncio.run(api.measure())),
+    "recording": ("Recording", lambda: asyncio.run(recording.measure())),
+    "recording-calls": ("Recordings that begin at once", lambda: asyncio.run(recording_calls.measure())),
     "twirp": ("Calls of LiveKit's API", lambda: asyncio.run(twirp.measure())),
     "cascade": ("Added latency of a node more", lambda: asyncio.run(cascade.measure())),
 }

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
 import os
 import signal
 import statistics
@@ -19,13 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
+import msgspec
 from google.protobuf.json_format import MessageToJson
 from livekit import api
 
-from tests.bench import watched
 from tests.bench.rig import allow_descriptors
 from tests.bench.sessions import browser_offer, connect
 from tests.bench.target import Target
+from tests.bench.watched import MARK, Blocks
 from tests.gateway import running_gateway
 from tests.waiting import eventually
 
@@ -85,7 +85,7 @@ class Result:
             [
                 f"{self.calls} calls, {self.participants} participants in the room: {self.cpu_ms:.2f} ms CPU (median)",
                 *methods,
-                f"Longest run of the event loop: {self.block_wall_ms:.1f} ms ({self.block_cpu_ms:.1f} ms of CPU)",
+                f"Longest callback of the event loop: {self.block_wall_ms:.1f} ms ({self.block_cpu_ms:.1f} ms of CPU)",
             ]
         )
 
@@ -105,9 +105,9 @@ async def longest_run(gateway: Gateway) -> tuple[float, float]:
     """Since it was asked last: wall and CPU, milliseconds."""
     before = len(gateway.log)
     os.kill(gateway.pid, signal.SIGUSR1)
-    line = await gateway.logged(watched.LINE, after=before)
-    seconds = json.loads(line.removeprefix(watched.LINE))
-    return seconds["wall"] * 1000, seconds["cpu"] * 1000
+    line = await gateway.logged(MARK, after=before)
+    blocks = msgspec.json.decode(line.removeprefix(MARK), type=Blocks)
+    return blocks.wall_ms, blocks.cpu_ms
 
 
 async def fill(url: str, client: aiohttp.ClientSession, peers: list[LightPeer]) -> None:
@@ -172,7 +172,7 @@ async def measure() -> Result:
     with tempfile.TemporaryDirectory() as directory:
         config = CONFIG.format(directory=directory)
         async with (
-            running_gateway(Path(directory), config=config, program=("-m", "tests.bench.watched")) as gateway,
+            running_gateway(Path(directory), config=config, module="tests.bench.watched") as gateway,
             aiohttp.ClientSession() as client,
             api.LiveKitAPI(gateway.url, KEY, SECRET, session=client) as sdk,
         ):

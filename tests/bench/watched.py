@@ -1,45 +1,79 @@
-"""`python -m tests.bench.watched`: the gateway, whose event loop notes its longest run between two waits.
+"""`python -m tests.bench.watched`: the gateway with its event loop watched. SIGUSR1 prints `Blocks` since the last one.
 
-SIGUSR1 has it print a line with that, in seconds of wall time and of the thread's CPU time, and begin anew. Everything
-that became ready at once is in one run: no single block is longer.
+A callback holds everything else up for as long as it runs. A timer that is late tells the rest: what the interpreter's
+lock and the machine's other programs take.
 """
 
 from __future__ import annotations
 
-import json
-import selectors
+import asyncio
 import signal
+import sys
 import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-LINE: Final = "longest run of the event loop:"
-_longest = {"wall": 0.0, "cpu": 0.0}
+import msgspec
 
+from live777py.__main__ import main
 
-class _WatchedSelector(selectors.DefaultSelector):
-    _resumed = 0.0
-    _used = 0.0
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-    def select(self, timeout: float | None = None) -> Any:
-        if self._resumed:
-            _longest["wall"] = max(_longest["wall"], time.perf_counter() - self._resumed)
-            _longest["cpu"] = max(_longest["cpu"], time.thread_time() - self._used)
-        ready = super().select(timeout)
-        self._resumed, self._used = time.perf_counter(), time.thread_time()
-        return ready
+MARK: Final = "blocks "
+_INTERVAL: Final = 0.002
 
 
-def main() -> None:
-    def write(_number: int, _frame: object) -> None:
-        print(LINE, json.dumps(_longest), flush=True)
-        _longest.update(wall=0.0, cpu=0.0)
+class Blocks(msgspec.Struct, kw_only=True):
+    """The longest, in milliseconds."""
 
-    selectors.DefaultSelector = _WatchedSelector  # type: ignore[misc]
-    signal.signal(signal.SIGUSR1, write)
-    from live777py.__main__ import main as gateway
+    wall_ms: float = 0.0
+    """Of one callback."""
+    cpu_ms: float = 0.0
+    """Of one callback, without what others took meanwhile."""
+    callback: str = ""
+    """The one of `cpu_ms`."""
+    late_ms: float = 0.0
+    """Of a timer."""
 
-    gateway()
+
+class _Watch:
+    def __init__(self) -> None:
+        self._blocks = Blocks()
+        self._due: float | None = None
+
+    def watched(self, run: Callable[[asyncio.Handle], None]) -> Callable[[asyncio.Handle], None]:
+        def timed(handle: asyncio.Handle) -> None:
+            wall, cpu = time.perf_counter(), time.thread_time()
+            run(handle)
+            wall, cpu = time.perf_counter() - wall, time.thread_time() - cpu
+            blocks = self._blocks
+            blocks.wall_ms = max(blocks.wall_ms, wall * 1000)
+            if cpu * 1000 > blocks.cpu_ms:
+                blocks.cpu_ms, blocks.callback = cpu * 1000, repr(handle)
+            if self._due is None:
+                self._wait()
+
+        return timed
+
+    def _wait(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._due = loop.time() + _INTERVAL
+        loop.call_at(self._due, self._tick)
+
+    def _tick(self) -> None:
+        if self._due is not None:
+            late = asyncio.get_running_loop().time() - self._due
+            self._blocks.late_ms = max(self._blocks.late_ms, late * 1000)
+        self._wait()
+
+    def tell(self, *_: Any) -> None:
+        print(MARK + msgspec.json.encode(self._blocks).decode(), flush=True)
+        self._blocks = Blocks()
 
 
 if __name__ == "__main__":
-    main()
+    watch = _Watch()
+    handle: Any = asyncio.Handle
+    handle._run = watch.watched(handle._run)
+    signal.signal(signal.SIGUSR1, watch.tell)
+    sys.exit(main())

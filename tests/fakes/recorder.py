@@ -48,19 +48,22 @@ class FakeTap:
     def __aiter__(self) -> FakeTap:
         return self
 
-    async def __anext__(self) -> Sequence[Frame]:
-        batch = await self._batches.get()
-        if batch is None:
-            self._batches.put_nowait(None)
-            raise StopAsyncIteration
-        frames = list(batch)
+    def take(self) -> Sequence[Frame] | None:
+        frames: list[Frame] = []
         while not self._batches.empty():
             more = self._batches.get_nowait()
             if more is None:
                 self._batches.put_nowait(None)
-                break
+                return frames or None
             frames += more
         return frames
+
+    async def __anext__(self) -> Sequence[Frame]:
+        while (frames := self.take()) is not None:
+            if frames:
+                return frames
+            self._batches.put_nowait(await self._batches.get())
+        raise StopAsyncIteration
 
     def push(self, frames: Sequence[Frame]) -> None:
         self._batches.put_nowait(frames)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import threading
 from contextlib import contextmanager
 from fractions import Fraction
@@ -27,6 +28,8 @@ from tests.recorder.recording import STARTED, Recording
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from live777py.recorder.configuration import Kind
 
 VIDEO = Configuration("video", "mp4", "avc1.42c01f", 90_000, width=1280, height=720)
 AUDIO = Configuration("audio", "mp4", "opus", 48_000, sample_rate=48_000, channels=2)
@@ -258,6 +261,54 @@ def test_a_day_is_written_quickly_and_stays_small() -> None:
     for index in range(8640):
         segments.append(index * 900_000, 900_000, 3_000_000)
     assert len(write_manifest(presentation, published=STARTED)) < 2000
+
+
+def test_a_text_that_grew_is_the_text_of_all() -> None:
+    grown = Presentation(STARTED, 2)
+    times: dict[Kind, int] = {"video": 0, "audio": 0}
+    grown.begin_period(Fraction(0), STARTED, VIDEO, AUDIO)
+    appended: list[tuple[Kind, int, int]] = []
+    for index in range(60):
+        lengths: dict[Kind, int] = {"video": 180_000 + index % 7 // 3, "audio": 96_000}
+        for kind, ticks in lengths.items():
+            time = times[kind] + (500 if index == 40 else 0)
+            grown.periods[0].tracks[kind].segments.append(time, ticks, 5000)
+            appended.append((kind, time, ticks))
+            times[kind] = time + ticks
+        texts = write_manifest(grown, published=STARTED), write_playlists(grown)
+    anew = Presentation(STARTED, 2)
+    anew.begin_period(Fraction(0), STARTED, VIDEO, AUDIO)
+    for kind, time, ticks in appended:
+        anew.periods[0].tracks[kind].segments.append(time, ticks, 5000)
+    assert texts == (write_manifest(anew, published=STARTED), write_playlists(anew))
+
+
+def test_a_segment_more_costs_the_same_after_a_day() -> None:
+    """Counted in calls: seconds depend on the machine."""
+    presentation = Presentation(STARTED, 2)
+    segments = presentation.begin_period(Fraction(0), STARTED, VIDEO).tracks["video"].segments
+
+    def calls() -> int:
+        segments.append(segments.end, 180_000 + segments.count % 2, 600_000)
+        count = 0
+
+        def note(_frame: object, _event: str, _argument: object) -> None:
+            nonlocal count
+            count += 1
+
+        sys.setprofile(note)
+        try:
+            write_manifest(presentation, published=STARTED)
+            write_playlists(presentation)
+        finally:
+            sys.setprofile(None)
+        return count
+
+    first = [calls() for _ in range(3)][-1]
+    for _ in range(43_200):
+        segments.append(segments.end, 180_000 + segments.count % 2, 600_000)
+    calls()
+    assert calls() == pytest.approx(first, abs=50)
 
 
 @pytest.mark.parametrize(

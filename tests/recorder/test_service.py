@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import shutil
+import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
@@ -22,6 +25,7 @@ from live777py.errors import (
     Unavailable,
 )
 from live777py.recorder import session as session_module
+from live777py.recorder.journal import Journal
 from live777py.recorder.service import RecorderService
 from live777py.recorder.settings import RecorderSettings
 from live777py.storage import StoragePath
@@ -64,7 +68,10 @@ class Rig:
 async def rig(settings: RecorderSettings = SETTINGS, streams: FakeStreams | None = None) -> AsyncIterator[Rig]:
     streams = streams or FakeStreams()
     storage, index = MemoryStorage(), MemoryIndex()
-    service = RecorderService(streams, streams, as_storage(storage), index, settings, pool=InlinePool())
+    directory = Path(tempfile.mkdtemp())
+    pool = InlinePool()
+    journal = Journal(directory, executor=pool)
+    service = RecorderService(streams, streams, as_storage(storage), index, settings, journal=journal, pool=pool)
     made = Rig(service, streams, storage, index)
 
     async def listen() -> None:
@@ -79,6 +86,7 @@ async def rig(settings: RecorderSettings = SETTINGS, streams: FakeStreams | None
         yield made
     finally:
         await service.close()
+        shutil.rmtree(directory)
         streams.bus.close()
         await listener
         await asyncio.sleep(0)

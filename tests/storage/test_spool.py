@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from live777py.errors import NotFound, SpoolFull, StartError, StorageError, StorageUnavailable
-from live777py.storage import LocalStorage, ObjectStorage, Spool, StoragePath
+from live777py.errors import NotFound, RangeNotSatisfiable, SpoolFull, StartError, StorageError, StorageUnavailable
+from live777py.storage import Entry, LocalStorage, ObjectStorage, Spool, StoragePath
 from live777py.storage.bucket import open_bucket
+from live777py.storage.kept import Kept
 from live777py.storage.lane import LONGEST, Lane
 from live777py.storage.slots import Slots
 from tests.storage.contract import MANIFEST, SEGMENT, Contract, read
@@ -172,6 +173,46 @@ async def test_a_recording_is_readable_while_the_store_is_away(spool: Spool, lin
     with pytest.raises(StorageUnavailable):
         await spool.head(StoragePath("unknown"))
     line.mend()
+
+
+async def test_a_manifest_that_is_up_is_read_while_the_store_is_away(spool: Spool, line: Line) -> None:
+    path = RECORD / "manifest.mpd"
+    await spool.put(path, b"first")
+    await spool.put(RECORD / "v_init.m4s", b"init")
+    await drained(spool)
+    line.cut()
+    entry = await spool.head(path)
+    async with await spool.get(path, start=1, end=3) as found:
+        assert (found.entry, await found.read()) == (entry, b"ir")
+    with pytest.raises(RangeNotSatisfiable):
+        await spool.get(path, start=5)
+    with pytest.raises(StorageUnavailable):
+        await spool.head(RECORD / "v_init.m4s")
+    await spool.put(path, b"second")
+    assert await read(spool, path) == b"second"
+    line.mend()
+    await drained(spool)
+    assert await read(spool, path) == b"second"
+    await spool.delete(path)
+    with pytest.raises(NotFound):
+        await spool.head(path)
+    await spool.put(path, b"third")
+    await drained(spool)
+    await spool.delete_prefix(RECORD)
+    with pytest.raises(NotFound):
+        await spool.head(path)
+
+
+def test_what_is_kept_is_bounded() -> None:
+    kept = Kept(most=10)
+    paths = [StoragePath(f"cam/{number}/manifest.mpd") for number in range(4)]
+    for path in paths:
+        kept.add(Entry(path=path, size=4, modified=0, etag='""'), b"data")
+    assert [kept.get(path) is not None for path in paths] == [False, False, True, True]
+    kept.add(Entry(path=paths[2], size=10, modified=0, etag='""'), bytes(10))
+    assert [kept.get(path) is not None for path in paths] == [False, False, True, False]
+    kept.forget_below(StoragePath("cam/2"))
+    assert kept.get(paths[2]) is None
 
 
 async def record(spool: Spool, record: StoragePath, segments: int, *, pause: float = 0.0) -> dict[str, bytes]:

@@ -31,14 +31,9 @@ def nal_units(data: Buffer) -> list[memoryview]:
     return units
 
 
-def length_prefixed(units: Iterable[memoryview]) -> tuple[list[Buffer], int]:
-    """The sample format of ISO/IEC 14496-15 with four-byte lengths: the pieces, and their size in bytes."""
-    pieces: list[Buffer] = []
-    size = 0
-    for unit in units:
-        pieces += (len(unit).to_bytes(4), unit)
-        size += 4 + len(unit)
-    return pieces, size
+def length_prefixed(units: Iterable[memoryview]) -> bytes:
+    """The sample format of ISO/IEC 14496-15 with four-byte lengths."""
+    return b"".join([piece for unit in units for piece in (len(unit).to_bytes(4), unit)])
 
 
 def payload(unit: Buffer) -> bytes:
