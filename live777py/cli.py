@@ -57,6 +57,8 @@ def _check(path: Path | None) -> None:
 
     config = load(path, os.environ)
     settings.cascade(config)
+    if config.cluster.redis_url:
+        settings.cluster(config)
     for warning in warnings(config, os.environ):
         print(f"warning: {warning}", file=sys.stderr)
     print("the configuration is good")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -20,8 +21,19 @@ if TYPE_CHECKING:
 
 _PREFIX: Final = "stream/"
 _ATTEMPTS: Final = 5
+_ORPHANED: Final = 60.0
+"""Seconds after which an entry is struck out whose node is not there: longer than Redis is away for a moment."""
 
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Held:
+    """`orphaned_at`: since when its node is known not to be there."""
+
+    holder: _Holder
+    version: int
+    orphaned_at: float | None = None
 
 
 class _Holder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -32,9 +44,9 @@ class _Holder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Directory:
     """Usage: `directory.start()` ... `await directory.stop()`; `keep` whenever what is published here has changed.
 
-    `make_way` asks another node to give a stream up: it returns when that node has not got it (any more), or does not
-    answer, and raises Conflict where it keeps it. `changed` is told of a stream whose holder is another one. `taken`
-    is told of a stream that another node has taken from this one.
+    `make_way` asks another node, by its id, to give a stream up: it returns when that node has not got it (any more),
+    or does not answer, and raises Conflict where it keeps it. `changed` is told of a stream whose holder is another one
+    than before, `taken` of one that another node has taken from this one.
     """
 
     def __init__(
@@ -42,7 +54,7 @@ class Directory:
         store: KeyValue,
         membership: Membership,
         *,
-        make_way: Callable[[Node, str], Awaitable[None]],
+        make_way: Callable[[str, str], Awaitable[None]],
         changed: Callable[[str], None],
         taken: Callable[[str], None],
     ) -> None:
@@ -52,7 +64,7 @@ class Directory:
         self._changed = changed
         self._taken = taken
         self._me = _Holder(node=membership.node.id, run=membership.node.run)
-        self._holders: dict[str, _Holder] = {}
+        self._entries: dict[str, _Held] = {}
         self._mine: dict[str, int] = {}
         """With the version of the entry."""
         self._claiming: dict[str, int] = {}
@@ -70,8 +82,8 @@ class Directory:
 
     def holder(self, stream: str) -> Node | None:
         """Another node that has the stream, and is there."""
-        holder = self._holders.get(stream)
-        return None if holder is None else self._membership.has(holder.node, holder.run)
+        held = self._entries.get(stream)
+        return None if held is None else self._membership.has(held.holder.node, held.holder.run)
 
     def claiming(self, stream: str) -> bool:
         return stream in self._claiming
@@ -93,13 +105,17 @@ class Directory:
                 del self._claiming[stream]
 
     async def keep(self, published: Collection[str]) -> None:
-        """Enter what is published here and is not entered, strike out what is not published any more."""
+        """Enter what is published here and is not entered, strike out what is not published any more.
+
+        Also, after a while, what nodes have left behind that died.
+        """
         async with self._keeping:
             try:
                 for stream in [name for name in self._mine if name not in published and name not in self._claiming]:
                     await self._release(stream)
                 for stream in [name for name in published if name not in self._mine and name not in self._claiming]:
                     await self._enter(stream)
+                await self._strike_out_orphans(asyncio.get_running_loop().time())
             except StoreError as error:
                 _logger.debug("the list of streams is not up to date: %s", error.detail)
 
@@ -109,9 +125,8 @@ class Directory:
         for _ in range(_ATTEMPTS):
             entry = await self._store.get(_PREFIX + stream)
             holder = None if entry is None else _read(entry)
-            node = None if holder is None else self._membership.has(holder.node, holder.run)
-            if node is not None:
-                await self._make_way(node, stream)
+            if holder is not None and holder.node != self._me.node:
+                await self._make_way(holder.node, stream)
             if await self._swap(stream, entry):
                 return
         raise Conflict(f"several nodes want to have stream '{stream}'", retry_after=1)
@@ -138,21 +153,38 @@ class Directory:
             if self._mine.get(stream) == version:
                 del self._mine[stream]
 
+    async def _strike_out_orphans(self, now: float) -> None:
+        for stream, held in tuple(self._entries.items()):
+            if held.holder == self._me or self._membership.has(held.holder.node, held.holder.run) is not None:
+                held.orphaned_at = None
+            elif held.orphaned_at is None:
+                held.orphaned_at = now
+            elif now - held.orphaned_at >= _ORPHANED:
+                await self._store.delete(_PREFIX + stream, version=held.version)
+
     async def _follow(self) -> None:
         async with self._store.watch(_PREFIX) as changes:
             async for change in changes:
                 stream = change.key.removeprefix(_PREFIX)
-                before = self._holders.pop(stream, None)
-                holder = None if change.entry is None else _read(change.entry)
-                if holder is not None:
-                    self._holders[stream] = holder
-                if holder != self._me and (change.entry is None or change.entry.version > self._mine.get(stream, 0)):
-                    lost = self._mine.pop(stream, None) is not None
-                    if lost and holder is not None:
-                        _logger.warning("node %s has taken stream '%s'", holder.node, stream)
-                        self._taken(stream)
-                if holder != before:
+                before = self._entries.pop(stream, None)
+                if change.entry is not None:
+                    self._entries[stream] = _Held(holder=_read(change.entry), version=change.entry.version)
+                self._look_at_mine(stream)
+                after = self._entries.get(stream)
+                if (before and before.holder) != (after and after.holder):
                     self._changed(stream)
+
+    def _look_at_mine(self, stream: str) -> None:
+        """It may be gone from the store, or another node's by now."""
+        held = self._entries.get(stream)
+        if stream not in self._mine or (held is not None and held.holder == self._me):
+            return
+        if held is None:
+            del self._mine[stream]
+        elif held.version > self._mine[stream]:
+            del self._mine[stream]
+            _logger.warning("node %s has taken stream '%s'", held.holder.node, stream)
+            self._taken(stream)
 
 
 def _read(entry: Entry) -> _Holder:

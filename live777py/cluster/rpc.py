@@ -125,6 +125,10 @@ class Rpc:
         """For `find` of the other nodes."""
         self._claims[method] = claims
 
+    @property
+    def listening(self) -> bool:
+        return self._inbox.open and self._shared.open
+
     async def start(self) -> None:
         await self._link.channels.listen(self._inbox)
         await self._link.channels.listen(self._shared)
@@ -169,8 +173,8 @@ class Rpc:
         self, channel: str, message: _Ask | _Request, *, others: int | None = None
     ) -> dict[str, _Claim | _Response]:
         """The answers that came in time. `others` is how many are asked; None: all that listen but we."""
-        if not (self._inbox.open and self._shared.open):
-            raise StoreUnavailable("the nodes of this cluster cannot be reached: there is no connection to Redis")
+        if not self.listening:
+            raise StoreUnavailable("the nodes of this cluster cannot be reached: no connection to the Redis server")
         waiting = self._waiting[message.id] = _Waiting()
         try:
             heard = await self._link.publish(channel, msgspec.msgpack.encode(message))

@@ -144,11 +144,11 @@ class Cluster:
         self._note(stream)
         self._look.set()
 
-    async def _ask_to_make_way(self, node: Node, stream: str) -> None:
+    async def _ask_to_make_way(self, node: str, stream: str) -> None:
         try:
-            await self.rpc.call(node.id, _MAKE_WAY, stream.encode())
+            await self.rpc.call(node, _MAKE_WAY, stream.encode())
         except NodeAway:
-            self._membership.forget(node.id)
+            self._membership.forget(node)
 
     # What the others ask of this node
 

@@ -1,4 +1,7 @@
-"""What happens to streams, as values on the bus: metrics, SSE, hooks and the recorder read these and nothing else."""
+"""What happens to streams, as values on the bus: metrics, SSE, hooks and the recorder read these and nothing else.
+
+That a session between two nodes of one cluster begins or ends is told by `SessionStateChanged` alone.
+"""
 
 from __future__ import annotations
 

@@ -322,8 +322,7 @@ class Registry:
         first = state == "connected" and not live.session.established
         self.enter(live, state)
         if first and live.session.role == "subscribe":
-            live.announced = True
-            self.tell(SubscriberJoined(stream=live.stream.name, session=live.session.id))
+            self._announce(live, SubscriberJoined(stream=live.stream.name, session=live.session.id))
             self.run(live.stream, live.stream.life.viewer_connects(live.session))
         elif first and live.stream.published is not None:
             self._arrive(live)
@@ -338,10 +337,15 @@ class Registry:
     def _arrive(self, publisher: LiveSession) -> None:
         """It is connected, and what it sends is known: only now do viewers go who cannot play that."""
         stream, session = publisher.stream, publisher.session
-        publisher.announced = True
-        self.tell(PublishStarted(stream=stream.name, session=session.id))
+        self._announce(publisher, PublishStarted(stream=stream.name, session=session.id))
         unfit = [viewer.session for viewer in self.viewers(stream) if not flow.fits(publisher, viewer)]
         self.run(stream, stream.life.publisher_arrives(self.clock.now(), unfit))
+
+    def _announce(self, live: LiveSession, event: PublishStarted | SubscriberJoined) -> None:
+        """What is published at another node is recorded, pushed and told of there."""
+        if not live.session.relay:
+            live.announced = True
+            self.tell(event)
 
     def _untie(self, live: LiveSession) -> None:
         """From sessions of other streams."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from live777py.errors import NotFound
 from live777py.streams.registry import wait_closed
 
 if TYPE_CHECKING:
@@ -31,7 +32,11 @@ class Sharing:
         return stream in self._registry.streams
 
     def has_session(self, stream: str, session: str) -> bool:
-        return (stream, session) in self._registry.sessions
+        try:
+            self._registry.require_session(stream, session)
+        except NotFound:
+            return False
+        return True
 
     def watched(self, stream: str) -> bool:
         """Whether somebody here plays it, or waits for its publisher."""

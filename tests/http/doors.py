@@ -15,7 +15,19 @@ from yarl import URL
 from live777py.app import build_doors
 from live777py.config import parse
 from live777py.http.access_log import LOGGER, SERVER_LOGGER, AccessLogger
-from live777py.http.keys import CASCADE, RECORDER, RECORDINGS, RELOAD, STORAGE, STREAMS, THUMBNAILS, ReloadReport
+from live777py.http.forwarding import FORWARDER, Forwarder
+from live777py.http.keys import (
+    AUTHENTICATOR,
+    CASCADE,
+    NODES,
+    RECORDER,
+    RECORDINGS,
+    RELOAD,
+    STORAGE,
+    STREAMS,
+    THUMBNAILS,
+    ReloadReport,
+)
 from live777py.recorder.index import RecordingIndex
 from live777py.recorder.thumbnails import Thumbnails
 from live777py.storage import LocalStorage
@@ -32,6 +44,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse, web
 
     from live777py.errors import Unprocessable
+    from tests.fakes.nodes import FakeNodes
 
 SDP = {"Content-Type": "application/sdp"}
 FRAGMENT = {"Content-Type": "application/trickle-ice-sdpfrag"}
@@ -97,7 +110,12 @@ class Door:
 
 class OpenDoor(Protocol):
     def __call__(
-        self, config: str = "", *, streams: FakeStreams | None = None, pages: Path | None = None
+        self,
+        config: str = "",
+        *,
+        streams: FakeStreams | None = None,
+        pages: Path | None = None,
+        nodes: FakeNodes | None = None,
     ) -> Awaitable[Door]: ...
 
 
@@ -107,9 +125,20 @@ async def open_door(tmp_path: Path) -> AsyncIterator[OpenDoor]:
     database = Database(tmp_path / "store.db")
     storage = LocalStorage(tmp_path / "storage")
 
-    async def open_it(config: str = "", *, streams: FakeStreams | None = None, pages: Path | None = None) -> Door:
+    async def open_it(
+        config: str = "",
+        *,
+        streams: FakeStreams | None = None,
+        pages: Path | None = None,
+        nodes: FakeNodes | None = None,
+    ) -> Door:
         app = build_doors(parse(config, {}), web_pages=pages or tmp_path / "no-pages")
         fake = app[STREAMS] = streams or FakeStreams()
+        if nodes is not None:
+            forwarder = app[FORWARDER] = Forwarder(nodes)
+            app[NODES] = nodes
+            app[AUTHENTICATOR].nodes = nodes
+            app.on_cleanup.append(lambda _app: forwarder.close())
         cascade = app[CASCADE] = FakeCascade()
         index = app[RECORDINGS] = RecordingIndex(database)
         app[STORAGE] = storage

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiortc import RTCConfiguration, RTCPeerConnection
@@ -51,7 +51,7 @@ class Node:
         answer = await self.api.room.list_participants(api.ListParticipantsRequest(room=room))
         return {info.identity: info for info in answer.participants}
 
-    async def stream(self, name: str) -> dict[str, object] | None:
+    async def stream(self, name: str) -> dict[str, Any] | None:
         return await self.gateway.stream(name)
 
     async def ask(self, method: str, path: str, **options: object) -> int:

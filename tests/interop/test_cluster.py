@@ -61,7 +61,7 @@ async def listed(at: Node, room: str, count: int) -> dict[str, ParticipantInfo] 
 
 async def publishes(at: Node, stream: str) -> bool:
     view = await at.stream(stream)
-    sessions = view["publish"]["sessions"] if view else []  # type: ignore[index]
+    sessions = view["publish"]["sessions"] if view else []
     return any(session["state"] == "connected" for session in sessions)
 
 
@@ -136,7 +136,7 @@ async def test_redirect_and_a_session_of_another_node(tmp_path: Path, redis: Red
         assert not any("plays from" in line for line in a.gateway.log)
         view = await a.stream(name)
         assert view is not None
-        path = f"/session/{quote(name)}/{view['publish']['sessions'][0]['id']}"  # type: ignore[index]
+        path = f"/session/{quote(name)}/{view['publish']['sessions'][0]['id']}"
         assert await a.ask("GET", path) == 204
         assert await a.ask("POST", path, json={"kind": "video", "enabled": False}) == 200
         assert await a.ask("DELETE", path) == 204
@@ -165,8 +165,9 @@ async def test_a_node_dies(tmp_path: Path, redis: RedisServer, number: signal.Si
                     assert await b_is_gone(a)
                     assert [room.name for room in await a.rooms() if room.num_participants] == ["show"]
             finally:
-                one.kill()
-                two.kill()
+                for publisher in (one, two):
+                    if publisher.returncode is None:  # FFmpeg does not notice, or not soon
+                        publisher.kill()
                 if number is signal.SIGSTOP:
                     os.kill(b.gateway.pid, signal.SIGCONT)
 
