@@ -55,10 +55,8 @@ class Actions:
     async def update(self, request: UpdateParticipantRequest) -> ParticipantInfo:
         room, member = await self._rooms.require_member(request.room, request.identity)
         self._update(room, member, request)
-        for key in member.sessions_of("publish"):
-            for copy in tuple(self._members.copies.get(key, ())):
-                if (place := self._members.places.get(copy)) is not None:
-                    place[1].describe(member.participant)
+        for _, copy in self._members.copies_of(member):
+            copy.describe(member.participant)
         return self._members.info(member)
 
     def _update(self, room: RoomState, member: Member, request: UpdateParticipantRequest) -> None:

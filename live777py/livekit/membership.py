@@ -68,8 +68,8 @@ class Membership:
         self.homeless: set[SessionKey] = set()
         self.reasons: dict[SessionKey, DisconnectReason] = {}
         """Why a session will end that we end ourselves."""
-        self.copies: dict[SessionKey, set[SessionKey]] = {}
-        """Of each session that has some: those that show its tracks in other rooms."""
+        self._copies: set[SessionKey] = set()
+        """Sessions that show the tracks of others."""
         self._sessions = sessions
         self._reader = reader
         self._events = events
@@ -126,6 +126,15 @@ class Membership:
             ((member, member.tracks[sid]) for member in room.members.values() if sid in member.tracks),
             None,
         )
+
+    def copies_of(self, member: Member) -> list[tuple[RoomState, Member]]:
+        """In other rooms, with the tracks of this one."""
+        found = []
+        for key in self._copies:
+            facts = self._sessions.session(key)
+            if facts is not None and facts.origin in member.sessions and key in self.places:
+                found.append(self.places[key])
+        return found
 
     # What is true of a member
 
@@ -190,7 +199,7 @@ class Membership:
         room.count(member)
         self.places[key] = room, member
         if facts.origin is not None:
-            self.copies.setdefault(facts.origin, set()).add(key)
+            self._copies.add(key)
 
     def connect(self, key: SessionKey) -> None:
         self.enter(key)
@@ -221,7 +230,8 @@ class Membership:
             return
         room, member = place
         del member.sessions[key]
-        copied = self._forget_copy(key)
+        copied = key in self._copies
+        self._copies.discard(key)
         for track in [track for track in member.tracks.values() if track.key == key]:
             self._unpublish(room, member, track, for_good=not (keeps_tracks or copied))
         member.changed()
@@ -241,15 +251,6 @@ class Membership:
         event = ParticipantLeft if member.active else ParticipantAborted
         self._events.publish(event(room=room.info(), participant=info))
 
-    def _forget_copy(self, key: SessionKey) -> bool:
-        for origin, copies in self.copies.items():
-            if key in copies:
-                copies.discard(key)
-                if not copies:
-                    del self.copies[origin]
-                return True
-        return False
-
     # Tracks
 
     def _show_tracks(self, room: RoomState, member: Member) -> None:
@@ -262,10 +263,8 @@ class Membership:
             for number, facts in there.items():
                 if number not in shown:
                     self._publish(room, member, key, facts)
-        for key in member.sessions_of("publish"):
-            for copy in tuple(self.copies.get(key, ())):
-                if (place := self.places.get(copy)) is not None:
-                    self._show_tracks(*place)
+        for place in self.copies_of(member):
+            self._show_tracks(*place)
 
     def _publish(self, room: RoomState, member: Member, key: SessionKey, facts: TrackFacts) -> None:
         kind = facts.media.kind

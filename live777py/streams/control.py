@@ -114,10 +114,11 @@ class SessionControl:
         live, engine = self._live(key), self._registry.engine
         before, live.withheld = live.withheld, frozenset(kinds)
         gone, back = live.withheld - before, before - live.withheld
+        theirs = live.with_copies()
         for viewer in self._registry.listeners(live):
             publisher = self._registry.publisher(viewer.stream)
             for kind in KINDS:
-                if flow.source_of(publisher, viewer, kind) not in (live, *live.copies):
+                if flow.source_of(publisher, viewer, kind) not in theirs:
                     continue
                 if kind in gone and kind in viewer.chosen:
                     flow.unchoose(engine, publisher, viewer, kind)

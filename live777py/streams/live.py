@@ -113,6 +113,10 @@ class LiveSession:
         """As `silenced` is to `muted`, to `withheld`."""
         return self.withheld if self.origin is None else self.withheld | self.origin.absent
 
+    def with_copies(self) -> list[LiveSession]:
+        """And with the copies of those."""
+        return [self, *(one for copy in self.copies for one in copy.with_copies())]
+
     def close(self) -> None:
         self.stream.channels.leave(self)
         self.peer.close()

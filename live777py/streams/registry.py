@@ -146,10 +146,7 @@ class Registry:
 
     def listeners(self, publisher: LiveSession) -> list[LiveSession]:
         """All who may get something of it: viewers of its stream, of its copies, and those who chose its tracks."""
-        listeners = [*self.viewers(publisher.stream), *publisher.followers]
-        for copy in publisher.copies:
-            listeners += self.listeners(copy)
-        return listeners
+        return [viewer for one in publisher.with_copies() for viewer in (*self.viewers(one.stream), *one.followers)]
 
     def sources(self, stream: Stream) -> frozenset[str]:
         """The marks of the streams that it is known to come from, without its own."""
