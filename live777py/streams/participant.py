@@ -59,7 +59,7 @@ class Participant:
         return room_of(stream) == self.room
 
     def may_publish_as(self, stream: str) -> bool:
-        return self.may_be_at(stream) and stream in {self.room, f"{self.identity}@{self.room}"}
+        return stream in {self.room, f"{self.identity}@{self.room}"}
 
 
 def room_of(stream: str) -> str:

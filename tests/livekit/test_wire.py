@@ -8,8 +8,12 @@ import json
 from typing import Any
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from livekit.protocol.egress import EgressInfo, RoomCompositeEgressRequest
+from livekit.protocol.ingress import CreateIngressRequest
 from livekit.protocol.models import ParticipantInfo, Room, TimedVersion
 from livekit.protocol.room import CreateRoomRequest, ListParticipantsResponse
+from livekit.protocol.sip import ListSIPInboundTrunkResponse, SIPInboundTrunkInfo
 
 from live777py import errors
 from live777py.livekit import codec
@@ -60,6 +64,20 @@ async def test_json_of_what_is_nested(open_livekit: OpenLiveKit) -> None:
     assert told["permission"] is None
     assert told["tracks"][0]["source"] == "UNKNOWN"
     assert told["tracks"][0]["version"] == {"unix_micro": "7", "ticks": 1}
+
+
+def test_json_of_what_is_not_set() -> None:
+    """A message is null, a member of a oneof and what is optional are left out; a duration has a form of its own."""
+    trunk = SIPInboundTrunkInfo(ringing_timeout=Duration(seconds=30))
+    told = json.loads(codec.to_json(trunk))
+    assert (told["ringing_timeout"], told["max_call_duration"]) == ("30s", None)
+    assert json.loads(codec.to_json(ListSIPInboundTrunkResponse(items=[trunk])))["items"] == [told]
+    egress = json.loads(codec.to_json(EgressInfo(room_composite=RoomCompositeEgressRequest(room_name=ROOM))))
+    assert egress["room_composite"]["room_name"] == ROOM
+    assert not {"web", "track", "participant", "file", "stream", "segments"} & set(egress)
+    optional = json.loads(codec.to_json(CreateIngressRequest()))
+    assert "enable_transcoding" not in optional
+    assert optional["video"] is None
 
 
 async def test_protobuf_in_and_out(open_livekit: OpenLiveKit) -> None:
