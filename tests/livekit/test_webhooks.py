@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import logging
+import signal
 import time
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -32,9 +33,11 @@ from live777py.livekit.room_events import (
 from live777py.livekit.webhooks import RoomWebhooks, WebhookSettings, authorization
 from live777py.store import Database
 from live777py.streams.bus import Bus
+from tests.conformance import livekit_server as conformance
 from tests.conformance.livekit_server import livekit_server
 from tests.fakes.remote import offer
 from tests.gateway import free_port, running_gateway
+from tests.livekit.workers import gateway
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -81,6 +84,9 @@ class Listener:
         self.seen: list[tuple[WebhookEvent, dict[str, Any]]] = []
         self._receiver = WebhookReceiver(TokenVerifier(KEY, SECRET))
         self._runner: web.AppRunner | None = None
+
+    def trust(self, key: str, secret: str) -> None:
+        self._receiver = WebhookReceiver(TokenVerifier(key, secret))
 
     @property
     def url(self) -> str:
@@ -353,8 +359,8 @@ async def test_a_gateway_that_is_killed(tmp_path: Path, listener: Listener) -> N
     )
     await listener.stop()
     async with (
-        running_gateway(tmp_path, config=config, port=port) as gateway,
-        livekit_server(gateway.url, key=KEY, secret=SECRET) as server,
+        running_gateway(tmp_path, config=config, port=port) as process,
+        livekit_server(process.url, key=KEY, secret=SECRET) as server,
     ):
         await server.api.room.create_room(api.CreateRoomRequest(name=room))
         bearer = api.AccessToken(KEY, SECRET).with_identity("alice")
@@ -363,12 +369,12 @@ async def test_a_gateway_that_is_killed(tmp_path: Path, listener: Listener) -> N
         await server.publisher(room, "alice")
         # Of what happens after all that; so all that is in the store.
         await server.api.room.create_room(api.CreateRoomRequest(name="later"))
-        await gateway.logged("of stream later: ")
-        gateway.process.kill()
-        await gateway.process.wait()
+        await process.logged("of stream later: ")
+        process.process.kill()
+        await process.process.wait()
     async with (
-        running_gateway(tmp_path, config=config, port=port) as gateway,
-        livekit_server(gateway.url, key=KEY, secret=SECRET) as server,
+        running_gateway(tmp_path, config=config, port=port) as process,
+        livekit_server(process.url, key=KEY, secret=SECRET) as server,
     ):
         await server.api.room.delete_room(api.DeleteRoomRequest(room=room))
         await listener.start()
@@ -382,5 +388,72 @@ async def test_a_gateway_that_is_killed(tmp_path: Path, listener: Listener) -> N
             "room_finished",
         ]
         assert shown[-1].room_end_reason == RoomEndReason.ROOM_END_API_DELETE
-        assert listener.url not in "\n".join(gateway.log)
-        assert SECRET not in "\n".join(gateway.log)
+        assert listener.url not in "\n".join(process.log)
+        assert SECRET not in "\n".join(process.log)
+
+
+async def test_the_life_of_a_room(tmp_path: Path, listener: Listener) -> None:
+    """A publisher, two viewers, one of whom is removed; the room is deleted, and `room_finished` is last."""
+    config = f'[livekit.webhook]\nurls = ["{listener.url}"]\napi_key = "{conformance.KEY}"\n'
+    listener.trust(conformance.KEY, conformance.SECRET)
+    async with gateway(tmp_path, config=config) as server:
+        await server.join("show", "alice")
+        await server.publisher("show", "alice")
+        for name in ("bob", "carol"):
+            await server.play("alice@show", identity=name, room="show")
+            await server.participant("show", name)
+        await server.api.room.remove_participant(api.RoomParticipantIdentity(room="show", identity="bob"))
+        await server.until_gone("show", "bob")
+        await server.api.room.delete_room(api.DeleteRoomRequest(room="show"))
+        names = await listener.names(12)
+    told = [
+        (event.event, event.participant.identity, event.participant.disconnect_reason) for event in listener.accepted
+    ]
+    assert told[:7] == [
+        ("room_started", "", 0),
+        ("participant_joined", "alice", 0),
+        ("track_published", "alice", 0),
+        ("track_published", "alice", 0),
+        ("participant_joined", "bob", 0),
+        ("participant_joined", "carol", 0),
+        ("participant_left", "bob", DisconnectReason.PARTICIPANT_REMOVED),
+    ]
+    assert sorted(told[7:11]) == [
+        ("participant_left", "alice", DisconnectReason.ROOM_DELETED),
+        ("participant_left", "carol", DisconnectReason.ROOM_DELETED),
+        ("track_unpublished", "alice", 0),
+        ("track_unpublished", "alice", 0),
+    ]
+    assert names[11:] == ["room_finished"]
+    assert len({event.room.sid for event in listener.accepted}) == 1
+    published = [event.track.sid for event in listener.accepted if event.event == "track_published"]
+    unpublished = [event.track.sid for event in listener.accepted if event.event == "track_unpublished"]
+    assert sorted(published) == sorted(unpublished)
+    alice = [event.event for event in listener.accepted if event.participant.identity == "alice"]
+    assert alice[-1] == "participant_left"
+
+
+async def test_a_reload_changes_where_it_is_posted(tmp_path: Path, listener: Listener) -> None:
+    """And with which key; while the process runs."""
+    keys = f'[livekit.keys]\n{KEY} = "{SECRET}"\n'
+    async with (
+        running_gateway(tmp_path, config=f'[store]\npath = "{tmp_path}/store.db"\n{keys}') as process,
+        livekit_server(process.url, key=KEY, secret=SECRET) as server,
+    ):
+        await server.api.room.create_room(api.CreateRoomRequest(name="before"))
+        process.configure(
+            f'[store]\npath = "{tmp_path}/store.db"\n{keys}[livekit.webhook]\nurls = ["{listener.url}"]\n'
+            f'api_key = "{KEY}"\ninclude_events = ["room_started"]\n'
+        )
+        process.process.send_signal(signal.SIGHUP)
+        await process.logged("reload")
+        number = 0
+
+        async def told() -> bool:
+            nonlocal number
+            number += 1
+            await server.api.room.create_room(api.CreateRoomRequest(name=f"after-{number}"))
+            return bool(listener.accepted)
+
+        await eventually(told)
+        assert listener.accepted[0].room.name.startswith("after-")
