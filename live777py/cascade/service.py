@@ -149,7 +149,7 @@ class CascadeService:
             publishers = self._streams.stream(stream).publish.sessions
         except NotFound:
             return False
-        return any(session.state in {"connected", "disconnected"} for session in publishers)
+        return any(session.state in {"connected", "disconnected"} and not session.relay for session in publishers)
 
     # What is kept up
 

@@ -35,6 +35,7 @@ from live777py.http.keys import (
     CLIENTS,
     CONFIG,
     METRICS,
+    NODES,
     OWNERS,
     PAGES,
     RATE_LIMITER,
@@ -94,7 +95,7 @@ def build_door(
     app[PAGES] = web_pages
     app[api_docs.DOCUMENT] = ApiDocument(RESOURCES)
     app[download.DOWNLOADS] = download.Downloads()
-    feed = app[snapshots.FEED] = snapshots.SnapshotFeed(lambda: app[STREAMS])
+    feed = app[snapshots.FEED] = snapshots.SnapshotFeed(lambda: app[STREAMS], lambda: app.get(NODES))
     viewer_events = app[viewer_event_streams.VIEWER_EVENTS] = ViewerEvents(lambda: app[STREAMS])
     if add_routes is not None:
         add_routes(app.router)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from aiohttp import web
 
+from live777py import log
+from live777py.errors import StoreUnavailable
 from live777py.http.auth import Access
 from live777py.http.changes import ChangeFollower
 from live777py.http.event_stream import EVENT_STREAM, Mailbox, encode_event, send_events
@@ -18,7 +21,7 @@ from live777py.http.streams import STREAM_FILTER, wanted_streams
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from live777py.http.keys import Streams
+    from live777py.http.keys import Nodes, Streams
     from live777py.streams.views import StreamView
 
 
@@ -31,11 +34,17 @@ class _Channel:
 
 
 class SnapshotFeed:
-    """One encoding for all listeners of the same filter, made only when a view may have changed."""
+    """One encoding for all listeners of the same filter, made only when a view may have changed.
 
-    def __init__(self, streams: Callable[[], Streams]) -> None:
+    In a cluster (`nodes`) it is the list of all nodes; what changes elsewhere is seen when the streams here are next
+    looked at, every two seconds at the latest.
+    """
+
+    def __init__(self, streams: Callable[[], Streams], nodes: Callable[[], Nodes | None] = lambda: None) -> None:
         self._channels: dict[frozenset[str], _Channel] = {}
         self._streams = streams
+        self._nodes = nodes
+        self._asking: asyncio.Task[None] | None = None
         self._version = -1
         self._follower = ChangeFollower(self._refresh, self.close)
 
@@ -45,10 +54,15 @@ class SnapshotFeed:
         streams = self._streams()
         self._follower.start(streams.bus)
         channel = self._channels.get(names)
+        nodes = self._nodes()
         if channel is None:
-            channel = self._channels[names] = _Channel(encode_snapshot(streams.streams(), names))
+            sent = b"" if nodes is not None else encode_snapshot(streams.streams(), names)
+            channel = self._channels[names] = _Channel(sent)
         mailbox = Mailbox()
-        mailbox.put(channel.sent)
+        if channel.sent:
+            mailbox.put(channel.sent)
+        elif nodes is not None:
+            self._ask(nodes)
         channel.mailboxes.add(mailbox)
         try:
             yield mailbox
@@ -61,17 +75,38 @@ class SnapshotFeed:
 
     def close(self) -> None:
         """Every listener's connection ends."""
+        if self._asking is not None:
+            self._asking.cancel()
         for channel in self._channels.values():
             for mailbox in channel.mailboxes:
                 mailbox.close()
 
     def _refresh(self) -> None:
+        nodes = self._nodes()
+        if nodes is not None:
+            self._ask(nodes)
+            return
         streams = self._streams()
         version = streams.version
         if version == self._version:
             return
         self._version = version
-        views = streams.streams()
+        self._send(streams.streams())
+
+    def _ask(self, nodes: Nodes) -> None:
+        if self._asking is None:
+            self._asking = log.watched(asyncio.create_task(self._merge(nodes), name="streams of all nodes"))
+
+    async def _merge(self, nodes: Nodes) -> None:
+        try:
+            views = await nodes.streams()
+        except StoreUnavailable:
+            return  # the next look tries again, and until then nothing is known to have changed
+        finally:
+            self._asking = None
+        self._send(views)
+
+    def _send(self, views: list[StreamView]) -> None:
         for names, channel in self._channels.items():
             snapshot = encode_snapshot(views, names)
             if snapshot != channel.sent:

@@ -175,7 +175,8 @@ class RecorderService:
     def _record_published(self) -> None:
         """Without an event that says who is published."""
         for view in self._streams.streams():
-            if any(session.state in {"connected", "disconnected"} for session in view.publish.sessions):
+            publishers = [session for session in view.publish.sessions if not session.relay]
+            if any(session.state in {"connected", "disconnected"} for session in publishers):
                 self._published(view.id)
 
     def _current(self, stream: str) -> _Running | None:

@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestServer
 
 from live777py.errors import Elsewhere, StoreUnavailable
 from live777py.http.forwarding import FORWARDED
+from live777py.streams.events import StatsSampled
 from tests.fakes.nodes import TOKEN, FakeNodes
 from tests.gateway import free_port
 from tests.http.doors import AUTH, FRAGMENT, SDP, STATIC_TOKEN, bearer, scoped
@@ -183,3 +184,18 @@ async def test_a_node_may_play_and_its_session_is_a_relay(open_door: OpenDoor, c
     assert (await door.publish("cam", **bearer(f"{TOKEN}cam"))).status == 403
     assert (await door.play("cam", **admin)).status == 201
     assert not door.streams.clients[-1].relay
+
+
+async def test_the_list_that_is_followed_is_of_all_nodes(open_door: OpenDoor) -> None:
+    nodes = FakeNodes()
+    door = await open_door(nodes=nodes)
+    await door.publish("far")
+    nodes.views = door.streams.streams()
+    async with door.client.get("/api/sse/streams") as response, door.client.get("/api/sse/streams") as second:
+        for each in (response, second):
+            assert b'"id":"far"' in await each.content.readuntil(b"\n\n")
+        nodes.failure = StoreUnavailable("Redis is away")
+        door.streams.bus.publish(StatsSampled())
+        nodes.failure, nodes.views = None, []
+        door.streams.bus.publish(StatsSampled())
+        assert await response.content.readuntil(b"\n\n") == b"data: []\n\n"

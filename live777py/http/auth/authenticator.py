@@ -88,7 +88,7 @@ class Authenticator:
         )
 
     async def _admitted(self, request: AccessRequest) -> Principal:
-        if (node := await self._node(request)) is not None:
+        if self.nodes is not None and (node := await self._node(self.nodes, request)) is not None:
             node.authorize(request.access, request.stream)
             return node
         if (participant := await self._participant(request.token)) is not None:
@@ -107,11 +107,10 @@ class Authenticator:
             return Principal(stream=request.stream, mode=Mode(0), identity=identity)  # asked when it was made
         return await self._service.ask(request)
 
-    async def _node(self, request: AccessRequest) -> Principal | None:
+    @staticmethod
+    async def _node(nodes: NodeTokens, request: AccessRequest) -> Principal | None:
         """One that plays the stream for its own viewers; None for anybody else."""
-        if self.nodes is None or request.token is None:
-            return None
-        node = await self.nodes.holder(request.token, request.stream)
+        node = None if request.token is None else await nodes.holder(request.token, request.stream)
         if node is None:
             return None
         return Principal(stream=request.stream, mode=Mode.READ, identity=digest(f"node {node}"), node=True)
