@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from livekit.protocol.models import DisconnectReason
 from livekit.protocol.models import RoomEndReason
 
 from live777py import log
@@ -117,7 +118,7 @@ class Lifetimes:
             return
         with self._rooms.ending(room):
             if await records.delete(room.stored):
-                await self._rooms.close(room)
+                await self._rooms.close(room, DisconnectReason.ROOM_CLOSED)
                 self._rooms.forget(room, RoomEndReason.ROOM_END_IDLE_TIMEOUT)
             elif (stored := await records.get(room.name)) is None:
                 self._rooms.forget(room)

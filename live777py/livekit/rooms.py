@@ -312,16 +312,16 @@ class Rooms:
 
     async def empty(self, room: RoomState) -> None:
         """Everybody's sessions end, and the streams of the room with those who are no participants."""
-        await self.close(room)
+        await self.close(room, DisconnectReason.ROOM_DELETED)
         streams = {stream for stream in self.control.streams() if names.room_of(stream) == room.name}
         await asyncio.gather(*(self.control.delete_stream(stream) for stream in streams))
         await self.members.settle()
 
-    async def close(self, room: RoomState) -> None:
+    async def close(self, room: RoomState, reason: DisconnectReason) -> None:
         await self.members.settle()
         keys = [key for member in room.members.values() for key in member.sessions]
         for key in keys:
-            self.members.reasons[key] = DisconnectReason.ROOM_DELETED
+            self.members.reasons[key] = reason
         await self.control.close(keys, "stream-deleted")
         await self.members.settle()
 

@@ -16,6 +16,7 @@ from livekit.protocol.models import ParticipantPermission
 from tests.conformance.livekit_server import KEYS, livekit_server, refused, token
 from tests.gateway import running_gateway
 from tests.interop.peers import Viewed, playing, publishing
+from tests.interop.programs import TEST_TONE, ffmpeg_publisher
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tests.conformance.livekit_server import LiveKitServer
 
 RED, GREEN = (200, 30, 30), (30, 160, 30)
+FFMPEG_RED = (255, 0, 0)
 TOLERANCE = 40
 STILL_SECONDS = 1.0
 SETTLED_SECONDS = 0.3
@@ -255,3 +257,35 @@ async def test_a_viewer_is_moved_to_what_the_other_room_shows(livekit: LiveKitSe
         await livekit.until_gone("show", "bob")
         await livekit.participant("hall", "bob")
     await livekit.until_gone("hall", "bob")
+
+
+async def test_ffmpeg_is_a_participant_like_any(livekit: LiveKitServer) -> None:
+    """FFmpeg by WHIP with a token: seen, forwarded, muted, and put out with its room."""
+    camera = ffmpeg_publisher(
+        f"{livekit.url}/whip/camera@show",
+        inputs=("-f", "lavfi", "-i", "color=red:size=320x180:rate=30", *TEST_TONE),
+        token=joining("camera"),
+    )
+    async with camera as process, playing(f"{livekit.url}/whep/camera@show", bearer=joining("bob")) as bob:
+        await sees(bob, FFMPEG_RED)
+        audio, video = await livekit.publisher("show", "camera")
+        assert (audio.mime_type, video.mime_type) == ("audio/opus", "video/H264")
+        assert (video.width, video.height) == (320, 180)
+        await livekit.api.room.forward_participant(
+            api.ForwardParticipantRequest(room="show", identity="camera", destination_room="hall")
+        )
+        async with playing(f"{livekit.url}/whep/camera@hall") as carol:
+            await sees(carol, FFMPEG_RED)
+            await livekit.api.room.mute_published_track(
+                api.MuteRoomTrackRequest(room="show", identity="camera", track_sid=video.sid, muted=True)
+            )
+            assert await flows(bob) == await flows(carol) == {"audio"}
+            await livekit.api.room.delete_room(api.DeleteRoomRequest(room="show"))
+            async with asyncio.timeout(20):
+                await process.wait()
+
+            async def closed() -> bool:
+                return bob.connection.connectionState == "closed"
+
+            await eventually(closed)
+            assert await flows(carol) == set()

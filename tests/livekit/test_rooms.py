@@ -333,7 +333,7 @@ async def test_agents_do_not_keep_a_room_open_and_go_with_it() -> None:
         events = (await here.told())[-2:]
         assert [type(event) for event in events] == [ParticipantLeft, RoomFinished]
         assert isinstance(events[0], ParticipantLeft)
-        assert events[0].reason == DisconnectReason.ROOM_DELETED
+        assert events[0].reason == DisconnectReason.ROOM_CLOSED
 
 
 @virtual
