@@ -21,7 +21,7 @@ from livekit.protocol.agent import (
 
 from live777py.livekit import agent_jobs
 from live777py.livekit.agent_pool import ANSWER_TIMEOUT, Pool, Search
-from live777py.livekit.agent_store import JOBS, job_of, persist
+from live777py.livekit.agent_store import JOBS, WORKER_LIFE, job_of, persist
 from live777py.livekit.limits import MAX_ATTRIBUTES, MAX_METADATA, MAX_NAME, size_of
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 RECONNECT_GRACE: Final = 20.0
 """Seconds that a worker has to come back to its jobs: after the gateway, or its network, was away."""
 SWEEP_INTERVAL: Final = 5.0
-"""Seconds; less than a third of the life of a worker in the store."""
+"""Seconds."""
 
 _logger = logging.getLogger(__name__)
 
@@ -61,6 +61,7 @@ class Assigner:
         """The jobs that nobody is asked for at the moment, the oldest first."""
         self._answers: dict[tuple[str, str], asyncio.Future[AvailabilityResponse | None]] = {}
         self._searches: set[str] = set()
+        self._keep_at = 0.0
         self._absent: dict[str, float] = {}
         """Workers that jobs run at and no node knows, and since when."""
 
@@ -264,9 +265,11 @@ class Assigner:
             await persist(self._sweep)
 
     async def _sweep(self) -> None:
-        for worker in tuple(self.pool):
-            if worker.id in self.pool:
-                await self._store.keep_worker(worker.id)
+        if _now() >= self._keep_at:
+            self._keep_at = _now() + WORKER_LIFE / 3
+            for worker in tuple(self.pool):
+                if worker.id in self.pool:
+                    await self._store.keep_worker(worker.id)
         elsewhere = {
             key: job
             for key, job in self._board.jobs.items()

@@ -40,10 +40,11 @@ _logger = logging.getLogger(__name__)
 
 
 class AgentStore:
-    """Every method raises StoreError."""
+    """Every method raises StoreError. `shared`: other nodes have it too."""
 
-    def __init__(self, values: KeyValue) -> None:
+    def __init__(self, values: KeyValue, *, shared: bool = False) -> None:
         self.values = values
+        self._shared = shared
 
     async def add_dispatch(self, dispatch: AgentDispatch, *, default: bool = False) -> str | None:
         """Its key; None if the room has a default one already."""
@@ -105,18 +106,16 @@ class AgentStore:
         await self.values.delete(key)
 
     async def keep_worker(self, identifier: str) -> None:
-        await self.values.put(WORKERS + identifier, b"", expires=WORKER_LIFE)
+        """Known to the other nodes, for WORKER_LIFE."""
+        if self._shared:
+            await self.values.put(WORKERS + identifier, b"", expires=WORKER_LIFE)
 
     async def forget_worker(self, identifier: str) -> None:
-        await self.values.delete(WORKERS + identifier)
-
-    async def forget_workers(self) -> None:
-        """Those of an earlier run, where there is but one node."""
-        for entry in await self.values.list(WORKERS):
-            await self.values.delete(entry.key)
+        if self._shared:
+            await self.values.delete(WORKERS + identifier)
 
     async def workers(self) -> set[str]:
-        """Of all nodes."""
+        """Of all nodes where there are others."""
         return {entry.key.removeprefix(WORKERS) for entry in await self.values.list(WORKERS)}
 
     async def _with_jobs(self, dispatch: AgentDispatch) -> AgentDispatch:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 from livekit.protocol.agent import Job, JobStatus, JobType
 from livekit.protocol.agent_dispatch import AgentDispatch, AgentDispatchState
+from livekit.protocol.models import ParticipantInfo
 from livekit.protocol.room import CreateRoomRequest
 
 from live777py import log
-from live777py.errors import StoreError, Unavailable
+from live777py.errors import Unavailable
 from live777py.livekit import agent_jobs
 from live777py.livekit.agent_assigner import Assigner
 from live777py.livekit.agent_board import Board, Presence
@@ -54,13 +55,9 @@ _logger = logging.getLogger(__name__)
 
 
 class Agents:
-    """Usage: `await start()` before the first event that counts, `await stop()` at the end.
+    """Usage: `start()` before the first event that counts, `await stop()` at the end."""
 
-    `alone`: no other node has the same store.
-    """
-
-    def __init__(self, rooms: Rooms, store: AgentStore, make_token: MakeToken, *, alone: bool = True) -> None:
-        self._alone = alone
+    def __init__(self, rooms: Rooms, store: AgentStore, make_token: MakeToken) -> None:
         self._rooms = rooms
         self._store = store
         self._board = Board()
@@ -75,10 +72,7 @@ class Agents:
         self._looked = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> None:
-        if self._alone:
-            with suppress(StoreError):  # then they are waited for
-                await self._store.forget_workers()
+    def start(self) -> None:
         for work in (
             self._read_events(),
             persist(self._watch_rooms),
@@ -211,7 +205,8 @@ class Agents:
         rooms = await self._rooms.list_rooms()
         for room in rooms:
             for participant in await self._rooms.list_participants(room.name):
-                self._presence.joined(room.name, participant)
+                if participant.state == ParticipantInfo.ACTIVE:
+                    self._presence.joined(room.name, participant)
         for name in self._board.rooms() - {room.name for room in rooms}:
             await self._store.remove_room(name)
         for key in self._board.dispatches:

@@ -79,15 +79,15 @@ class LiveKit:
         async with AsyncExitStack() as parts:
             rooms = self.rooms = Rooms(manager, store, room_settings(config), node=node)
             self._webhooks = RoomWebhooks(rooms.events, webhook_settings(config), database)
-            agent_store = AgentStore(store)
-            agents = Agents(rooms, agent_store, self._agent_token, alone=node is None)
+            agent_store = AgentStore(store, shared=node is not None)
+            agents = Agents(rooms, agent_store, self._agent_token)
             self.services.add("RoomService", RoomService(rooms, Actions(rooms)))
             self.services.add("AgentDispatchService", AgentDispatchService(rooms, agents, agent_store))
             manager.doorkeeper = rooms
             parts.push_async_callback(self._webhooks.stop)
             await self._webhooks.start()
             parts.push_async_callback(agents.stop)
-            await agents.start()
+            agents.start()
             self._agent_door.agents = agents
             parts.push_async_callback(rooms.stop)
             await rooms.start()

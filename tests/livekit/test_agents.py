@@ -12,7 +12,7 @@ from livekit import api
 from livekit.protocol.agent import JobStateReason, JobStatus, JobType
 from livekit.protocol.agent_dispatch import JobRestartPolicy, RoomAgentDispatch
 
-from live777py.livekit import agent_assigner
+from live777py.livekit import agent_assigner, agents
 from live777py.livekit.agent_pool import MAX_ASKED
 from tests.conformance.livekit_server import KEY, KEYS, SECRET, livekit_server, token
 from tests.fakes.remote import offer
@@ -325,10 +325,10 @@ async def test_an_agent_without_a_name_comes_to_every_room(server: LiveKitServer
 
 
 async def test_create_room_with_agents(server: LiveKitServer) -> None:
-    agents = [RoomAgentDispatch(agent_name="helper", metadata="1"), RoomAgentDispatch(agent_name="other")]
-    await server.api.room.create_room(api.CreateRoomRequest(name="show", agents=agents))
+    wanted = [RoomAgentDispatch(agent_name="helper", metadata="1"), RoomAgentDispatch(agent_name="other")]
+    await server.api.room.create_room(api.CreateRoomRequest(name="show", agents=wanted))
     assert [(each.agent_name, each.metadata) for each in await dispatches(server)] == [("helper", "1"), ("other", "")]
-    await server.api.room.create_room(api.CreateRoomRequest(name="show", agents=agents[:1]))
+    await server.api.room.create_room(api.CreateRoomRequest(name="show", agents=wanted[:1]))
     assert len(await dispatches(server)) == 2, "the room was there"
     async with Worker(server, "helper") as helper, Worker(server, "other") as other:
         assert (await helper.takes()).job.metadata == "1"
@@ -373,6 +373,18 @@ async def test_a_job_for_every_participant(server: LiveKitServer) -> None:
         await dispatch(server)
         assert (await worker.takes()).job.participant.identity == "alice"
         await server.play("alice@show", identity="bob", room="show")
+        assert (await worker.takes()).job.participant.identity == "bob"
+
+
+async def test_a_job_for_every_publisher_although_events_were_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agents, "_CAPACITY", 1)
+    async with gateway(tmp_path) as server, Worker(server, "helper", kind=JobType.JT_PUBLISHER) as worker:
+        await dispatch(server)
+        await server.join("show", "alice")
+        assert (await worker.takes()).job.participant.identity == "alice"
+        await server.join("show", "bob")
         assert (await worker.takes()).job.participant.identity == "bob"
 
 
