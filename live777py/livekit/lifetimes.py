@@ -8,8 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from livekit.protocol.models import DisconnectReason
-from livekit.protocol.models import RoomEndReason
+from livekit.protocol.models import DisconnectReason, RoomEndReason
 
 from live777py import log
 from live777py.errors import StoreError
