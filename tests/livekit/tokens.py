@@ -30,13 +30,13 @@ ALL_GRANTS: Final = {
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    """Those of a good token; a change of None takes one away."""
+    """Those of a token that is good for a day, since tables are made before the first test; None takes one away."""
     now = int(time.time())
     whole = {
         "iss": KEY,
         "sub": IDENTITY,
         "nbf": now,
-        "exp": now + 600,
+        "exp": now + 86_400,
         "video": ALL_GRANTS,
         "sip": {"admin": True, "call": True},
         **changes,
@@ -129,9 +129,9 @@ def bad_tokens() -> dict[str, str]:
         "exp is not a number": by_hand(_HS256, json.dumps({**claims(), "exp": float("nan")})),
         "exp is true": by_hand(_HS256, {**claims(), "exp": True}),
         "exp is negative": token(exp=-1),
-        "nbf in the future": token(nbf=now + 120),
+        "nbf in the future": token(nbf=now + 86_400),
         "nbf far in the future": token(nbf=_FAR),
-        "iat in the future": token(iat=now + 120),
+        "iat in the future": token(iat=now + 86_400),
         "nbf is text": by_hand(_HS256, {**claims(), "nbf": "now"}),
         "sub is a number": by_hand(_HS256, {**claims(), "sub": 7}),
         "video is a list": token(video=[]),
