@@ -76,7 +76,7 @@ class Relays:
         if relay is None:
             return
         relay.link.end()
-        self._manager.sharing.end_relay(stream)
+        self._later(self._manager.sharing.end_relay(stream))
         if relay.made and stream not in self._relays:
             self._manager.sharing.forget(stream)
         self._later(relay.link.stop())

@@ -8,6 +8,8 @@ from live777py.errors import NotFound
 from live777py.streams.registry import wait_closed
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from live777py.streams.joining import Joining
     from live777py.streams.live import LiveSession
     from live777py.streams.registry import Registry
@@ -62,11 +64,13 @@ class Sharing:
         if publisher is not None and not publisher.session.relay:
             await self._registry.close([publisher], "taken-over")
 
-    def end_relay(self, stream: str) -> None:
-        """The slot is free when this returns; the other node is told meanwhile."""
+    def end_relay(self, stream: str) -> Coroutine[None, None, None]:
+        """The slot is free when this returns; the coroutine ends when the other node has been told."""
         publisher = self._publisher(stream)
-        if publisher is not None and publisher.session.relay:
-            self._registry.leave(publisher, "source-removed")
+        if publisher is None or not publisher.session.relay:
+            return wait_closed(())
+        self._registry.leave(publisher, "source-removed")
+        return wait_closed((publisher,))
 
     def forget(self, stream: str) -> None:
         """If nobody is on it. One of the configuration stays."""
