@@ -24,6 +24,8 @@ CHECK_SECONDS: Final = 1.0
 """Between two looks at which rooms are to end."""
 PRESENCE_SECONDS: Final = 30.0
 """For how long a node that is not heard of counts as having people in a room."""
+AWAY_SECONDS: Final = 5.0
+"""For the nodes to say again who has people where, when the store was away for so long that it has forgotten."""
 _OTHERS_SECONDS: Final = 3.0
 """That other nodes have to close the sessions of a room that is deleted."""
 _AGAIN_SECONDS: Final = 0.05
@@ -38,6 +40,7 @@ class Lifetimes:
         self._rooms = rooms
         self._node = node
         self._present_until: dict[str, float] = {}
+        self._nothing_ends_until = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -79,6 +82,11 @@ class Lifetimes:
         room = self._rooms.members.rooms.get(name) if stored is None else self._rooms.adopt(stored)
         if room is None or room.ending or (stored is not None and not stored.record.closing):
             return
+        if stored is None and room.occupied and not await self._rooms.records.was_deleted(room.stored.record.sid):
+            # A server that nodes share may come back without what it had: who plays plays on.
+            restored, _ = await self._rooms.records.create(room.stored.record)
+            self._rooms.adopt(restored)
+            return
         with self._rooms.ending(room):  # another node deletes it
             await self._rooms.empty(room)
             if self._node is not None and self._present_until.pop(name, None) is not None:
@@ -97,6 +105,7 @@ class Lifetimes:
                     await self._look_after(room)
             except StoreError as error:
                 _logger.warning("rooms do not end meanwhile: %s", error.detail)
+                self._nothing_ends_until = asyncio.get_running_loop().time() + AWAY_SECONDS
 
     async def _look_after(self, room: RoomState) -> None:
         if room.ending:
@@ -108,7 +117,7 @@ class Lifetimes:
             stored = await records.change(room.name, _joined)
             if stored is not None:
                 self._rooms.adopt(stored)
-        if not self._due(room):
+        if not self._due(room) or asyncio.get_running_loop().time() < self._nothing_ends_until:
             return
         if self._node is not None and await records.others_present(room.name, self._node):
             room.left_ms = self._rooms.clock.now()

@@ -23,6 +23,9 @@ _AT_ONCE: Final = 50
 _ROOM: Final = "room/"
 _PRESENCE: Final = "presence/"
 _REVOKED: Final = "revoked/"
+_DELETED: Final = "deleted/"
+_DELETED_FOR: Final = 60.0
+"""Seconds for which it is known that a room was deleted, and not lost by the store."""
 
 
 class RoomRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +106,13 @@ class RoomRecords:
     async def delete(self, stored: Stored) -> bool:
         """False if it has changed, or somebody else has deleted it."""
         return await self._store.delete(_ROOM + stored.record.name, version=stored.version)
+
+    async def note_deleted(self, sid: str) -> None:
+        """Before `delete`, where others may have people in the room."""
+        await self._store.put(_DELETED + sid, b"", expires=_DELETED_FOR)
+
+    async def was_deleted(self, sid: str) -> bool:
+        return await self._store.get(_DELETED + sid) is not None
 
     def watch(self) -> AbstractAsyncContextManager[Changes]:
         return self._store.watch(_ROOM)

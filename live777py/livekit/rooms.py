@@ -140,6 +140,7 @@ class Rooms:
                 raise NotFound(NO_ROOM)
             await self.empty(room)
             await self._lifetimes.others_gone(room)
+            await self.records.note_deleted(stored.record.sid)
             await self.records.delete(stored)
             self.forget(room, RoomEndReason.ROOM_END_API_DELETE)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -177,9 +178,9 @@ async def b_is_gone(a: Node) -> bool:
 
 
 @pytest.mark.parametrize("seconds", [3.0, pytest.param(20.0, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("how", ["killed", "frozen"])
+@pytest.mark.parametrize("how", ["emptied", "frozen", pytest.param("killed", marks=pytest.mark.slow)])
 async def test_redis_goes_away_and_returns(tmp_path: Path, redis: RedisServer, how: str, seconds: float) -> None:
-    """Sessions play on, the API says 503, and then everything is as before."""
+    """Sessions play on, the API says 503, and then everything is as before, also where the server has lost its data."""
     async with two_nodes(tmp_path, redis, heartbeat_ms=DEFAULT_HEARTBEAT_MS) as (a, b), camera(b, "show"):
         await eventually(lambda: listed(a, "show", 1))
         async with counting(f"{a.url}/whep/show") as far, counting(f"{b.url}/whep/show") as near:
@@ -202,6 +203,8 @@ async def test_redis_goes_away_and_returns(tmp_path: Path, redis: RedisServer, h
             if how == "frozen":
                 redis.thaw()
             else:
+                if how == "emptied":
+                    shutil.rmtree(tmp_path / "appendonlydir")
                 await redis.start()
 
             async def as_before() -> bool:

@@ -496,3 +496,34 @@ async def test_a_thousand_participants_hold_up_nobody() -> None:
         running = False
         await ticking
         assert longest < 0.01
+
+
+@virtual
+async def test_a_room_with_people_outlives_a_store_that_has_lost_it() -> None:
+    store = MemoryKeyValue()
+    async with house(store, node="a") as a, house(store, node="b") as b:
+        await b.stage.come(b.rooms, "show")
+        await asyncio.sleep(2)
+        (before,) = await a.rooms.list_rooms()
+        for entry in await store.list(""):
+            await store.delete(entry.key)
+        await asyncio.sleep(2)
+        assert await b.identities() != []
+        assert [room.sid for room in await a.rooms.list_rooms()] == [before.sid]
+        assert "RoomFinished" not in [*await a.kinds(), *await b.kinds()]
+
+
+@virtual
+async def test_a_room_does_not_end_before_the_others_could_speak() -> None:
+    """The store was away for so long that it has forgotten who has people in it."""
+    store = MemoryKeyValue()
+    async with house(store, node="a") as a, house(store, node="b") as b:
+        await b.stage.come(b.rooms, "show")
+        await a.rooms.list_rooms()
+        await asyncio.sleep(2)
+        store.away = True
+        await asyncio.sleep(100)
+        store.away = False
+        await asyncio.sleep(100)
+        assert await a.names() == ["show"]
+        assert "RoomFinished" not in await a.kinds()
