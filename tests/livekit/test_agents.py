@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -258,15 +257,19 @@ async def test_a_lost_worker_is_not_replaced_where_nobody_wants_it(hurry: None, 
 
 
 async def test_a_worker_that_comes_back_goes_on(hurry: None, server: LiveKitServer) -> None:
-    async with Worker(server, "helper") as worker:
+    """While one that went with it, and does not come back, is given up."""
+    async with Worker(server, "helper") as worker, Worker(server, "lost") as lost:
         await dispatch(server)
+        await dispatch(server, "lost", room="other", restart_policy=JobRestartPolicy.JRP_NEVER)
         job = (await worker.takes()).job
+        await lost.takes()
     async with Worker(server, "helper") as back:
         await back.goes_on_with(job.id, "AJ_unknown")
         assert (await back.expect("termination")).job_id == "AJ_unknown"
         (shown,) = await jobs_when(server, lambda found: found[0].state.worker_id == back.id)
         assert (shown.id, shown.state.status) == (job.id, RUNNING)
-        await asyncio.sleep(2 * agent_assigner.RECONNECT_GRACE)
+        await job_when(server, FAILED, "other")
+        await job_when(server, RUNNING)
         await back.report(job, SUCCESS)
         await job_when(server, SUCCESS)
 
