@@ -78,9 +78,13 @@ async def node(
         yield Node(name, gateway, client)
 
 
-def camera(at: Node, stream: str) -> contextlib.AbstractAsyncContextManager[asyncio.subprocess.Process]:
-    """Publishes H264 and Opus by WHIP."""
-    return ffmpeg_publisher(f"{at.url}/whip/{stream}", inputs=CAMERA, options=OBS)
+@contextlib.asynccontextmanager
+async def camera(at: Node, stream: str, *, goodbye: bool = False) -> AsyncIterator[None]:
+    """Publishes H264 and Opus by WHIP. FFmpeg takes long to say goodbye to a gateway that has forgotten it."""
+    async with ffmpeg_publisher(f"{at.url}/whip/{stream}", inputs=CAMERA, options=OBS) as process:
+        yield
+        if not goodbye and process.returncode is None:
+            process.kill()
 
 
 class Counted:

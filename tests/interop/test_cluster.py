@@ -72,7 +72,7 @@ async def test_what_is_published_at_b_is_seen_and_managed_at_a(tmp_path: Path, r
         (seen,) = await b.rooms()
         assert (seen.sid, seen.metadata) == (made.sid, "made at a")
 
-        async with camera(b, "show") as publisher:
+        async with camera(b, "show"):
             await eventually(lambda: listed(a, "show", 1))
             async with counting(f"{a.url}/whep/show") as frames:
                 await frames.more(30)
@@ -95,7 +95,6 @@ async def test_what_is_published_at_b_is_seen_and_managed_at_a(tmp_path: Path, r
             assert await a.participants("show") == {}
             with refused("not_found", 404, "participant does not exist"):
                 await a.api.room.remove_participant(api.RoomParticipantIdentity(room="show", identity="show"))
-            publisher.kill()  # FFmpeg does not notice
         await b.api.room.delete_room(api.DeleteRoomRequest(room="show"))
         assert await a.rooms() == []
         assert await a.gateway.get("/api/streams/") == []
@@ -117,7 +116,7 @@ async def still(frames: list[float]) -> bool:
 async def test_one_pull_for_all_who_watch(tmp_path: Path, redis: RedisServer) -> None:
     """Who waits at A gets what is published at B, by one session between them, and what is published at A then."""
     async with two_nodes(tmp_path, redis) as (a, b), counting(f"{a.url}/whep/cam") as first:
-        async with camera(b, "cam"), counting(f"{a.url}/whep/cam") as second:
+        async with camera(b, "cam", goodbye=True), counting(f"{a.url}/whep/cam") as second:
             await asyncio.gather(first.more(30), second.more(30))
             assert sum("plays from" in line for line in b.gateway.log) == 1
             another = {"data": offer("opus", "vp8"), "headers": {"Content-Type": "application/sdp"}}
@@ -151,7 +150,7 @@ async def test_a_node_dies(tmp_path: Path, redis: RedisServer, number: signal.Si
     """It is gone from A's lists in time, and its stream can be published to A at once."""
     async with two_nodes(tmp_path, redis, heartbeat_ms=heartbeat_ms) as (a, b):
         await a.api.room.create_room(api.CreateRoomRequest(name="show"))
-        async with camera(b, "show") as one, camera(b, "other") as two, counting(f"{a.url}/whep/show") as frames:
+        async with camera(b, "show"), camera(b, "other"), counting(f"{a.url}/whep/show") as frames:
             await frames.more(30)
             await eventually(lambda: listed(a, "other", 1))
             os.kill(b.gateway.pid, number)
@@ -166,9 +165,6 @@ async def test_a_node_dies(tmp_path: Path, redis: RedisServer, number: signal.Si
                     assert await b_is_gone(a)
                     assert [room.name for room in await a.rooms() if room.num_participants] == ["show"]
             finally:
-                for publisher in (one, two):
-                    if publisher.returncode is None:  # FFmpeg does not notice, or not soon
-                        publisher.kill()
                 if number is signal.SIGSTOP:
                     os.kill(b.gateway.pid, signal.SIGCONT)
 
