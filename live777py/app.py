@@ -299,7 +299,8 @@ async def _join(
     if livekit is not None and livekit.rooms is not None:
         from live777py.livekit.cluster_calls import ClusterCalls  # noqa: PLC0415 (as above)
 
-        livekit.door.caller = ClusterCalls(livekit.services, livekit.rooms, cluster.rpc)
+        calls = ClusterCalls(livekit.services, livekit.rooms, cluster.rpc)
+        livekit.door.caller = livekit.rooms.others = calls
     await cluster.start()
     parts.push_async_callback(_leave, cluster)
 

@@ -187,7 +187,9 @@ class Actions:
     async def _destination(self, name: str, member: Member) -> RoomState:
         await self._rooms.ensure_room(name)
         target = await self._rooms.require(name)
-        if not member.dependent and target.full_for(member.identity):
+        if not member.dependent and target.full_for(
+            member.identity, elsewhere=await self._rooms.people_elsewhere(target)
+        ):
             raise Conflict(f"room {name} is full")
         return target
 

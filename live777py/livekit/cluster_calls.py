@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _CALL: Final = "twirp"
 _PARTICIPANT: Final = "participant"
+_PEOPLE: Final = "people"
 
 AT_PARTICIPANT: Final = frozenset(
     {
@@ -56,6 +57,7 @@ class Participants(Protocol):
     """`livekit.rooms.Rooms`."""
 
     async def has_participant(self, room: str, identity: str) -> bool: ...
+    def people(self, room: str) -> int: ...
 
 
 class _AboutParticipant(Protocol):
@@ -88,6 +90,7 @@ class ClusterCalls:
         self._rooms = rooms
         self._rpc = rpc
         rpc.serve(_CALL, self._serve)
+        rpc.serve(_PEOPLE, self._people)
         rpc.claim(_PARTICIPANT, self._has_participant)
 
     async def call(self, service: str, method: str, request: Message, call: Call) -> Message:
@@ -98,6 +101,11 @@ class ClusterCalls:
             if method in {"ListRooms", "ListParticipants", "SendData"}:
                 return await self._everywhere(service, method, request, call)
         return await self._here.call(service, method, request, call)
+
+    async def people(self, room: str) -> int:
+        """Who take a place in the room on other nodes (`rooms.OtherNodes`). Raises StoreUnavailable."""
+        answers = await self._rpc.gather(_PEOPLE, room.encode())
+        return sum(int(answer) for answer in answers.values() if isinstance(answer, bytes))
 
     # Ways
 
@@ -141,6 +149,9 @@ class ClusterCalls:
         except TwirpError as error:
             return msgspec.msgpack.encode(_Answer(code=error.code, msg=error.msg, meta=dict(error.meta)))
         return msgspec.msgpack.encode(_Answer(message=message.SerializeToString()))
+
+    async def _people(self, body: bytes) -> bytes:
+        return b"%d" % self._rooms.people(body.decode())
 
     async def _has_participant(self, body: bytes) -> bool:
         room, identity = msgspec.msgpack.decode(body, type=tuple[str, str])

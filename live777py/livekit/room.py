@@ -77,13 +77,17 @@ class RoomState:
         ends_at = self.ends_at()
         return ends_at is not None and now >= ends_at
 
-    def full_for(self, identity: str) -> bool:
-        """Whether there is no place for one more, who is not a dependent."""
+    @property
+    def people(self) -> int:
+        """Who take a place on this node, or are about to."""
+        return self._keepers + sum(identity not in self.members for identity in self.coming)
+
+    def full_for(self, identity: str, *, elsewhere: int = 0) -> bool:
+        """Whether there is no place for one more, who is not a dependent; `elsewhere` are the people of other nodes."""
         limit = self.stored.record.max_participants
         if not limit or identity in self.members or identity in self.coming:
             return False
-        coming = sum(identity not in self.members for identity in self.coming)
-        return self._keepers + coming >= limit
+        return self.people + elsewhere >= limit
 
     def comes(self, identity: str) -> None:
         self.coming[identity] += 1

@@ -68,6 +68,13 @@ class Streams(Protocol):
     def control(self) -> SessionControl: ...
 
 
+class OtherNodes(Protocol):
+    """`cluster_calls.ClusterCalls`."""
+
+    async def people(self, room: str) -> int:
+        """Who take a place in the room on other nodes."""
+
+
 class Rooms:
     """Usage: `rooms = Rooms(manager, store, settings)`, `await rooms.start()` ... `await rooms.stop()`.
 
@@ -80,6 +87,8 @@ class Rooms:
     ) -> None:
         self.settings = settings or RoomSettings()
         self.events: RoomEvents = Bus[RoomEvent]()
+        self.others: OtherNodes | None = None
+        """Set where other nodes have people in the same rooms."""
         self.control = streams.control
         self.records = RoomRecords(store)
         self.clock = Clock()
@@ -192,6 +201,11 @@ class Rooms:
             raise NotFound(NO_ROOM)
         return room
 
+    def people(self, room: str) -> int:
+        """Who take a place in the room on this node."""
+        known = self.members.rooms.get(room)
+        return 0 if known is None else known.people
+
     # Coming (streams.doorkeeper.Doorkeeper)
 
     async def check(self, client: Client) -> None:
@@ -213,7 +227,7 @@ class Rooms:
         if client.participant is not None:
             await self._replace(room, participant, stream, role)
         dependent = participant.kind in ("agent", "egress") or participant.permission.recorder
-        if room.full_for(participant.identity) and not dependent:
+        if not dependent and room.full_for(participant.identity, elsewhere=await self.people_elsewhere(room)):
             raise Unavailable("the room is full", retry_after=_FULL_RETRY_SECONDS)
         room.comes(participant.identity)
         try:
@@ -232,6 +246,11 @@ class Rooms:
             self.members.reasons[key] = DisconnectReason.DUPLICATE_IDENTITY
         await self.control.close(old, "taken-over")
         await self.members.settle()
+
+    async def people_elsewhere(self, room: RoomState) -> int:
+        """Where it matters. Raises what hinders to ask."""
+        limited = room.stored.record.max_participants > 0
+        return await self.others.people(room.name) if limited and self.others is not None else 0
 
     # Beginning and ending
 

@@ -104,6 +104,9 @@ class Here:
     async def has_participant(self, room: str, identity: str) -> bool:
         return room == "show" and identity in self.participants
 
+    def people(self, room: str) -> int:
+        return len(self.participants) if room == "show" else 0
+
     async def call(self, service: str, method: str, request: Message, call: Call) -> Message:
         self.asked.append((service, method, request, call))
         if call.grants is None:
@@ -241,6 +244,15 @@ async def test_what_is_in_the_store_is_done_here(
     await asked(nodes[0], method, request_)
     await nodes[0].calls.call("AgentDispatchService", "ListDispatch", ListRoomsRequest(), ADMIN)
     assert len(nodes[0].asked) == 2
+
+
+async def test_people_of_other_nodes_are_counted(nodes: tuple[Here, Here, Here]) -> None:
+    a, b, c = nodes
+    for node, identities in ((a, "xyz"), (b, "xy"), (c, "x")):
+        for identity in identities:
+            node.join(identity)
+    assert [await node.calls.people("show") for node in nodes] == [3, 4, 5]
+    assert await a.calls.people("other") == 0
 
 
 async def test_without_the_others_it_is_an_error(nodes: tuple[Here, Here, Here], network: Network) -> None:

@@ -527,3 +527,27 @@ async def test_a_room_does_not_end_before_the_others_could_speak() -> None:
         await asyncio.sleep(100)
         assert await a.names() == ["show"]
         assert "RoomFinished" not in await a.kinds()
+
+
+class Elsewhere:
+    """Other nodes."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    async def people(self, room: str) -> int:
+        assert room == "show"
+        return self.count
+
+
+@virtual
+async def test_people_of_other_nodes_take_places() -> None:
+    async with house(node="a") as a:
+        a.rooms.others = elsewhere = Elsewhere(2)
+        await a.rooms.create_room(CreateRoomRequest(name="show", max_participants=3))
+        await a.stage.come(a.rooms, "show")
+        with pytest.raises(Unavailable, match="full"):
+            await a.stage.come(a.rooms, "show", "subscribe")
+        elsewhere.count = 1
+        await a.stage.come(a.rooms, "show", "subscribe")
+        assert len(await a.identities()) == 2
