@@ -189,9 +189,10 @@ class Membership:
             return
         self.homeless.discard(key)
         room.joined = True
+        kept = self._kept_sids.pop(key[1], None)
         member = room.members.get(participant.identity)
         if member is None:
-            sid = self._kept_sids.pop(key[1], None) or _participant_sid(key[1])
+            sid = kept or _participant_sid(key[1])
             member = Member(participant, self._now(), sid=sid, copied=facts.origin is not None)
             room.members[member.identity] = member
         member.sessions[key] = facts.role

@@ -379,6 +379,7 @@ class Registry:
             for kind in tuple(live.chosen):
                 flow.unchoose(self.engine, None, live, kind)
             flow.detach(self.engine, live, ("audio", "video"))
+            flow.pause(self.engine, None, live, ("audio", "video"))
         del self.sessions[stream.name, session.id]
 
     def _log_source(self, stream: Stream) -> None:

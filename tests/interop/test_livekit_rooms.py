@@ -266,7 +266,7 @@ async def test_ffmpeg_is_a_participant_like_any(livekit: LiveKitServer) -> None:
         inputs=("-f", "lavfi", "-i", "color=red:size=320x180:rate=30", *TEST_TONE),
         token=joining("camera"),
     )
-    async with camera as process, playing(f"{livekit.url}/whep/camera@show", bearer=joining("bob")) as bob:
+    async with camera, playing(f"{livekit.url}/whep/camera@show", bearer=joining("bob")) as bob:
         await sees(bob, FFMPEG_RED)
         audio, video = await livekit.publisher("show", "camera")
         assert (audio.mime_type, video.mime_type) == ("audio/opus", "video/H264")
@@ -281,8 +281,8 @@ async def test_ffmpeg_is_a_participant_like_any(livekit: LiveKitServer) -> None:
             )
             assert await flows(bob) == await flows(carol) == {"audio"}
             await livekit.api.room.delete_room(api.DeleteRoomRequest(room="show"))
-            async with asyncio.timeout(20):
-                await process.wait()
+            assert list((await livekit.api.room.list_rooms(api.ListRoomsRequest(names=["show"]))).rooms) == []
+            await livekit.until_gone("hall", "camera")
 
             async def closed() -> bool:
                 return bob.connection.connectionState == "closed"

@@ -354,3 +354,13 @@ async def test_a_stream_is_deleted_with_everybody(house: House) -> None:
     await remote.closed.wait()
     assert house.manager.control.session(key("s", viewer)) is None
     assert "s" not in house.manager.control.streams()
+
+
+async def test_a_viewer_is_not_silent_for_what_it_left(house: House) -> None:
+    muted, _ = await house.publish("s")
+    other, _ = await house.publish("t")
+    viewer, _ = await house.play("s")
+    house.manager.control.mute(key("s", muted), "video", muted=True)
+    assert paused(house, viewer) == {"video"}
+    house.manager.control.move(key("s", viewer), "t", ALICE)
+    assert (house.flows(viewer), paused(house, viewer)) == (house.tracks(other), set())
