@@ -99,9 +99,7 @@ class Member:
 
     @property
     def dependent(self) -> bool:
-        """It does not keep a room open, and is not counted."""
-        permission = self.participant.permission
-        return self.participant.kind in ("agent", "egress") or permission.agent or permission.recorder
+        return is_dependent(self.participant)
 
     def sessions_of(self, role: Role) -> list[SessionKey]:
         return [key for key, theirs in self.sessions.items() if theirs == role]
@@ -155,6 +153,12 @@ class Member:
             kind_details=[ParticipantInfo.KindDetail.FORWARDED] if self.copied else [],
             attributes=participant.attributes,
         )
+
+
+def is_dependent(participant: Participant) -> bool:
+    """Who does not keep a room open, and takes no place in it."""
+    permission = participant.permission
+    return participant.kind in ("agent", "egress") or permission.agent or permission.recorder
 
 
 def reason_of(reason: LeaveReason | None) -> DisconnectReason:

@@ -18,6 +18,7 @@ from live777py.errors import BadRequest, Forbidden, Live777Error, NotFound, Unav
 from live777py.livekit import names
 from live777py.livekit.lifetimes import Lifetimes
 from live777py.livekit.membership import AT_ONCE, Membership
+from live777py.livekit.participants import is_dependent
 from live777py.livekit.records import RoomRecord, RoomRecords, Stored, new_sid
 from live777py.livekit.room import RoomState
 from live777py.livekit.room_events import RoomEvent, RoomEvents, RoomFinished, RoomStarted
@@ -226,8 +227,9 @@ class Rooms:
         await self.members.settle()
         if client.participant is not None:
             await self._replace(room, participant, stream, role)
-        dependent = participant.kind in ("agent", "egress") or participant.permission.recorder
-        if not dependent and room.full_for(participant.identity, elsewhere=await self.people_elsewhere(room)):
+        if not is_dependent(participant) and room.full_for(
+            participant.identity, elsewhere=await self.people_elsewhere(room)
+        ):
             raise Unavailable("the room is full", retry_after=_FULL_RETRY_SECONDS)
         room.comes(participant.identity)
         try:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 RED, GREEN = (200, 30, 30), (30, 160, 30)
 FFMPEG_RED = (255, 0, 0)
 TOLERANCE = 40
-STILL_SECONDS = 1.0
-SETTLED_SECONDS = 0.3
+STILL_SECONDS = 0.5
+SETTLED_SECONDS = 0.2
 
 
 class Plain(VideoStreamTrack):
@@ -85,7 +85,7 @@ async def packets(viewer: Viewed) -> dict[str, int]:
 
 
 async def flows(viewer: Viewed) -> set[str]:
-    """The kinds of which something comes within a second, once what is under way has come."""
+    """The kinds of which something comes within half a second, once what is under way has come."""
     await asyncio.sleep(SETTLED_SECONDS)
     before = await packets(viewer)
     await asyncio.sleep(STILL_SECONDS)
