@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 from aiohttp import web
 
+from live777py import log
 from live777py.config.values import STREAM_NAME_RULE, is_stream_name
 from live777py.errors import BadRequest, Forbidden, Live777Error, NotFound, Unauthorized, UnsupportedMediaType
 from live777py.livekit import ids
