@@ -118,6 +118,7 @@ class Whip:
         client = self._around.client(request, participant)
         streams, stream = self._around.streams(request.app), _stream(participant)
         answer = await streams.publish(stream, offer, client=client)
+        log.bind(_logger, stream=stream, session=answer.session).info("publishes at /whip/v1")
         response = web.Response(status=201, body=answer.sdp.encode(), content_type=SDP)
         response.headers["Location"] = f"/whip/v1/{ids.id_of(ids.PARTICIPANT, answer.session)}"
         response.headers["ETag"] = _etag(answer.session)
