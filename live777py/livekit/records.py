@@ -114,6 +114,10 @@ class RoomRecords:
     async def was_deleted(self, sid: str) -> bool:
         return await self._store.get(_DELETED + sid) is not None
 
+    async def remove(self, name: str) -> None:
+        """One that is closing, whatever has been changed of it meanwhile."""
+        await self._store.delete(_ROOM + name)
+
     def watch(self) -> AbstractAsyncContextManager[Changes]:
         return self._store.watch(_ROOM)
 

@@ -126,7 +126,8 @@ class Rooms:
         await self.members.settle()
         infos = []
         async for stored in self.records.all(wanted):
-            room = self.adopt(stored)
+            # One that is not known here may have been deleted meanwhile: it is shown, not adopted.
+            room = self.members.rooms.get(stored.record.name) or RoomState(stored, self.clock.now())
             if room.open:
                 infos.append(room.info())
         return infos
@@ -151,7 +152,7 @@ class Rooms:
             await self.empty(room)
             await self._lifetimes.others_gone(room)
             await self.records.note_deleted(stored.record.sid)
-            await self.records.delete(stored)
+            await self.records.remove(name)
             self.forget(room, RoomEndReason.ROOM_END_API_DELETE)
 
     async def update_room_metadata(self, name: str, metadata: str) -> Room:

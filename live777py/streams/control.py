@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from live777py.streams.session import Role
     from live777py.streams.views import SessionState
 
+_AT_ONCE: Final = 20
+"""Sessions that are closed before others have their turn."""
+
 KINDS: Final[tuple[Kind, ...]] = ("audio", "video")
 
 SessionKey = tuple[str, str]
@@ -222,7 +225,8 @@ class SessionControl:
     async def close(self, keys: Iterable[SessionKey], reason: LeaveReason) -> None:
         """Those that are there still; a publisher's viewers stay. Returns when the other ends have been told."""
         sessions = [live for key in keys if (live := self._registry.sessions.get(key)) is not None]
-        await self._registry.close(sessions, reason)
+        for first in range(0, len(sessions), _AT_ONCE):
+            await self._registry.close(sessions[first : first + _AT_ONCE], reason)
 
     async def delete_stream(self, stream: str) -> None:
         """With everybody; one of the configuration begins anew. Nothing happens to one that is not there."""
