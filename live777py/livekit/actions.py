@@ -12,10 +12,11 @@ from live777py.errors import BadRequest, Conflict
 from live777py.livekit import names
 from live777py.livekit.membership import AT_ONCE
 from live777py.livekit.participants import permission_of
+from live777py.livekit.tracks import Track
 from live777py.rtc.sctp_section import MAX_MESSAGE_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from livekit.protocol.models import ParticipantInfo, TrackInfo
     from livekit.protocol.room import UpdateParticipantRequest, UpdateSubscriptionsRequest
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from live777py.livekit.participants import Member
     from live777py.livekit.room import RoomState
     from live777py.livekit.rooms import Rooms
-    from live777py.livekit.tracks import Track
     from live777py.streams.control import SessionKey
 
 DATA_LABEL: Final = "lk-data"
@@ -84,11 +84,11 @@ class Actions:
 
     async def subscribe(self, request: UpdateSubscriptionsRequest) -> None:
         """A viewer has one track of each kind: another one takes its place. Unknown tracks are passed over."""
-        room, member = await self._rooms.require_member(request.room, request.identity)
+        _, member = await self._rooms.require_member(request.room, request.identity)
         if request.subscribe and not member.participant.permission.can_subscribe:
             raise Conflict("the participant may not subscribe")
         viewers = member.sessions_of("subscribe")
-        for track in self._tracks_of(room, request):
+        for track in (*self._rooms.named_tracks(request), *await self._relayed(request)):
             if request.subscribe:
                 self._give(viewers, track)
             else:
@@ -96,15 +96,17 @@ class Actions:
                     if self._control.playing(viewer).get(track.kind) == (track.key, track.number):
                         self._control.drop(viewer, track.kind)
 
-    def _tracks_of(self, room: RoomState, request: UpdateSubscriptionsRequest) -> Iterator[Track]:
-        sids = set(request.track_sids)
-        for wanted in request.participant_tracks:
-            owner = next((one for one in room.members.values() if one.sid == wanted.participant_sid), None)
-            if owner is not None:
-                sids.update(wanted.track_sids or owner.tracks)
-        for sid in sids:
-            if (found := self._members.find_track(room, sid)) is not None:
-                yield found[1]
+    async def _relayed(self, request: UpdateSubscriptionsRequest) -> list[Track]:
+        """Tracks of other nodes whose streams somebody here watches."""
+        if self._rooms.others is None:
+            return []
+        return [
+            Track(sid="", number=facts.number, key=key, kind=kind, source="")
+            for stream, kind in await self._rooms.others.tracks(request)
+            if (key := self._control.relay(stream)) is not None
+            for facts in self._control.tracks(key)
+            if facts.media.kind == kind
+        ]
 
     def _give(self, viewers: list[SessionKey], track: Track) -> None:
         own = [viewer for viewer in viewers if viewer[0] == track.key[0]]

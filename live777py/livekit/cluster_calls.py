@@ -9,25 +9,28 @@ import asyncio
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import msgspec
-from livekit.protocol.room import ListParticipantsResponse, ListRoomsResponse
+from livekit.protocol.room import ListParticipantsResponse, ListRoomsResponse, UpdateSubscriptionsRequest
 
 from live777py.errors import NotFound
 from live777py.livekit.errors import Code, TwirpError
 from live777py.livekit.grants import Grants  # noqa: TC001 (msgspec reads it)
 from live777py.livekit.twirp import METHODS, Call
+from live777py.rtc.parameters import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from google.protobuf.message import Message
     from livekit.protocol.models import ParticipantInfo, Room
 
     from live777py.errors import Live777Error
+    from live777py.livekit.tracks import Track
     from live777py.livekit.twirp import Caller
 
 _CALL: Final = "twirp"
 _PARTICIPANT: Final = "participant"
 _PEOPLE: Final = "people"
+_TRACKS: Final = "tracks"
 
 AT_PARTICIPANT: Final = frozenset(
     {
@@ -58,6 +61,7 @@ class Participants(Protocol):
 
     async def has_participant(self, room: str, identity: str) -> bool: ...
     def people(self, room: str) -> int: ...
+    def named_tracks(self, request: UpdateSubscriptionsRequest) -> Sequence[Track]: ...
 
 
 class _AboutParticipant(Protocol):
@@ -91,6 +95,7 @@ class ClusterCalls:
         self._rpc = rpc
         rpc.serve(_CALL, self._serve)
         rpc.serve(_PEOPLE, self._people)
+        rpc.serve(_TRACKS, self._tracks)
         rpc.claim(_PARTICIPANT, self._has_participant)
 
     async def call(self, service: str, method: str, request: Message, call: Call) -> Message:
@@ -106,6 +111,16 @@ class ClusterCalls:
         """Who take a place in the room on other nodes (`rooms.OtherNodes`). Raises StoreUnavailable."""
         answers = await self._rpc.gather(_PEOPLE, room.encode())
         return sum(int(answer) for answer in answers.values() if isinstance(answer, bytes))
+
+    async def tracks(self, request: UpdateSubscriptionsRequest) -> list[tuple[str, Kind]]:
+        """Stream and kind of those on other nodes that the request names (`rooms.OtherNodes`)."""
+        answers = await self._rpc.gather(_TRACKS, request.SerializeToString())
+        return [
+            track
+            for answer in answers.values()
+            if isinstance(answer, bytes)
+            for track in msgspec.msgpack.decode(answer, type=list[tuple[str, Kind]])
+        ]
 
     # Ways
 
@@ -152,6 +167,10 @@ class ClusterCalls:
 
     async def _people(self, body: bytes) -> bytes:
         return b"%d" % self._rooms.people(body.decode())
+
+    async def _tracks(self, body: bytes) -> bytes:
+        named = self._rooms.named_tracks(UpdateSubscriptionsRequest.FromString(body))
+        return msgspec.msgpack.encode([(track.key[0], track.kind) for track in named])
 
     async def _has_participant(self, body: bytes) -> bool:
         room, identity = msgspec.msgpack.decode(body, type=tuple[str, str])

@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterator
 
     from livekit.protocol.models import ParticipantInfo, Room
+    from livekit.protocol.room import UpdateSubscriptionsRequest
 
     from live777py.livekit.participants import Member
+    from live777py.livekit.tracks import Track
+    from live777py.rtc.parameters import Kind
     from live777py.store import KeyValue
     from live777py.streams.bus import EventBus
     from live777py.streams.control import SessionControl, SessionKey
@@ -74,6 +77,9 @@ class OtherNodes(Protocol):
 
     async def people(self, room: str) -> int:
         """Who take a place in the room on other nodes."""
+
+    async def tracks(self, request: UpdateSubscriptionsRequest) -> list[tuple[str, Kind]]:
+        """Stream and kind of the tracks on other nodes that the request names."""
 
 
 class Rooms:
@@ -207,6 +213,19 @@ class Rooms:
         """Who take a place in the room on this node."""
         known = self.members.rooms.get(room)
         return 0 if known is None else known.people
+
+    def named_tracks(self, request: UpdateSubscriptionsRequest) -> list[Track]:
+        """Those of this node."""
+        room = self.members.rooms.get(request.room)
+        if room is None:
+            return []
+        sids = set(request.track_sids)
+        for wanted in request.participant_tracks:
+            owner = next((one for one in room.members.values() if one.sid == wanted.participant_sid), None)
+            if owner is not None:
+                sids.update(wanted.track_sids or owner.tracks)
+        found = (self.members.find_track(room, sid) for sid in sids)
+        return [place[1] for place in found if place is not None]
 
     # Coming (streams.doorkeeper.Doorkeeper)
 

@@ -92,6 +92,12 @@ class SessionControl:
         live = self._registry.sessions.get(key)
         return None if live is None else _facts(live)
 
+    def relay(self, stream: str) -> SessionKey | None:
+        """The session by which the stream comes from another node of the cluster, if it does."""
+        known = self._registry.streams.get(stream)
+        publisher = None if known is None else self._registry.publisher(known)
+        return _key(publisher) if publisher is not None and publisher.session.relay else None
+
     def tracks(self, key: SessionKey) -> list[TrackFacts]:
         """What the session publishes and nobody withholds; nothing before it is connected."""
         live = self._live(key)

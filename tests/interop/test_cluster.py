@@ -83,11 +83,17 @@ async def test_what_is_published_at_b_is_seen_and_managed_at_a(tmp_path: Path, r
                 await assert_one_list(a, b)
 
                 video = next(track for track in infos["show"].tracks if track.type == 1)
+                viewer = next(identity for identity in infos if identity != "show")
+                wanted = api.UpdateSubscriptionsRequest(room="show", identity=viewer, track_sids=[video.sid])
+                await b.api.room.update_subscriptions(wanted)
+                await eventually(lambda: still(frames.frames))
+                wanted.subscribe = True
+                await b.api.room.update_subscriptions(wanted)
+                await frames.more(30)
                 mute = api.MuteRoomTrackRequest(room="show", identity="show", track_sid=video.sid, muted=True)
                 await a.api.room.mute_published_track(mute)
                 await eventually(lambda: still(frames.frames))
 
-                viewer = next(identity for identity in infos if identity != "show")
                 await b.api.room.remove_participant(api.RoomParticipantIdentity(room="show", identity=viewer))
                 await eventually(lambda: listed(a, "show", 1))
 

@@ -58,6 +58,9 @@ class Control:
     def session(self, key: SessionKey) -> SessionFacts | None:
         return self.facts.get(key)
 
+    def relay(self, stream: str) -> SessionKey | None:
+        return next((key for key, facts in self.facts.items() if key[0] == stream and facts.gateway), None)
+
     def tracks(self, key: SessionKey) -> list[TrackFacts]:
         if key not in self.facts:
             raise NotFound("session not exists")

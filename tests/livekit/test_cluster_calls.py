@@ -18,12 +18,14 @@ from livekit.protocol.room import (
     SendDataRequest,
     SendDataResponse,
     UpdateParticipantRequest,
+    UpdateSubscriptionsRequest,
 )
 
 from live777py.errors import Conflict, Live777Error, NotFound, StoreUnavailable, Unavailable
 from live777py.livekit.cluster_calls import AT_PARTICIPANT, ClusterCalls
 from live777py.livekit.errors import TwirpError
 from live777py.livekit.grants import Grants, VideoGrants
+from live777py.livekit.tracks import Track
 from live777py.livekit.twirp import METHODS, Call
 
 if TYPE_CHECKING:
@@ -103,6 +105,13 @@ class Here:
 
     async def has_participant(self, room: str, identity: str) -> bool:
         return room == "show" and identity in self.participants
+
+    def named_tracks(self, request: UpdateSubscriptionsRequest) -> list[Track]:
+        return [
+            Track(sid=sid, number=1, key=(f"{self.name}@show", "1"), kind="video", source="camera")
+            for sid in request.track_sids
+            if sid == f"TR_{self.name}"
+        ]
 
     def people(self, room: str) -> int:
         return len(self.participants) if room == "show" else 0
@@ -253,6 +262,13 @@ async def test_people_of_other_nodes_are_counted(nodes: tuple[Here, Here, Here])
             node.join(identity)
     assert [await node.calls.people("show") for node in nodes] == [3, 4, 5]
     assert await a.calls.people("other") == 0
+
+
+async def test_tracks_of_other_nodes_are_named(nodes: tuple[Here, Here, Here]) -> None:
+    a, b, _ = nodes
+    request = UpdateSubscriptionsRequest(room="show", identity="ann", track_sids=["TR_b", "TR_x"])
+    assert await a.calls.tracks(request) == [("b@show", "video")]
+    assert await b.calls.tracks(request) == []
 
 
 async def test_without_the_others_it_is_an_error(nodes: tuple[Here, Here, Here], network: Network) -> None:

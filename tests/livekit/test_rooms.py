@@ -34,7 +34,10 @@ from tests.virtual_time import run
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
+    from livekit.protocol.room import UpdateSubscriptionsRequest
+
     from live777py.livekit.room_events import RoomEventReader
+    from live777py.rtc.parameters import Kind
 
 ALICE = Participant(room="show", identity="alice", issued_at=1000)
 BOB = Participant(room="show", identity="bob")
@@ -538,6 +541,9 @@ class Elsewhere:
     async def people(self, room: str) -> int:
         assert room == "show"
         return self.count
+
+    async def tracks(self, request: UpdateSubscriptionsRequest) -> list[tuple[str, Kind]]:
+        return [("show", "video")] if "TR_far" in request.track_sids else []
 
 
 @virtual
