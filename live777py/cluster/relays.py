@@ -45,11 +45,10 @@ class _Relay:
 class Relays:
     """Usage: `tell` every event of the streams, `tick` every few seconds, `await relays.stop()` at the end."""
 
-    def __init__(self, manager: StreamManager, directory: Directory, key: ClusterKey, *, idle: float = IDLE) -> None:
+    def __init__(self, manager: StreamManager, directory: Directory, key: ClusterKey) -> None:
         self._manager = manager
         self._directory = directory
         self._key = key
-        self._idle = idle
         self._watches = SessionWatches(manager)
         self._random = Random()  # noqa: S311 (jitter)
         self._relays: dict[str, _Relay] = {}
@@ -110,7 +109,7 @@ class Relays:
                 relay.unused_since = None
             elif relay.unused_since is None:
                 relay.unused_since = now
-            elif now - relay.unused_since >= self._idle:
+            elif now - relay.unused_since >= IDLE:
                 self.end(stream)
         for stream in self._manager.sharing.waiting():
             if stream not in self._relays:

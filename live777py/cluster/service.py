@@ -119,12 +119,15 @@ class Cluster:
         return None if holder is None else holder.url
 
     async def place_of_session(self, stream: str, session: str) -> str | None:
-        """The URL of another node that has it. Raises StoreUnavailable."""
+        """The URL of another node that has it. Raises StoreUnavailable, and NodeAway while its URL is not known."""
         if self._manager.sharing.has_session(stream, session):
             return None
         found = await self.rpc.find(_SESSION, msgspec.msgpack.encode(_Session(stream, session)))
-        node = None if found is None else self.nodes.get(found)
-        return None if node is None else node.url
+        if found is None:
+            return None
+        if found not in self.nodes:
+            raise NodeAway(found)
+        return self.nodes[found].url
 
     async def token(self, stream: str) -> str:
         """What says to another node that this one asks. Raises StoreError."""

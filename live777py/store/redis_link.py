@@ -127,6 +127,8 @@ class Channels:
         self._silence = silence
         self._channels: dict[str, Channel] = {}
         self._pubsub: PubSub | None = None
+        self._asking = asyncio.Lock()
+        """One at a time asks for channels: the first makes the connection."""
         self._task: asyncio.Task[None] | None = None
 
     async def listen(self, channel: Channel) -> None:
@@ -134,9 +136,10 @@ class Channels:
         self._channels[channel.name] = channel
         if self._task is None:
             self._task = log.watched(asyncio.create_task(self._run(), name="redis channels"))
-        elif self._pubsub is not None:
-            with suppress(*_AWAY):  # then the reader finds out, and asks for all of them again
-                await self._pubsub.subscribe(channel.name)
+        async with self._asking:
+            if self._pubsub is not None:
+                with suppress(*_AWAY):  # then the reader finds out, and asks for all of them again
+                    await self._pubsub.subscribe(channel.name)
 
     async def close(self) -> None:
         if self._task is not None:
@@ -148,9 +151,11 @@ class Channels:
         lost = False
         while True:
             try:
-                async with self._client.pubsub() as self._pubsub:
-                    await self._pubsub.subscribe(*self._channels)
-                    await self._follow(self._pubsub)
+                async with self._client.pubsub() as pubsub:
+                    async with self._asking:
+                        await pubsub.subscribe(*self._channels)
+                        self._pubsub = pubsub
+                    await self._follow(pubsub)
             except (*_AWAY, RedisError) as error:
                 news = not lost or any(channel.open for channel in self._channels.values())
                 lost = True

@@ -11,7 +11,7 @@ import pytest
 
 from live777py.errors import ConfigError, StoreError, StoreUnavailable
 from live777py.store.redis_kv import RedisKeyValue
-from live777py.store.redis_link import RedisLink
+from live777py.store.redis_link import Channel, RedisLink
 from tests.store.test_keyvalue import told
 from tests.waiting import eventually
 
@@ -162,3 +162,24 @@ async def test_a_wrong_password_is_an_error_that_does_not_repeat_it(server: Redi
 def test_a_url_that_is_none(url: str) -> None:
     with pytest.raises(ConfigError, match=r"cluster\.redis_url"):
         RedisLink(url, name="tests")
+
+
+async def test_channels_that_are_asked_for_at_the_same_time(server: RedisServer) -> None:
+    link = RedisLink(server.url, name="tests")
+    heard: list[bytes] = []
+    channels = [Channel(f"c{number}", heard.append, lambda: None) for number in range(20)]
+    for round_ in (channels[:10], channels[10:]):
+        await asyncio.gather(*(link.channels.listen(channel) for channel in round_))
+
+    async def all_open() -> bool:
+        return all(channel.open for channel in channels)
+
+    await eventually(all_open)
+    for channel in channels:
+        assert await link.publish(channel.name, channel.name.encode()) == 1
+
+    async def all_heard() -> bool:
+        return len(heard) == len(channels)
+
+    await eventually(all_heard)
+    await link.close()
