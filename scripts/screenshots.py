@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from aiohttp.test_utils import TestServer
+from livekit import api
 from playwright.async_api import expect
 
 ROOT: Final = Path(__file__).parent.parent
 IMAGES: Final = ROOT / "docs/images"
 sys.path.insert(0, str(ROOT))
 
+from tests.conformance.livekit_server import KEY, KEYS, SECRET, livekit_server, token  # noqa: E402
 from tests.gateway import Gateway, running_gateway  # noqa: E402 (the tests are no installed package)
 from tests.interop.chromium import chromium_browser  # noqa: E402
 from tests.interop.recordings import Recording, RecordingServer, make_recording  # noqa: E402
@@ -35,6 +37,7 @@ url = "whep://127.0.0.1:1/whep/gate"
 
 [stream.rehearsal]
 """
+STANDUP: Final = "standup"
 WIDTHS: Final = {1280: 860, 390: 844}
 """Width and height of the windows."""
 SCHEMES: Final = ("light", "dark")
@@ -47,12 +50,14 @@ LARGEST: Final = 150_000
 async def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as directory:
-        async with running_gateway(Path(directory), config=CONFIG) as gateway, chromium_browser() as browser:
+        config = f'{CONFIG}{KEYS}[store]\npath = "{directory}/store.db"\n'
+        async with running_gateway(Path(directory), config=config) as gateway, chromium_browser() as browser:
             await publish(browser, gateway, "stage", 'source="pattern" size="640x360" codec="vp8"')
             await publish(browser, gateway, "lobby", 'source="camera" size="640x360" codec="h264"')
             await dashboard(browser, gateway)
             await player(browser, gateway)
             await debugger(browser, gateway)
+            await rooms(browser, gateway)
             await recordings(browser, Path(directory))
 
 
@@ -125,6 +130,41 @@ async def debugger(browser: Browser, gateway: Gateway) -> None:
     )
     await take(page, "debugger")
     await page.close()
+
+
+async def rooms(browser: Browser, gateway: Gateway) -> None:
+    async with livekit_server(gateway.url) as livekit:
+        metadata = '{"title": "Daily", "language": "en"}'
+        await livekit.api.room.create_room(api.CreateRoomRequest(name=STANDUP, metadata=metadata, max_participants=12))
+        await livekit.api.room.create_room(api.CreateRoomRequest(name="evening-show"))
+        for identity, attributes in (
+            ("alice", 'source="camera" size="640x360" codec="h264"'),
+            ("bob", 'source="pattern" size="640x360" codec="vp8"'),
+        ):
+            bearer = token(identity, name=identity.capitalize(), room_join=True, room=STANDUP)
+            await publish(browser, gateway, f"{identity}@{STANDUP}", f'{attributes} token="{bearer}"')
+        await livekit.play(f"bob@{STANDUP}", identity="carol", room=STANDUP, can_publish=False)
+        alice = await livekit.publisher(STANDUP, "alice")
+        await livekit.api.room.update_participant(
+            api.UpdateParticipantRequest(room=STANDUP, identity="alice", attributes={"seat": "12", "role": "host"})
+        )
+        await livekit.api.room.mute_published_track(
+            api.MuteRoomTrackRequest(room=STANDUP, identity="alice", track_sid=alice[1].sid, muted=True)
+        )
+        page = await browser.new_page()
+        await page.goto(f"{gateway.url}/rooms.html?room={STANDUP}")
+        await page.get_by_label("Key", exact=True).fill(KEY)
+        await page.get_by_label("Secret").fill(SECRET)
+        await page.get_by_role("button", name="Continue").click()
+        await expect(page.locator("participant-card")).to_have_count(3, timeout=WITHIN_MS)
+        await expect(page.get_by_text("640").first).to_be_visible(timeout=WITHIN_MS)
+        await take(page, "rooms")
+        await page.get_by_role("button", name="Make token").click()
+        await page.get_by_label("Identity").fill("dora")
+        await page.get_by_role("dialog").get_by_role("button", name="Make token").click()
+        await expect(page.get_by_role("status", name="The token")).to_be_visible()
+        await take(page, "rooms-token", whole=False)
+        await page.close()
 
 
 async def recordings(browser: Browser, directory: Path) -> None:
