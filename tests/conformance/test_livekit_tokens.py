@@ -120,10 +120,8 @@ async def assert_good_nowhere(livekit: LiveKitServer, bad: str) -> None:
 @pytest.mark.parametrize(
     "claims",
     [
-        {"exp": int(time.time()) - LEEWAY // 2},
-        {"nbf": int(time.time()) + LEEWAY // 2},
         {"nbf": None},
-        {"iat": int(time.time()), "jti": "alice", "sub": None},
+        {"jti": "alice", "sub": None},
         {"aud": "somebody else"},
         {"kind": "", "name": "", "metadata": "", "sha256": "", "roomConfig": {}, "sip": {"admin": False}},
         {"video": {"roomList": True, "canPublishSources": [], "canPublish": None, "unknown": 1}},
@@ -134,6 +132,12 @@ async def test_a_token_that_is_good(livekit: LiveKitServer, claims: dict[str, An
     """Among them as .NET's SDK writes them, with empty texts."""
     answer = await livekit.call("ListRooms", "{}", signed(**claims))
     assert (answer.status, answer.body) == (200, b'{"rooms":[]}')
+
+
+@pytest.mark.parametrize(("claim", "seconds"), [("exp", -LEEWAY // 2), ("nbf", LEEWAY // 2), ("iat", 0)])
+async def test_times_have_a_leeway(livekit: LiveKitServer, claim: str, seconds: int) -> None:
+    claims: dict[str, Any] = {claim: int(time.time()) + seconds}
+    assert (await livekit.call("ListRooms", "{}", signed(**claims))).status == 200
 
 
 @pytest.mark.parametrize(
