@@ -13,7 +13,7 @@ from urllib.parse import quote
 from live777py import log
 from live777py.cascade.link import Link
 from live777py.cascade.streams import SessionWatches
-from live777py.errors import Live777Error
+from live777py.errors import Live777Error, NotFound
 from live777py.outbound import Endpoint
 
 if TYPE_CHECKING:
@@ -91,7 +91,11 @@ class Relays:
         """The holder of the stream may be another one: who watches it here goes along."""
         holder = self._directory.holder(stream)
         relay = self._relays.get(stream)
-        if holder is None or (relay is not None and relay.node == holder):
+        if holder is None:
+            return
+        if relay is not None and relay.node == holder:
+            if relay.link.state != "Connected":
+                relay.link.start()  # its publisher is back
             return
         if self._manager.sharing.watched(stream) and not self._manager.sharing.publishes(stream):
             self._later(self._flow(stream, holder))
@@ -159,6 +163,9 @@ class Relays:
             log.bind(_logger, stream=stream).warning("it does not come from the node that has it: %s", error.detail)
 
     async def _pull(self, stream: str, endpoint: Endpoint, *, configured: bool) -> str:  # noqa: ARG002 (it is not)
+        relay, holder = self._relays.get(stream), self._directory.holder(stream)
+        if relay is None or relay.node != holder:  # to ask would make the stream there
+            raise NotFound(f"nobody publishes stream '{stream}' at the node that had it")
         return await self._manager.pull(stream, endpoint, relay=True)
 
     async def _flow(self, stream: str, holder: Node) -> None:

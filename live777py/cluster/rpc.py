@@ -18,7 +18,7 @@ from live777py.errors import Live777Error, StoreUnavailable, Unavailable
 from live777py.store.redis_link import Channel
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
     from live777py.store.redis_link import RedisLink
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 RETRY_AFTER: Final = 2
 """Seconds."""
+GRACE: Final = 0.3
+"""Seconds for nodes that listen, but have given no sign of life: they may hang, or may not be known yet."""
 
 _logger = logging.getLogger(__name__)
 
@@ -83,10 +85,15 @@ _DECODER: Final = msgspec.msgpack.Decoder(_Ask | _Claim | _Request | _Response)
 
 @dataclass(kw_only=True)
 class _Waiting:
-    """For the answers to one message. `expected` is known when Redis has said how many listen."""
+    """For the answers to one message. `expected` is known when Redis has said how many listen.
 
+    `needed` are the nodes without which it is not enough when the grace is over.
+    """
+
+    needed: frozenset[str]
     answers: dict[str, _Claim | _Response] = field(default_factory=dict)
     expected: int | None = None
+    late: bool = False
     enough: asyncio.Event = field(default_factory=asyncio.Event)
 
     def add(self, answer: _Claim | _Response) -> None:
@@ -95,20 +102,29 @@ class _Waiting:
 
     def look(self) -> None:
         claimed = any(isinstance(answer, _Claim) and answer.has for answer in self.answers.values())
-        if claimed or (self.expected is not None and len(self.answers) >= self.expected):
+        all_of_them = self.expected is not None and len(self.answers) >= self.expected
+        if claimed or all_of_them or (self.late and self.needed <= self.answers.keys()):
             self.enough.set()
+
+    def be_late(self) -> None:
+        self.late = True
+        self.look()
 
 
 class Rpc:
     """Usage: `rpc.serve(...)`, `await rpc.start()` ... `await rpc.stop()`. `timeout` is in seconds.
 
-    A node that is gone is found out at once: Redis says how many listen to it.
+    A node that is gone is found out at once: Redis says how many listen to it. `alive` are the other nodes that give
+    signs of life: nobody waits for one that listens and is none of them.
     """
 
-    def __init__(self, link: RedisLink, node: str, *, timeout: float) -> None:
+    def __init__(
+        self, link: RedisLink, node: str, *, timeout: float, alive: Callable[[], Iterable[str]] = lambda: ()
+    ) -> None:
         self.node: Final = node
         self._link = link
         self._timeout = timeout
+        self._alive = alive
         self._everybody = f"{{{link.name}}}:nodes"
         self._inbox = Channel(self._address(node), self._heard, lambda: None)
         self._shared = Channel(self._everybody, self._heard, lambda: None)
@@ -143,7 +159,7 @@ class Rpc:
     async def call(self, node: str, method: str, body: bytes = b"") -> bytes:
         """Raises NodeAway, StoreUnavailable, and what the handler there has raised."""
         request = _Request(id=_new_id(), sender=self.node, method=method, body=body)
-        answers = await self._exchange(self._address(node), request, others=1)
+        answers = await self._exchange(self._address(node), request, {node}.intersection(self._alive()), others=1)
         answer = answers.get(node)
         if not isinstance(answer, _Response):
             raise NodeAway(node)
@@ -154,13 +170,13 @@ class Rpc:
     async def find(self, method: str, body: bytes) -> str | None:
         """Another node that has what is meant; None if none has. Raises StoreUnavailable."""
         ask = _Ask(id=_new_id(), sender=self.node, method=method, body=body)
-        answers = await self._exchange(self._everybody, ask)
+        answers = await self._exchange(self._everybody, ask, self._alive())
         return next((node for node, answer in answers.items() if isinstance(answer, _Claim) and answer.has), None)
 
     async def gather(self, method: str, body: bytes = b"") -> dict[str, bytes | Live777Error]:
         """What every other node answers, without those that do not in time. Raises StoreUnavailable."""
         request = _Request(id=_new_id(), sender=self.node, method=method, body=body)
-        answers = await self._exchange(self._everybody, request)
+        answers = await self._exchange(self._everybody, request, self._alive())
         return {
             node: answer.body if answer.failure is None else answer.failure.error()
             for node, answer in answers.items()
@@ -170,12 +186,13 @@ class Rpc:
     # Steps
 
     async def _exchange(
-        self, channel: str, message: _Ask | _Request, *, others: int | None = None
+        self, channel: str, message: _Ask | _Request, needed: Iterable[str], *, others: int | None = None
     ) -> dict[str, _Claim | _Response]:
         """The answers that came in time. `others` is how many are asked; None: all that listen but we."""
         if not self.listening:
             raise StoreUnavailable("the nodes of this cluster cannot be reached: no connection to the Redis server")
-        waiting = self._waiting[message.id] = _Waiting()
+        waiting = self._waiting[message.id] = _Waiting(needed=frozenset(needed))
+        grace = asyncio.get_running_loop().call_later(GRACE, waiting.be_late)
         try:
             heard = await self._link.publish(channel, msgspec.msgpack.encode(message))
             waiting.expected = heard - 1 if others is None else min(heard, others)
@@ -184,10 +201,11 @@ class Rpc:
                 async with asyncio.timeout(self._timeout):
                     await waiting.enough.wait()
             except TimeoutError:
-                missing = waiting.expected - len(waiting.answers)
-                _logger.warning("%d of %d nodes did not answer in time", missing, waiting.expected)
+                missing = waiting.needed - waiting.answers.keys()
+                _logger.warning("no answer in time from %s", ", ".join(sorted(missing)))
             return waiting.answers
         finally:
+            grace.cancel()
             del self._waiting[message.id]
 
     def _heard(self, data: bytes) -> None:

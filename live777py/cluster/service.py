@@ -55,7 +55,7 @@ class Cluster:
     def __init__(self, settings: ClusterSettings, link: RedisLink, store: KeyValue, manager: StreamManager) -> None:
         self.settings: Final = settings
         self.node: Final = settings.node
-        self.rpc: Final = Rpc(link, self.node.id, timeout=settings.timeout)
+        self.rpc: Final = Rpc(link, self.node.id, timeout=settings.timeout, alive=lambda: self.nodes)
         self.key: Final = ClusterKey(store, self.node.id)
         self._manager = manager
         self._membership = Membership(store, self.node, heartbeat=settings.heartbeat, changed=self._look_again)

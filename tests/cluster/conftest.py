@@ -37,20 +37,20 @@ def node(name: str, run: str = "1") -> Node:
 class Hands:
     """Of the node `name`."""
 
-    def __init__(self, name: str, link: RedisLink, *, run: str = "1") -> None:
+    def __init__(self, name: str, link: RedisLink, *, run: str = "1", alive: tuple[str, ...] = ()) -> None:
         self.node = node(name, run)
         self.link = link
         self.store = RedisKeyValue(link)
-        self.rpc = Rpc(link, name, timeout=TIMEOUT)
+        self.rpc = Rpc(link, name, timeout=TIMEOUT, alive=lambda: alive)
 
     async def ready(self) -> bool:
         return self.rpc.listening
 
 
 @contextlib.asynccontextmanager
-async def hands(server: RedisServer, name: str, *, run: str = "1") -> AsyncIterator[Hands]:
+async def hands(server: RedisServer, name: str, *, run: str = "1", alive: tuple[str, ...] = ()) -> AsyncIterator[Hands]:
     link = RedisLink(server.url, name="tests", timeout=TIMEOUT)
-    own = Hands(name, link, run=run)
+    own = Hands(name, link, run=run, alive=alive)
     await own.rpc.start()
     await eventually(own.ready)
     try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from live777py.cluster import rpc as rpc_module
 from live777py.cluster.rpc import NodeAway
 from live777py.errors import Conflict, Live777Error, NotFound, StoreUnavailable
 from tests.cluster.conftest import TIMEOUT, Hands, hands
@@ -32,6 +33,11 @@ async def broken(_body: bytes) -> bytes:
 async def never(_body: bytes) -> bytes:
     await asyncio.Event().wait()
     return b""
+
+
+async def slow(body: bytes) -> bytes:
+    await asyncio.sleep(0.3)
+    return body.upper()
 
 
 async def yes(_body: bytes) -> bool:
@@ -72,7 +78,7 @@ async def test_a_node_that_is_not_there_is_known_at_once(server: RedisServer) ->
 
 
 async def test_a_node_that_does_not_answer_is_waited_for_in_vain(server: RedisServer) -> None:
-    async with hands(server, "a") as a, hands(server, "b") as b, hands(server, "c") as c:
+    async with hands(server, "a", alive=("b", "c")) as a, hands(server, "b") as b, hands(server, "c") as c:
         b.rpc.serve("x", never)
         c.rpc.serve("x", echo)
         began = time.monotonic()
@@ -80,6 +86,23 @@ async def test_a_node_that_does_not_answer_is_waited_for_in_vain(server: RedisSe
             await a.rpc.call("b", "x")
         assert await a.rpc.gather("x", b"c") == {"c": b"C"}
         assert 2 * TIMEOUT <= time.monotonic() - began < 4 * TIMEOUT
+
+
+async def test_nobody_waits_long_for_a_node_that_gives_no_sign_of_life(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rpc_module, "GRACE", 0.1)
+    async with hands(server, "a", alive=("c",)) as a, hands(server, "b") as b, hands(server, "c") as c:
+        a.rpc._timeout = 30
+        b.rpc.serve("x", never)
+        c.rpc.serve("x", slow)
+        c.rpc.serve("echo", echo)
+        async with asyncio.timeout(10):
+            assert await a.rpc.gather("x", b"c") == {"c": b"C"}
+            with pytest.raises(NodeAway):
+                await a.rpc.call("b", "x")
+        b.rpc.serve("echo", echo)  # one that answers is heard, known or not
+        assert await a.rpc.gather("echo", b"x") == {"b": b"X", "c": b"X"}
 
 
 async def test_the_one_that_has_it_is_found(server: RedisServer) -> None:
