@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 _NOTHING: Mapping[Kind, Choice | None] = {}
-"""Of all who chose nothing; never changed."""
+_NO_FOLLOWERS: set[LiveSession] = set()
+_NO_COPIES: list[LiveSession] = []
+_NO_SIZES: dict[tuple[int, str | None], tuple[int, int]] = {}
+"""Of all who chose nothing, and of all viewers; never changed."""
 
 
 class LiveSessionOwner(Protocol):
@@ -86,10 +89,11 @@ class LiveSession:
         self.announced = False
         self.withheld: frozenset[Kind] = frozenset()
         self.chosen: Mapping[Kind, Choice | None] = _NOTHING
-        self.followers: set[LiveSession] = set()
+        publishes = session.role == "publish"  # thousands of viewers have none of these
+        self.followers: set[LiveSession] = set() if publishes else _NO_FOLLOWERS
         self.origin: LiveSession | None = None
-        self.copies: list[LiveSession] = []
-        self.sizes: dict[tuple[int, str | None], tuple[int, int]] = {}
+        self.copies: list[LiveSession] = [] if publishes else _NO_COPIES
+        self.sizes: dict[tuple[int, str | None], tuple[int, int]] = {} if publishes else _NO_SIZES
         self.speaks = session.participant is None or session.participant.permission.can_publish_data
         self.former_streams: tuple[str, ...] = ()
         self._owner = owner

@@ -11,10 +11,11 @@ import pytest
 from aiortc import VideoStreamTrack
 from av import VideoFrame
 from livekit import api
-from livekit.protocol.models import ParticipantPermission
+from livekit.protocol.models import ParticipantPermission, VideoQuality
 
 from tests.conformance.livekit_server import KEYS, livekit_server, refused, token
 from tests.gateway import running_gateway
+from tests.interop.obs import SIZES, obs_publishing
 from tests.interop.peers import Viewed, playing, publishing
 from tests.interop.programs import TEST_TONE, ffmpeg_publisher
 from tests.waiting import eventually
@@ -289,3 +290,28 @@ async def test_ffmpeg_is_a_participant_like_any(livekit: LiveKitServer) -> None:
 
             await eventually(closed)
             assert await flows(carol) == set()
+
+
+async def test_the_layers_of_simulcast_are_those_that_come(livekit: LiveKitServer) -> None:
+    """OBS with three layers; forwarded, they are the same."""
+    async with obs_publishing(f"{livekit.url}/whip/show", bearer=joining("obs")):
+
+        async def measured(room: str = "show") -> TrackInfo | None:
+            _, video = await livekit.publisher(room, "obs")
+            return video if all(layer.height for layer in video.layers) else None
+
+        video = await eventually(measured)
+        assert video.simulcast
+        assert [layer.quality for layer in video.layers] == [VideoQuality.LOW, VideoQuality.MEDIUM, VideoQuality.HIGH]
+        sizes = [(layer.width, layer.height) for layer in video.layers]
+        assert sizes == sorted(set(SIZES.values()))
+        assert (video.width, video.height) == sizes[-1]
+        assert [layer.rid for layer in video.layers] == sorted(SIZES, key=lambda rid: SIZES[rid])
+        await livekit.api.room.forward_participant(
+            api.ForwardParticipantRequest(room="show", identity="obs", destination_room="hall")
+        )
+        forwarded = await measured("hall")
+        assert forwarded is not None
+        assert [(layer.rid, layer.width) for layer in forwarded.layers] == [
+            (layer.rid, layer.width) for layer in video.layers
+        ]
