@@ -142,8 +142,8 @@ class Cluster:
         answers = await self.rpc.gather(_DELETE, stream.encode())
         return b"deleted" in answers.values()
 
-    def publishes(self, stream: str) -> None:
-        """The streams' own word, before the next look at them."""
+    def look_at(self, stream: str) -> None:
+        """Somebody has been let in, or was not: what the bus says of it comes later."""
         self._note(stream)
         self._look.set()
 

@@ -27,9 +27,10 @@ class ClusterStreams:
         """As `StreamManager.publish`; also Conflict where another node has a publisher, and StoreUnavailable."""
         async with self._cluster.directory.claimed(stream):
             self._cluster.relays.end(stream)
-            answer = await self._manager.publish(stream, offer, client=client)
-            self._cluster.publishes(stream)
-        return answer
+            try:
+                return await self._manager.publish(stream, offer, client=client)
+            finally:
+                self._cluster.look_at(stream)
 
     async def play(self, stream: str, offer: str, *, client: Client) -> Answer:
         """As `StreamManager.play`; also Elsewhere, and what hinders to get it from the node that has it."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 import pytest
@@ -14,6 +15,7 @@ from aiohttp import web
 from live777py.app import build_app
 from live777py.config import parse
 from live777py.http.keys import NODES, STREAMS
+from live777py.rtc import client
 from tests.fakes.remote import offer, watch
 from tests.gateway import free_port
 from tests.light import LightPeer
@@ -23,11 +25,20 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from live777py.cluster.service import Cluster
     from tests.redis_server import RedisServer
 
 pytest.importorskip("live777py._media")
 
+pytestmark = pytest.mark.usefixtures("no_wait_for_media")
+
 SDP = {"Content-Type": "application/sdp"}
+
+
+@pytest.fixture
+def no_wait_for_media(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None comes."""
+    monkeypatch.setattr(client, "MEDIA_TIMEOUT", 0.1)
 
 
 @dataclass
@@ -102,8 +113,8 @@ timeout_ms = 1000
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
-    async with aiohttp.ClientSession() as client:
-        node = Node(f"http://127.0.0.1:{port}", app, client)
+    async with aiohttp.ClientSession() as http:
+        node = Node(f"http://127.0.0.1:{port}", app, http)
         try:
             yield node
         finally:
@@ -121,7 +132,7 @@ async def two(directory: Path, redis: RedisServer, more: str = "") -> AsyncItera
 
 async def see_each_other(*nodes: Node) -> bool:
     with contextlib.suppress(AssertionError):
-        return all([await node.streams() == [] and len(node.app[NODES].nodes) == 1 for node in nodes])  # type: ignore[attr-defined]
+        return all([await node.streams() == [] and len(cast("Cluster", node.app[NODES]).nodes) == 1 for node in nodes])
     return False
 
 
@@ -135,7 +146,7 @@ async def test_a_stream_of_b_is_played_at_a(tmp_path: Path, server: RedisServer)
         await eventually(lambda: holds(a, "cam", at=b))
         (first, _), (second, _) = await asyncio.gather(a.play("cam"), a.play("cam"))
         for node in (a, b):
-            await eventually(lambda node=node: node.shows("cam", 1, 2))  # type: ignore[misc]
+            await eventually(partial(node.shows, "cam", 1, 2))
             assert node.relays("cam") == 1
         status, _, _ = await a.ask("GET", "/api/streams/nobody")
         assert status == 404
@@ -183,6 +194,14 @@ async def test_two_publishers(tmp_path: Path, server: RedisServer, takeover: boo
         else:
             assert (status, headers["Retry-After"]) == (409, "1")
         assert (await a.ask("POST", "/api/streams/cam"))[0] == 409
+
+
+async def test_who_is_not_let_in_holds_nothing(tmp_path: Path, server: RedisServer) -> None:
+    async with two(tmp_path, server) as (a, b):
+        assert (await a.ask("POST", "/whip/cam", data="v=0", headers=SDP))[0] == 400
+        await eventually(lambda: holds(b, "cam", at=None))
+        await b.publish("cam")
+        await eventually(lambda: holds(a, "cam", at=b))
 
 
 async def test_of_many_who_come_at_once_to_both_one_publishes(tmp_path: Path, server: RedisServer) -> None:

@@ -54,10 +54,10 @@ class Node:
     async def stream(self, name: str) -> dict[str, Any] | None:
         return await self.gateway.stream(name)
 
-    async def ask(self, method: str, path: str, **options: object) -> int:
+    async def ask(self, method: str, path: str, **options: Any) -> int:
         async with (
             aiohttp.ClientSession() as client,
-            client.request(method, self.url + path, allow_redirects=False, **options) as response,  # type: ignore[arg-type]
+            client.request(method, self.url + path, allow_redirects=False, **options) as response,
         ):
             await response.read()
             return response.status

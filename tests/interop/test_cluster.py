@@ -151,7 +151,9 @@ async def test_redirect_and_a_session_of_another_node(tmp_path: Path, redis: Red
 
 
 @pytest.mark.parametrize("heartbeat_ms", [HEARTBEAT_MS, pytest.param(DEFAULT_HEARTBEAT_MS, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)], ids=["killed", "frozen"]
+)
 async def test_a_node_dies(tmp_path: Path, redis: RedisServer, number: signal.Signals, heartbeat_ms: int) -> None:
     """It is gone from A's lists in time, and its stream can be published to A at once."""
     async with two_nodes(tmp_path, redis, heartbeat_ms=heartbeat_ms) as (a, b):

@@ -187,7 +187,7 @@ async def test_a_participant_that_nobody_has_is_answered_for_here(nodes: tuple[H
 
 
 async def test_who_has_no_token_troubles_nobody_else(nodes: tuple[Here, Here, Here], network: Network) -> None:
-    network.away = AssertionError  # type: ignore[assignment]
+    network.away = StoreUnavailable("somebody was asked")
     for method, request in (("GetParticipant", who("ann")), ("ListRooms", ListRoomsRequest())):
         with pytest.raises(TwirpError, match="permissions denied"):
             await asked(nodes[0], method, request, Call(grants=None))

@@ -6,8 +6,6 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -41,13 +39,13 @@ async def test_what_is_put_is_there(store: KeyValue) -> None:
     assert await store.get("room/b") is None
 
 
-@pytest.mark.parametrize("value", [b"", b"\0\r\n\xff", b"x" * 600_000])
-@pytest.mark.parametrize("key", ["a", "room/übung ☃/\N{GRINNING FACE}", "a*?[b]\\", "with space\n", "x" * 1000])
-async def test_any_key_and_value(store: KeyValue, key: str, value: bytes) -> None:
-    entry = await store.put(key, value)
-    assert await store.get(key) == entry
-    assert await store.list(key) == [entry]
-    assert await store.delete(key)
+async def test_any_key_and_value(store: KeyValue) -> None:
+    for key in ("a", "room/übung ☃/\N{GRINNING FACE}", "a*?[b]\\", "with space\n", "x" * 1000):
+        for value in (b"", b"\0\r\n\xff", b"x" * 600_000):
+            entry = await store.put(key, value)
+            assert await store.get(key) == entry
+            assert await store.list(key) == [entry]
+            assert await store.delete(key)
 
 
 async def test_put_replaces_and_the_version_is_another(store: KeyValue) -> None:
