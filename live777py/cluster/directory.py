@@ -188,4 +188,8 @@ class Directory:
 
 
 def _read(entry: Entry) -> _Holder:
-    return msgspec.json.decode(entry.value, type=_Holder)
+    """An entry of another version counts as a dead node's."""
+    try:
+        return msgspec.json.decode(entry.value, type=_Holder)
+    except msgspec.DecodeError:
+        return _Holder(node="", run="")

@@ -99,7 +99,11 @@ class Membership:
                         del self.nodes[node]
                         self._changed()
                     continue
-                found = msgspec.json.decode(change.entry.value, type=Node)
+                try:
+                    found = msgspec.json.decode(change.entry.value, type=Node)
+                except msgspec.DecodeError as error:
+                    _logger.error("node %s is of another version: %s", node, error)  # noqa: TRY400 (nothing to trace)
+                    continue
                 if node == self.node.id:
                     if found.run != self.node.run:
                         _logger.error("cluster.node_id: another node calls itself %s too", node)

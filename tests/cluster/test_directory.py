@@ -208,6 +208,20 @@ async def test_what_a_dead_node_had_can_be_published_at_once(store: Away) -> Non
             assert entry.value == b'{"node":"a","run":"1"}'
 
 
+async def test_what_is_not_understood_is_passed_over(store: Away, caplog: pytest.LogCaptureFixture) -> None:
+    nodes = Nodes(store)
+    async with nodes.peer("a") as a:
+        await store.put("node/odd", b'{"id": 7}')
+        await store.put("stream/cam", b"[]")
+        async with nodes.peer("b"):
+            await eventually(lambda: sees(a, "b"))
+        await a.publish("cam")
+        entry = await store.get("stream/cam")
+        assert entry is not None
+        assert entry.value == b'{"node":"a","run":"1"}'
+    assert any("node odd is of another version" in record.getMessage() for record in caplog.records)
+
+
 async def test_what_dead_nodes_leave_behind_goes(store: Away, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(directory_module, "_ORPHANED", 0.1)
     nodes = Nodes(store)
