@@ -50,6 +50,9 @@ class Streams(Protocol):
 
     def streams(self) -> list[StreamView]: ...
     def stream(self, name: str) -> StreamView: ...
+    def publishers(self, stream: str) -> list[str]:
+        """The session that publishes it, and those that did before they were moved to another stream."""
+
     def counts(self) -> Counts: ...
     def strategy(self) -> Strategy:
         """The global one."""

@@ -80,12 +80,14 @@ class Lifetimes:
         name = name_of(change.key)
         stored = await self._rooms.records.get(name)  # what is true by now
         room = self._rooms.members.rooms.get(name) if stored is None else self._rooms.adopt(stored)
-        if room is None or room.ending or (stored is not None and not stored.record.closing):
+        if room is None or self._over(room) or (stored is not None and not stored.record.closing):
             return
         if stored is None and room.occupied and not await self._rooms.records.was_deleted(room.stored.record.sid):
             # A server that nodes share may come back without what it had: who plays plays on.
             restored, _ = await self._rooms.records.create(room.stored.record)
             self._rooms.adopt(restored)
+            return
+        if self._over(room):
             return
         with self._rooms.ending(room):  # another node deletes it
             await self._rooms.empty(room)
@@ -108,7 +110,7 @@ class Lifetimes:
                 self._nothing_ends_until = asyncio.get_running_loop().time() + AWAY_SECONDS
 
     async def _look_after(self, room: RoomState) -> None:
-        if room.ending:
+        if self._over(room):
             return
         records = self._rooms.records
         if self._node is not None:
@@ -134,7 +136,11 @@ class Lifetimes:
                 self._rooms.adopt(stored)
 
     def _due(self, room: RoomState) -> bool:
-        return not room.ending and room.due(self._rooms.clock.now())
+        return not self._over(room) and room.due(self._rooms.clock.now())
+
+    def _over(self, room: RoomState) -> bool:
+        """It ends or has ended, by whatever else, while something was waited for."""
+        return room.ending or self._rooms.members.rooms.get(room.name) is not room
 
     async def _say_present(self, room: RoomState, node: str) -> None:
         """That there is somebody in it here, or was a moment ago, so that no other node ends it."""

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from live777py.livekit.tokens import TokenVerifier
     from live777py.streams.manager import Answer, Client
     from live777py.streams.participant import Participant
-    from live777py.streams.views import StreamView
 
 SDP: Final = "application/sdp"
 SDP_FRAGMENT: Final = "application/trickle-ice-sdpfrag"
@@ -44,7 +43,7 @@ class Streams(Protocol):
     async def publish(self, stream: str, offer: str, *, client: Client) -> Answer: ...
     async def trickle(self, stream: str, session: str, fragment: str) -> None: ...
     async def close_session(self, stream: str, session: str) -> None: ...
-    def stream(self, name: str) -> StreamView: ...
+    def publishers(self, stream: str) -> list[str]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,23 +149,14 @@ class Whip:
 
     def _asked_for(self, request: web.Request, participant: Participant) -> str:
         """The session that the path names, if it is the participant's own. Raises NotFound."""
-        session = _session(self._around.streams(request.app), _stream(participant))
-        if session is None or ids.id_of(ids.PARTICIPANT, session) != request.match_info["participant"]:
-            raise NotFound("no such session")
-        return session
+        for session in self._around.streams(request.app).publishers(_stream(participant)):
+            if ids.id_of(ids.PARTICIPANT, session) == request.match_info["participant"]:
+                return session
+        raise NotFound("no such session")
 
 
 def _stream(participant: Participant) -> str:
     return f"{participant.identity}@{participant.room}"
-
-
-def _session(streams: Streams, stream: str) -> str | None:
-    """The one that publishes."""
-    try:
-        view = streams.stream(stream)
-    except NotFound:
-        return None
-    return next((session.id for session in view.publish.sessions if session.state != "closed"), None)
 
 
 def _etag(session: str) -> str:

@@ -238,6 +238,10 @@ class StreamManager:
         target = self._registry.require_stream(stream)
         await wait_closed(self._registry.run(target, target.life.api_deletes()))
 
+    def publishers(self, stream: str) -> list[str]:
+        """The session that publishes it, and those that did before they were moved to another stream."""
+        return self._registry.publishers(stream)
+
     def published_tracks(self, stream: str) -> tuple[tuple[PublishedMedia, int], ...]:
         """What the publisher sends, each with the engine's number of the track; nothing without one.
 

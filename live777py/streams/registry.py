@@ -141,6 +141,17 @@ class Registry:
         publisher = stream.life.publisher
         return None if publisher is None else self.sessions[stream.name, publisher.id]
 
+    def publishers(self, name: str) -> list[str]:
+        """Sessions: the one that publishes the stream, and those that were moved away from it and still publish."""
+        stream = self.streams.get(name)
+        present = None if stream is None else stream.life.publisher
+        moved = [
+            session
+            for (former, session), live in self._moved.items()
+            if former == name and live.session.role == "publish" and live.session is not present
+        ]
+        return [*([] if present is None else [present.id]), *moved]
+
     def viewers(self, stream: Stream) -> list[LiveSession]:
         return [self.sessions[stream.name, viewer] for viewer in stream.life.viewers]
 

@@ -352,7 +352,8 @@ async def test_a_participant_is_forwarded(livekit: LiveKitServer) -> None:
 
 @pytest.mark.livekit_case(16)
 async def test_a_participant_is_moved(livekit: LiveKitServer) -> None:
-    await livekit.join("show", "alice")
+    """Its session is where it was for its client, who need not know of it."""
+    guest = await livekit.join("show", "alice")
     before = await livekit.publisher("show", "alice")
     await livekit.api.room.move_participant(
         api.MoveParticipantRequest(room="show", identity="alice", destination_room="annex")
@@ -361,6 +362,15 @@ async def test_a_participant_is_moved(livekit: LiveKitServer) -> None:
     assert [track.sid for track in after] == [track.sid for track in before]
     assert await identities(livekit, "show") == []
     await livekit.play("alice@annex")
+    await livekit.join("show", "alice")
+    stranger, bearer = (
+        {"Authorization": f"Bearer {token(name, room_join=True, room='show')}"} for name in ("bob", "alice")
+    )
+    assert (await livekit.ask("DELETE", guest.location, **stranger)).status == 404
+    assert (await livekit.ask("GET", guest.location, **bearer)).status == 204
+    assert (await livekit.ask("DELETE", guest.location, **bearer)).status == 200
+    await livekit.until_gone("annex", "alice")
+    assert await identities(livekit, "show") == ["alice"]
 
 
 @pytest.mark.livekit_case(16)

@@ -134,6 +134,10 @@ class FakeStreams:
     def stream(self, name: str) -> StreamView:
         return _view(self._stream(name))
 
+    def publishers(self, stream: str) -> list[str]:
+        entry = self._streams.get(stream)
+        return [] if entry is None or entry.publisher is None else [entry.publisher]
+
     def counts(self) -> Counts:
         entries = self._streams.values()
         return Counts(

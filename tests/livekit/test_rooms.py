@@ -379,6 +379,27 @@ async def test_what_was_missing_is_not_found() -> None:
         assert not await here.rooms.has_participant("show", "alice")
 
 
+@virtual
+async def test_a_room_is_deleted_while_another_one_ends() -> None:
+    """It is gone when its own turn comes, and rooms go on to end."""
+
+    class Store(MemoryKeyValue):
+        async def delete(self, key: str, *, version: int | None = None) -> bool:
+            if key == "room/first":
+                await here.rooms.delete_room("second")
+            return await super().delete(key, version=version)
+
+    async with house(Store()) as here:
+        for name in ("first", "second"):
+            await here.rooms.create_room(CreateRoomRequest(name=name, empty_timeout=10))
+        await asyncio.sleep(12)
+        assert await here.names() == []
+        await here.rooms.create_room(CreateRoomRequest(name="third", empty_timeout=10))
+        await asyncio.sleep(12)
+        assert await here.names() == []
+        assert (await here.kinds()).count("RoomFinished") == 3
+
+
 # Over a restart, and with other nodes
 
 
