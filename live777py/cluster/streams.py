@@ -77,6 +77,9 @@ class ClusterStreams:
     def stream(self, name: str) -> StreamView:
         return self._manager.stream(name)
 
+    def publishers(self, stream: str) -> list[str]:
+        return self._manager.publishers(stream)
+
     def counts(self) -> Counts:
         return self._manager.counts()
 

@@ -19,6 +19,7 @@ from live777py.rtc import client
 from tests.fakes.remote import offer, watch
 from tests.gateway import free_port
 from tests.light import LightPeer
+from tests.livekit.tokens import CONFIG, IDENTITY, ROOM, joining
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -219,6 +220,19 @@ async def test_a_redirect(tmp_path: Path, server: RedisServer) -> None:
         status, _, headers = await a.ask("POST", "/whep/cam?x=1", data=watch("opus", "vp8"), headers=SDP)
         assert (status, headers["Location"]) == (307, f"{b.url}/whep/cam?x=1")
         await b.play("cam")
+
+
+async def test_a_session_of_livekits_whip_is_found_from_every_node(tmp_path: Path, server: RedisServer) -> None:
+    async with two(tmp_path, server, CONFIG) as (a, b):
+        bearer = {"Authorization": f"Bearer {joining()}"}
+        path, stream = "/whip/v1", f"{IDENTITY}@{ROOM}"
+        status, _, made = await b.ask("POST", path, data=offer("opus", "vp8"), headers={**SDP, **bearer})
+        assert status == 201
+        await eventually(lambda: holds(a, stream, at=b))
+        for node in (a, b):
+            assert (await node.ask("GET", made["Location"], headers=bearer))[0] == 204
+        assert (await a.ask("DELETE", made["Location"], headers=bearer))[0] == 200
+        assert (await b.ask("GET", made["Location"], headers=bearer))[0] == 404
 
 
 async def test_a_node_that_goes_leaves_nothing(tmp_path: Path, server: RedisServer) -> None:
