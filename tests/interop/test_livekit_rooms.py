@@ -51,7 +51,7 @@ class Plain(VideoStreamTrack):
 
 @pytest.fixture
 async def livekit(tmp_path: Path, loopback_candidates: None) -> AsyncIterator[LiveKitServer]:
-    keys = KEYS + "[livekit.room]\nenable_remote_unmute = true\n"
+    keys = KEYS + f'[livekit.room]\nenable_remote_unmute = true\n[store]\npath = "{tmp_path}/store.db"\n'
     async with running_gateway(tmp_path, config=keys) as gateway, livekit_server(gateway.url) as server:
         yield server
 
