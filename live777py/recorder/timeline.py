@@ -32,6 +32,8 @@ class TrackTimeline:
         self._origin = origin
         self._first = 0
         self._newest: int | None = None
+        self._newest_ticks = 0
+        """Since the first timestamp; the offset is not in it."""
         self._last = 0
         self._offset = 0
         self._part = 0.0
@@ -49,16 +51,14 @@ class TrackTimeline:
             self._last = self._offset = round(target)
             self._synced = synced
             return self._last
+        ticks = (timestamp - self._first) * self._timescale // self._clock_rate
         if timestamp <= self._newest:
-            return self._nominal(timestamp)
-        elapsed = self._nominal(timestamp) - self._nominal(self._newest)
-        self._newest = timestamp
-        self._correct(target - self._nominal(timestamp), elapsed, synced=synced)
-        self._last = max(self._nominal(timestamp), self._last + 1)
+            return ticks + self._offset
+        elapsed = ticks - self._newest_ticks
+        self._newest, self._newest_ticks = timestamp, ticks
+        self._correct(target - ticks - self._offset, elapsed, synced=synced)
+        self._last = max(ticks + self._offset, self._last + 1)
         return self._last
-
-    def _nominal(self, timestamp: int) -> int:
-        return (timestamp - self._first) * self._timescale // self._clock_rate + self._offset
 
     def _correct(self, error: float, elapsed: int, *, synced: bool) -> None:
         """`error` and `elapsed` are ticks: how far behind the wall clock the frame would be, and since the last one."""

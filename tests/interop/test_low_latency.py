@@ -38,8 +38,9 @@ def published(connection: RTCPeerConnection) -> int:
 
 async def in_the_making(client: Client, directory: str) -> str | None:
     """The name of the video's newest segment, once there are two."""
-    manifest = (await client.object(f"{directory}/manifest.mpd")).decode()
-    if "<S " not in manifest:
+    try:
+        manifest = (await client.object(f"{directory}/manifest.mpd")).decode()
+    except aiohttp.ClientResponseError:  # there is none yet
         return None
     video = manifest[: manifest.index("</AdaptationSet>")]
     count = sum(1 + int(repeat or 0) for repeat in re.findall(r'<S [^>]*?(?:r="(\d+)")?/>', video))
