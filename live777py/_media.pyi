@@ -43,6 +43,7 @@ class CodecParameters:
     """One payload type of an m-section. `name` is the rtpmap encoding name in any case, `clock_rate` in Hz.
 
     A codec that the engine does not know is forwarded as it is: without key frames, picture size and layers.
+    `parameter_sets`: NAL units of H264 and H265 that the description has, for taps of a stream that lacks them.
     """
 
     def __new__(
@@ -57,6 +58,7 @@ class CodecParameters:
         fir: bool = False,
         transport_cc: bool = False,
         remb: bool = False,
+        parameter_sets: Sequence[bytes] = ...,
     ) -> CodecParameters: ...
 
 @final
@@ -128,8 +130,8 @@ class Frame:
     """In units of `clock_rate`, without wrapping, starting anywhere. It goes on over a change of source."""
     clock_rate: int
     wallclock: float
-    """Unix time in seconds at which it was sampled, by one clock for all tracks of a publisher; never back where
-    `timestamp` goes on. Until `synced`, it is derived from arrival."""
+    """Unix time in seconds at which it was sampled, by one clock for all tracks of a publisher. Until `synced`, it is
+    derived from arrival; where that becomes true it may go back, elsewhere only where `timestamp` does."""
     synced: bool
     """A sender report of the publisher says what `wallclock` is."""
     key_frame: bool

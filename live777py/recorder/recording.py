@@ -26,7 +26,7 @@ from live777py.recorder.made import (
 )
 from live777py.recorder.muxer import Segment
 from live777py.recorder.silence import silence
-from live777py.recorder.timeline import TrackTimeline
+from live777py.recorder.timeline import Origin, TrackTimeline
 from live777py.recorder.transcode import make_muxer
 
 if TYPE_CHECKING:
@@ -79,6 +79,13 @@ class RecordingSettings:
     chunk_seconds: float | None = None
 
 
+def _sampled(frame: Frame, known: Frame) -> float:
+    """When a frame was sampled, by what is known of a later one of its track."""
+    if frame.synced or not known.synced:
+        return frame.wallclock
+    return known.wallclock - (known.timestamp - frame.timestamp) / frame.clock_rate
+
+
 class _Placed(NamedTuple):
     position: float
     frame: Frame
@@ -116,7 +123,7 @@ class Recording:
         self._unplaced: dict[Kind, deque[Frame]] = {"video": deque(), "audio": deque()}
         self._placed: dict[Kind, deque[_Placed]] = {"video": deque(), "audio": deque()}
         self._waiting_since: float | None = None
-        self._wallclock_at_zero: float | None = None
+        self._zero: Origin | None = None
         """The publisher's clock at position 0; None until the source has begun."""
         self._timelines: dict[Kind, TrackTimeline] = {}
         self._tracks: dict[Kind, _Track] = {}
@@ -156,7 +163,7 @@ class Recording:
         """The source is over: all of it is made."""
         self._advance(now, patience=0, hold=0)
         self._close(None)
-        self._wallclock_at_zero = None
+        self._zero = None
         self._timelines = {}
         self._waiting_since = None
         self._damaged_since = None
@@ -179,31 +186,37 @@ class Recording:
     # From arrival to the right order
 
     def _arrive(self, kind: Kind, frame: Frame, now: float) -> None:
-        if self._wallclock_at_zero is not None:
-            self._place(kind, frame, self._wallclock_at_zero, now)
+        if self._zero is not None:
+            self._place(kind, frame, self._zero, now)
             return
         if self._waiting_since is None:
             self._waiting_since = now
         self._unplaced[kind].append(frame)
 
-    def _place(self, kind: Kind, frame: Frame, origin: float, now: float) -> None:
+    def _place(self, kind: Kind, frame: Frame, zero: Origin, now: float, *, known: Frame | None = None) -> None:
+        """`known` is a later frame of the track, which may know more of its clock."""
+        known = known or frame
         timeline = self._timelines.get(kind)
         if timeline is None:
             timeline = self._timelines[kind] = TrackTimeline(
-                clock_rate=frame.clock_rate, timescale=_TIMESCALE[kind], origin=origin
+                clock_rate=frame.clock_rate,
+                timescale=_TIMESCALE[kind],
+                origin=zero,
+                leads=kind == "audio" or "audio" not in self._expected,
+                loose=kind == "video",
             )
-        ticks = timeline.place(frame.timestamp, frame.wallclock, synced=frame.synced)
+        ticks = timeline.place(frame.timestamp, _sampled(frame, known), synced=known.synced)
         self._placed[kind].append(_Placed(ticks / _TIMESCALE[kind], frame, now))
 
     def _advance(self, now: float, *, patience: float = PATIENCE, hold: float = HOLD) -> None:
-        if self._wallclock_at_zero is None and not self._align(now, patience):
+        if self._zero is None and not self._align(now, patience):
             return
         while (kind := self._next(now - hold)) is not None:
             placed = self._placed[kind].popleft()
             self._take(kind, placed.position, placed.frame)
 
     def _align(self, now: float, patience: float) -> bool:
-        """Begin where decoding can, with both kinds unless one of them takes too long."""
+        """Begin where decoding can, with both kinds, and knowing their clocks, unless that takes too long."""
         video, audio = self._unplaced["video"], self._unplaced["audio"]
         while video and not video[0].key_frame:
             video.popleft()
@@ -212,20 +225,23 @@ class Recording:
             return False
         if now - self._waiting_since < patience and not self._complete(video, audio):
             return False
-        first = video[0].wallclock if video else audio[0].wallclock
-        while audio and audio[0].wallclock < first:
+        known = {kind: unplaced[-1] for kind, unplaced in self._unplaced.items() if unplaced}
+        first = _sampled(video[0], known["video"]) if video else _sampled(audio[0], known["audio"])
+        while audio and _sampled(audio[0], known["audio"]) < first:
             audio.popleft()
-        origin = self._wallclock_at_zero = first - self._end
+        self._zero = Origin(first - self._end)
         self._waiting_since = None
         for kind, unplaced in self._unplaced.items():
             while unplaced:
-                self._place(kind, unplaced.popleft(), origin, now)
+                self._place(kind, unplaced.popleft(), self._zero, now, known=known[kind])
         return True
 
     def _complete(self, video: deque[Frame], audio: deque[Frame]) -> bool:
-        if "video" in self._expected and not video:
+        if "video" in self._expected and not (video and video[-1].synced):
             return False
-        return "audio" not in self._expected or bool(audio and (not video or audio[-1].wallclock >= video[0].wallclock))
+        if "audio" not in self._expected:
+            return True
+        return bool(audio and audio[-1].synced and (not video or audio[-1].wallclock >= _sampled(video[0], video[-1])))
 
     def _next(self, patient_until: float) -> Kind | None:
         """The kind whose frame is to be taken now."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
+from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -102,6 +105,7 @@ _PROFILE_LEVEL_ID = re.compile(r"[0-9A-Fa-f]{6}")
 # What of a publisher's fmtp may reach viewers, who trust the gateway: known names, and values of a known form.
 _SPROP = re.compile(r"sprop-(?:parameter-sets|vps|sps|pps)")
 _SPROP_VALUE = re.compile(r"[A-Za-z0-9+/=,]{1,1024}")
+_MOST_PARAMETER_SETS = 16
 _OPUS_PARAMETERS = frozenset(
     (
         "maxplaybackrate",
@@ -206,6 +210,18 @@ def fmtp_for_viewer(sent: Codec, offered: Codec) -> str:
         theirs["profile-level-id"] = ours["profile-level-id"]
     sprop = {name: value for name, value in ours.items() if _SPROP.fullmatch(name) and _SPROP_VALUE.fullmatch(value)}
     return format_fmtp({**theirs, **sprop})
+
+
+def parameter_sets(codec: Codec) -> list[bytes]:
+    """The NAL units of `sprop-parameter-sets` (RFC 6184 section 8.1) or `sprop-vps`, `-sps`, `-pps` (RFC 7798, 7.1)."""
+    if codec.name not in {"H264", "H265"}:
+        return []
+    sets = []
+    for name, value in parse_fmtp(codec.fmtp).items():
+        if _SPROP.fullmatch(name) and _SPROP_VALUE.fullmatch(value):
+            with suppress(binascii.Error):
+                sets += [base64.b64decode(unit) for unit in value.split(",") if unit]
+    return sets[:_MOST_PARAMETER_SETS]
 
 
 def fmtp_for_unknown_publisher(offered: Codec) -> str:

@@ -6,6 +6,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from live777py.media import native
+from live777py.rtc.codecs import parameter_sets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,6 +59,7 @@ def _codecs(codecs: Iterable[Codec]) -> list[native.CodecParameters]:
             fir="ccm fir" in codec.feedback,
             transport_cc="transport-cc" in codec.feedback,
             remb="goog-remb" in codec.feedback,
+            parameter_sets=parameter_sets(codec),
         )
         for codec in codecs
     ]

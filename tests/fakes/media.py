@@ -49,6 +49,7 @@ class CodecParameters:
     fir: bool = False
     transport_cc: bool = False
     remb: bool = False
+    parameter_sets: Sequence[bytes] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.payload_type <= 127:

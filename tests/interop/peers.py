@@ -58,13 +58,14 @@ def quadrants_of(image: np.ndarray) -> list[tuple[int, ...]]:
 class Picture(VideoStreamTrack):
     """30 frames a second of `picture`, counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = WIDTH, height: int = HEIGHT, *, start: int = 0) -> None:
         super().__init__()
-        self.count = 0
+        self.count = start
+        self._size = (width, height)
 
     async def recv(self) -> VideoFrame:
         pts, time_base = await self.next_timestamp()
-        frame = VideoFrame.from_ndarray(picture(self.count), format="rgb24")
+        frame = VideoFrame.from_ndarray(picture(self.count, *self._size), format="rgb24")
         frame.pts, frame.time_base = pts, time_base
         self.count += 1
         return frame
@@ -124,15 +125,18 @@ async def _delete(url: str, bearer: str = "") -> None:
 
 @contextlib.asynccontextmanager
 async def publishing(
-    url: str, *, codec: str = "VP8", goodbye: bool = True, picture: MediaStreamTrack | None = None, bearer: str = ""
+    url: str,
+    *,
+    codec: str = "VP8",
+    goodbye: bool = True,
+    video_track: MediaStreamTrack | None = None,
+    audio_track: MediaStreamTrack | None = None,
+    bearer: str = "",
 ) -> AsyncIterator[RTCPeerConnection]:
-    """`picture` instead of the counted one.
-
-    Without `goodbye` it leaves like one who shuts the lid: DTLS is closed, and there is no DELETE.
-    """
+    """Without `goodbye` it leaves like one who shuts the lid: DTLS is closed, and there is no DELETE."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-    connection.addTransceiver(Tone(), direction="sendonly")
-    video = connection.addTransceiver(picture or Picture(), direction="sendonly")
+    connection.addTransceiver(audio_track or Tone(), direction="sendonly")
+    video = connection.addTransceiver(video_track or Picture(), direction="sendonly")
     capable = RTCRtpSender.getCapabilities("video").codecs
     video.setCodecPreferences([c for c in capable if c.mimeType.lower() in {f"video/{codec.lower()}", "video/rtx"}])
     try:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
 GST_PUBLISHER = Path(__file__).with_name("gst_publisher.py")
+GST_CLAPPER = Path(__file__).with_name("gst_clapper.py")
 GST_PLAYER = Path(__file__).with_name("gst_player.py")
 # PyGObject and the GStreamer bindings are Debian packages, made for Debian's own interpreter.
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -103,3 +104,10 @@ def gstreamer_publisher(
 ) -> contextlib.AbstractAsyncContextManager[asyncio.subprocess.Process]:
     """webrtcbin with SMPTE bars and a tone; its certificate is RSA."""
     return running(SYSTEM_PYTHON, str(GST_PUBLISHER), url, size, *codecs)
+
+
+def gstreamer_clapper(
+    url: str, codec: str, *, size: str = "320x180", true_reports: bool = True
+) -> contextlib.AbstractAsyncContextManager[asyncio.subprocess.Process]:
+    """webrtcbin with pictures that are counted, 25 a second, and Opus that beeps with each 25th of them."""
+    return running(SYSTEM_PYTHON, str(GST_CLAPPER), url, size, codec, "true" if true_reports else "default")

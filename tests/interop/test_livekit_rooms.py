@@ -64,7 +64,7 @@ def joining(identity: str, room: str = "show") -> str:
 async def show(livekit: LiveKitServer) -> AsyncIterator[Viewed]:
     """Alice publishes red in the room, and Bob watches her."""
     async with (
-        publishing(f"{livekit.url}/whip/alice@show", picture=Plain(RED), bearer=joining("alice")),
+        publishing(f"{livekit.url}/whip/alice@show", video_track=Plain(RED), bearer=joining("alice")),
         playing(f"{livekit.url}/whep/alice@show", bearer=joining("bob")) as bob,
     ):
         await sees(bob, RED)
@@ -147,7 +147,7 @@ async def test_a_viewer_who_may_not_watch_gets_nothing(livekit: LiveKitServer) -
 async def test_a_viewer_is_given_other_tracks(livekit: LiveKitServer) -> None:
     async with (
         show(livekit) as bob,
-        publishing(f"{livekit.url}/whip/carol@show", picture=Plain(GREEN), bearer=joining("carol")),
+        publishing(f"{livekit.url}/whip/carol@show", video_track=Plain(GREEN), bearer=joining("carol")),
     ):
 
         async def subscribe(track: TrackInfo, *, subscribe: bool) -> None:
@@ -175,7 +175,7 @@ async def test_a_viewer_is_given_other_tracks(livekit: LiveKitServer) -> None:
 
 async def test_who_watched_a_track_that_is_gone_gets_the_stream_again(livekit: LiveKitServer) -> None:
     async with show(livekit) as bob:
-        async with publishing(f"{livekit.url}/whip/carol@show", picture=Plain(GREEN), bearer=joining("carol")):
+        async with publishing(f"{livekit.url}/whip/carol@show", video_track=Plain(GREEN), bearer=joining("carol")):
             _, green = await livekit.publisher("show", "carol")
             await livekit.api.room.update_subscriptions(
                 api.UpdateSubscriptionsRequest(room="show", identity="bob", track_sids=[green.sid], subscribe=True)
@@ -239,7 +239,7 @@ async def test_moved_it_is_in_the_other_room_alone(livekit: LiveKitServer) -> No
         await sees(carol, RED)
         assert await flows(bob) == set()
         with refused("failed_precondition", 412, "has a participant"):
-            async with publishing(f"{livekit.url}/whip/alice@show", picture=Plain(GREEN), bearer=joining("alice")):
+            async with publishing(f"{livekit.url}/whip/alice@show", video_track=Plain(GREEN), bearer=joining("alice")):
                 await livekit.publisher("show", "alice")
                 await sees(bob, GREEN)
                 await livekit.api.room.move_participant(moving)
@@ -248,7 +248,7 @@ async def test_moved_it_is_in_the_other_room_alone(livekit: LiveKitServer) -> No
 async def test_a_viewer_is_moved_to_what_the_other_room_shows(livekit: LiveKitServer) -> None:
     async with (
         show(livekit) as bob,
-        publishing(f"{livekit.url}/whip/hall", picture=Plain(GREEN), bearer=joining("carol", "hall")),
+        publishing(f"{livekit.url}/whip/hall", video_track=Plain(GREEN), bearer=joining("carol", "hall")),
     ):
         await livekit.publisher("hall", "carol")
         await livekit.api.room.move_participant(

@@ -210,6 +210,26 @@ def test_without_a_picture_sound_goes_on_alone_and_they_meet_again() -> None:
     assert any(again <= at < again + 0.5 for at in asked)
 
 
+@pytest.mark.parametrize("stands", [False, True], ids=["RTP time goes on", "RTP time stands still"])
+@pytest.mark.parametrize("pause", [1.0, 10.0])
+def test_sound_and_picture_are_in_sync_after_a_pause_of_both(pause: float, *, stands: bool) -> None:
+    """No packet comes: paused, or a network that was away."""
+    again = 4 + pause
+    video = pictures(4) + [picture(100 + n, again + n / 25, key=n % 25 == 0) for n in range(100)]
+    audio = sounds(4) + [sound(200 + n, again + n * 0.02) for n in range(200)]
+    if stands:
+        for frame in (*video[100:], *audio[200:]):
+            frame.timestamp -= round(pause * frame.clock_rate)
+    recording = recorded(Recording(settings_of()), video, audio)
+    assert recording.numbers("video") == list(range(200))
+    assert [n for n in recording.numbers("audio") if n >= 0] == list(range(400))
+    for kind, rate, first in (("video", 25, 100), ("audio", 50, 200)):
+        for time, number in zip(recording.times(kind), recording.numbers(kind), strict=True):  # type: ignore[arg-type]
+            if number >= 0:
+                sampled = number / rate + (pause if number >= first else 0)
+                assert float(time) == pytest.approx(sampled, abs=0.02)
+
+
 def test_pictures_that_refer_to_a_lost_one_are_left_out_until_a_key_frame() -> None:
     video = pictures(4)
     video[30] = picture(30, 30 / 25, gap=True)

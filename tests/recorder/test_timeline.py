@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from live777py.recorder.timeline import CORRECTED_FROM, JUMP, TrackTimeline
+from live777py.recorder.timeline import CORRECTED_FROM, JUMP, Origin, TrackTimeline
 
 ORIGIN = 1_700_000_000.0
 FRAME = 1 / 30
@@ -61,7 +61,7 @@ def test_audio_and_video_stay_within_a_frame(ppm: tuple[float, float], seed: int
     video = Publisher(90_000, FRAME, ppm[0], random, pauses=pauses)
     audio = Publisher(48_000, 0.02, ppm[1], random, start=start, pauses=pauses if seed & 1 else [])
     for publisher, scale in ((video, 90_000), (audio, 48_000)):
-        line = placed(publisher, TrackTimeline(clock_rate=publisher.rate, timescale=scale, origin=ORIGIN), 120)
+        line = placed(publisher, TrackTimeline(clock_rate=publisher.rate, timescale=scale, origin=Origin(ORIGIN)), 120)
         assert all(before[1] < after[1] for before, after in pairwise(line))
         assert max(abs(time / scale - at) for at, time in line) < FRAME / 2
 
@@ -70,7 +70,7 @@ def test_audio_and_video_stay_within_a_frame(ppm: tuple[float, float], seed: int
 @given(start=st.integers(0, 2**40), steps=st.lists(st.integers(1, 10**6), min_size=1), noise=st.integers(0, 2**32))
 def test_timestamps_that_agree_with_the_clock_are_kept_to_the_tick(start: int, steps: list[int], noise: int) -> None:
     random = Random(noise)
-    timeline = TrackTimeline(clock_rate=90_000, timescale=90_000, origin=ORIGIN)
+    timeline = TrackTimeline(clock_rate=90_000, timescale=90_000, origin=Origin(ORIGIN))
     at = 0
     assert timeline.place(start, ORIGIN) == 0
     for step in steps:
@@ -85,7 +85,7 @@ def test_timestamps_that_agree_with_the_clock_are_kept_to_the_tick(start: int, s
     scale=st.sampled_from([1000, 48_000, 90_000]),
 )
 def test_no_clock_makes_time_go_back(frames: list[tuple[int, float, bool]], scale: int) -> None:
-    timeline = TrackTimeline(clock_rate=90_000, timescale=scale, origin=ORIGIN)
+    timeline = TrackTimeline(clock_rate=90_000, timescale=scale, origin=Origin(ORIGIN))
     timestamp = newest = 0
     last = timeline.place(0, ORIGIN)
     for step, wall, synced in frames:
@@ -98,15 +98,47 @@ def test_no_clock_makes_time_go_back(frames: list[tuple[int, float, bool]], scal
 
 
 def test_a_first_report_that_moves_a_track_forward_is_believed_at_once() -> None:
-    timeline = TrackTimeline(clock_rate=48_000, timescale=48_000, origin=ORIGIN)
+    timeline = TrackTimeline(clock_rate=48_000, timescale=48_000, origin=Origin(ORIGIN, reported=True))
     for index in range(50):
         assert timeline.place(index * 960, ORIGIN + index * 0.02, synced=False) == index * 960
     assert timeline.place(50 * 960, ORIGIN + 1.08) == 50 * 960 + 3840
 
 
+@pytest.mark.parametrize("late", [-2.0, -0.4, 0.1, 0.7, 3.0])
+@pytest.mark.parametrize("video_first", [False, True])
+def test_what_arrival_told_wrongly_of_all_tracks_stretches_none(late: float, video_first: bool) -> None:
+    """The first reports come after 3 s; the picture took 50 ms longer to come than the sound."""
+    origin = Origin(ORIGIN + late)
+    sound = TrackTimeline(clock_rate=48_000, timescale=48_000, origin=origin)
+    picture = TrackTimeline(clock_rate=90_000, timescale=90_000, origin=origin, leads=False, loose=True)
+    heard, shown = [], []
+    for step in range(1000):
+        synced = step > 300
+        heard.append(sound.place(step * 480, ORIGIN + step * 0.01 + (0 if synced else late), synced=synced) / 48_000)
+        if step % 4 == 0:
+            known = step > (200 if video_first else 400)
+            wallclock = ORIGIN + step * 0.01 + (0 if known else late + 0.05)
+            shown.append(picture.place(step * 900, wallclock, synced=known) / 90_000)
+    assert all(abs(after - before - 0.01) < 1e-6 for before, after in pairwise(heard)), "sound is as it was"
+    assert all(0.019 < after - before < 0.061 for before, after in pairwise(shown))
+    settled = shown[500 // 4 :]
+    assert all(abs(at - heard[500 + 4 * index]) < CORRECTED_FROM for index, at in enumerate(settled))
+
+
+def test_a_leader_who_never_reports_is_not_waited_for_without_end() -> None:
+    origin = Origin(ORIGIN)
+    sound = TrackTimeline(clock_rate=48_000, timescale=48_000, origin=origin)
+    picture = TrackTimeline(clock_rate=90_000, timescale=90_000, origin=origin, leads=False, loose=True)
+    sound.place(0, ORIGIN, synced=False)
+    assert [picture.place(index * 3600, ORIGIN + 1 + index / 25) for index in range(300)] == [
+        90_000 + index * 3600 for index in range(300)
+    ]
+    assert (origin.reported, origin.wallclock) == (True, ORIGIN)
+
+
 @pytest.mark.parametrize("late", [0.1, 0.3])
 def test_a_first_report_that_moves_a_track_back_takes_seconds(late: float) -> None:
-    timeline = TrackTimeline(clock_rate=48_000, timescale=48_000, origin=ORIGIN)
+    timeline = TrackTimeline(clock_rate=48_000, timescale=48_000, origin=Origin(ORIGIN, reported=True))
     timeline.place(0, ORIGIN + late, synced=False)
     times = [timeline.place(index * 960, ORIGIN + index * 0.02) for index in range(1, 500)]
     assert all(after - before >= 0.89 * 960 for before, after in pairwise(times))
@@ -114,7 +146,7 @@ def test_a_first_report_that_moves_a_track_back_takes_seconds(late: float) -> No
 
 
 def test_a_jump_of_the_timestamps_does_not_move_the_track() -> None:
-    timeline = TrackTimeline(clock_rate=90_000, timescale=90_000, origin=ORIGIN)
+    timeline = TrackTimeline(clock_rate=90_000, timescale=90_000, origin=Origin(ORIGIN))
     assert timeline.place(0, ORIGIN) == 0
     assert timeline.place(3000, ORIGIN + 1 / 30 + JUMP + 1) == round((1 / 30 + JUMP + 1) * 90_000)
     assert timeline.place(3000 + 90_000 * 100, ORIGIN + 3) == 3 * 90_000
@@ -122,6 +154,6 @@ def test_a_jump_of_the_timestamps_does_not_move_the_track() -> None:
 
 
 def test_pictures_in_decoding_order_keep_their_distances() -> None:
-    timeline = TrackTimeline(clock_rate=90_000, timescale=90_000, origin=ORIGIN)
+    timeline = TrackTimeline(clock_rate=90_000, timescale=90_000, origin=Origin(ORIGIN))
     order = [0, 4, 2, 1, 3, 8, 6, 5, 7]
     assert [timeline.place(place * 3000, ORIGIN + place / 30) for place in order] == [place * 3000 for place in order]

@@ -209,6 +209,21 @@ def test_fmtp_for_a_viewer(sent: Codec, offered: Codec, fmtp: str) -> None:
     assert codecs.fmtp_for_viewer(sent, offered) == fmtp
 
 
+@pytest.mark.parametrize(
+    ("codec", "sets"),
+    [
+        (video("H264", "sprop-parameter-sets=Z0LAFdo=,aM48gA==;packetization-mode=1"), ["6742c015da", "68ce3c80"]),
+        (video("H265", "sprop-pps=RAHAcQ==; sprop-vps=QAEMAQ=="), ["4401c071", "40010c01"]),
+        (video("H264", "sprop-parameter-sets=Z,aM48gA==;profile-level-id=42e01f"), []),
+        (video("H265", f"sprop-sps={'A' * 2000}"), []),
+        (video("H264", "sprop-parameter-sets=" + "aM48gA==," * 40), ["68ce3c80"] * 16),
+        (video("VP9", "sprop-sps=RAHAcQ=="), []),
+    ],
+)
+def test_parameter_sets_of_the_description(codec: Codec, sets: list[str]) -> None:
+    assert [unit.hex() for unit in codecs.parameter_sets(codec)] == sets
+
+
 def test_a_viewer_who_comes_first_is_ready_for_stereo() -> None:
     assert codecs.fmtp_for_unknown_publisher(replace(OPUS, fmtp="minptime=10")) == "minptime=10;stereo=1;sprop-stereo=1"
     assert codecs.fmtp_for_unknown_publisher(h264("42e01f")) == h264("42e01f").fmtp

@@ -78,6 +78,7 @@ fn codec(payload_type: u8, rtx: u8) -> CodecParameters {
         fir: false,
         transport_cc: true,
         remb: false,
+        parameter_sets: Vec::new(),
     }
 }
 

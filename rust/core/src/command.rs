@@ -86,6 +86,8 @@ pub struct CodecParameters {
     pub transport_cc: bool,
     /// REMB negotiated.
     pub remb: bool,
+    /// H.264 and H.265: the parameter sets that the description has (sprop), as NAL units.
+    pub parameter_sets: Vec<Vec<u8>>,
 }
 
 /// One encoding of a track: known by rid, by SSRC, or by MID and payload type alone.

@@ -14,6 +14,8 @@ const PWD_LENGTH: std::ops::RangeInclusive<usize> = 22..=256;
 
 /// Codecs, encodings or extensions of one m-section. An SDP has no use for more.
 const LIST_LIMIT: usize = 64;
+/// Bytes of one.
+const PARAMETER_SET_LIMIT: usize = 4096;
 
 /// RFC 8445 credentials of both ends. A remote ufrag that is not known yet is None (it is learned by PATCH).
 #[pyclass(frozen, module = "live777py._media")]
@@ -57,7 +59,7 @@ pub struct CodecParameters(media::CodecParameters);
 impl CodecParameters {
     #[new]
     #[pyo3(signature = (*, payload_type, name, clock_rate, rtx_payload_type=None, nack=false, pli=false, fir=false,
-                        transport_cc=false, remb=false))]
+                        transport_cc=false, remb=false, parameter_sets=Vec::new()))]
     #[expect(clippy::too_many_arguments, clippy::fn_params_excessive_bools, reason = "keyword arguments of Python")]
     fn new(
         payload_type: Number<u8>,
@@ -69,12 +71,16 @@ impl CodecParameters {
         fir: bool,
         transport_cc: bool,
         remb: bool,
+        parameter_sets: Vec<Vec<u8>>,
     ) -> PyResult<Self> {
         if name.is_empty() {
             return Err(invalid("name", "must not be empty"));
         }
         if clock_rate.0 == 0 {
             return Err(invalid("clock_rate", "must be positive"));
+        }
+        if parameter_sets.len() > LIST_LIMIT || parameter_sets.iter().any(|set| set.len() > PARAMETER_SET_LIMIT) {
+            return Err(invalid("parameter_sets", "too many, or too long"));
         }
         Ok(Self(media::CodecParameters {
             payload_type: check_payload_type("payload_type", payload_type.0)?,
@@ -88,6 +94,7 @@ impl CodecParameters {
             fir,
             transport_cc,
             remb,
+            parameter_sets,
         }))
     }
 

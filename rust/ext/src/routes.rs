@@ -481,6 +481,7 @@ mod tests {
             fir: false,
             transport_cc: false,
             remb: false,
+            parameter_sets: Vec::new(),
         };
         SourceParameters { codec }
     }

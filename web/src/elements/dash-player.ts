@@ -17,6 +17,8 @@ const SKIP_SECONDS = 5;
 const LOOK_MS = 250;
 /** A live recording counts as live up to so many seconds behind the place where dash.js starts. */
 const LIVE_SECONDS = 5;
+/** dash.js pauses so many seconds before the end at most, and does not always say that this was it. */
+const END_SECONDS = 0.25;
 
 export class DashPlayer extends LitElement {
   static override properties = {
@@ -160,6 +162,7 @@ export class DashPlayer extends LitElement {
     const span = window ? [window.start, window.end] : [0, video.duration];
     if (span.every(Number.isFinite)) this.span = [span[0] ?? 0, span[1] ?? 0];
     this.at = video.currentTime;
+    if (!this.live && this.state === "paused" && this.at > this.span[1] - END_SECONDS) this.#follow("ended");
   }
 
   /** Goes to a second on the time line; what is beyond its ends means the ends. */

@@ -16,6 +16,14 @@ pub struct Depacketiser {
 }
 
 impl Depacketiser {
+    pub(super) fn learn(&mut self, unit: &[u8]) {
+        let kind = h264::type_of(unit);
+        if let (SPS | PPS, Some(id)) = (kind, h264::parameter_set_id(unit)) {
+            self.sets.keep(kind, id, unit);
+            self.size = h264::sps_size(unit).filter(|_| kind == SPS).or(self.size);
+        }
+    }
+
     pub(super) fn starts_frame(&self, payload: &[u8]) -> bool {
         let first = match payload {
             [first, _, _, unit @ ..] if nal_type(*first) == STAP_A => unit.first(),

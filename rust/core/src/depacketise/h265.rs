@@ -16,6 +16,14 @@ pub struct Depacketiser {
 }
 
 impl Depacketiser {
+    pub(super) fn learn(&mut self, unit: &[u8]) {
+        let kind = h265::type_of(unit);
+        if let (VPS | SPS | PPS, Some(id)) = (kind, h265::parameter_set_id(unit)) {
+            self.sets.keep(kind, id, unit);
+            self.size = h265::sps_size(unit).filter(|_| kind == SPS).or(self.size);
+        }
+    }
+
     pub(super) fn starts_frame(&self, payload: &[u8]) -> bool {
         let first = match payload {
             [first, _, _, _, unit @ ..] if nal_type(*first) == AGGREGATION => unit.first(),
@@ -126,6 +134,18 @@ mod tests {
         // The next key frame brings none of its own, but a delimiter.
         let (_, frame) = assembled(&mut depacketiser, &[&unit(AUD, &[0x50]), &unit(21, &[1])]).unwrap();
         assert_eq!(frame, annex_b(&[&unit(AUD, &[0x50]), &vps, &pps, &unit(21, &[1])]));
+    }
+
+    #[test]
+    fn a_description_brings_what_the_stream_has_not() {
+        let mut depacketiser = Depacketiser::default();
+        let (vps, old, new) = (unit(VPS, &[0x0c, 1]), unit(PPS, &[0xc1, 2]), unit(PPS, &[0xc1, 3]));
+        [&vps[..], &old, &unit(1, &[7]), &[], &[PPS << 1]].map(|unit| depacketiser.learn(unit));
+        let (_, frame) = assembled(&mut depacketiser, &[&unit(21, &[1])]).unwrap();
+        assert_eq!(frame, annex_b(&[&vps, &old, &unit(21, &[1])]));
+        assert!(assembled(&mut depacketiser, &[&new, &unit(19, &[1])]).is_ok());
+        let (_, frame) = assembled(&mut depacketiser, &[&unit(21, &[1])]).unwrap();
+        assert_eq!(frame, annex_b(&[&vps, &new, &unit(21, &[1])]));
     }
 
     #[test]

@@ -62,6 +62,15 @@ impl Depacketiser {
         })
     }
 
+    /// Takes a parameter set that the stream's description has. One of the stream itself with the same id counts more.
+    pub fn learn(&mut self, unit: &[u8]) {
+        match self {
+            Depacketiser::H264(inner) => inner.learn(unit),
+            Depacketiser::H265(inner) => inner.learn(unit),
+            _ => {}
+        }
+    }
+
     /// Whether each packet is a frame, whatever its marker.
     pub fn is_sound(&self) -> bool {
         matches!(self, Depacketiser::Sound(_))

@@ -94,6 +94,7 @@ pub fn fuzz_tap(bytes: &[u8]) {
         fir: false,
         transport_cc: false,
         remb: false,
+        parameter_sets: Vec::new(),
     });
     let mut encodings = [0, 1].map(|_| Encoding::new(EncodingParameters::default(), Kind::Video));
     let mut tap = Tap::new(TapId(1), Kind::Video, CAPACITY, Duration::from_millis(u64::from(choice & 0x40)));

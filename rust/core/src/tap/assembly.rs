@@ -76,6 +76,11 @@ impl Assembly {
         })
     }
 
+    /// Takes a parameter set that the stream's description has.
+    pub fn learn(&mut self, unit: &[u8]) {
+        self.depacketiser.learn(unit);
+    }
+
     /// The packet before is not there.
     pub fn lost(&mut self) {
         if self.state == State::Within {

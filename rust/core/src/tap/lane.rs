@@ -117,6 +117,7 @@ impl Lane {
                 let Some((codec, payload)) = media_of(packet.payload_type, payload, codecs) else { return };
                 if assembly.as_ref().is_none_or(|(payload_type, _)| *payload_type != codec.payload_type) {
                     let Some(mut new) = Assembly::new(codec.codec, codec.clock_rate, packet.arrival) else { return };
+                    codec.parameter_sets.iter().for_each(|set| new.learn(set));
                     if let Some((_, mut old)) = assembly.take() {
                         old.end(&mut |frame| out.push(frame));
                         counters.damaged += old.damaged;

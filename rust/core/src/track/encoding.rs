@@ -9,7 +9,7 @@ use crate::receive::history::History;
 use crate::receive::nack::NackGenerator;
 use crate::receive::report::ReceptionStats;
 use crate::rtp::Unwrapper;
-use crate::track::clock::ClockPoint;
+use crate::track::clock::{ClockPoint, ReportedClock};
 use crate::track::key_frames::KeyFrameRequests;
 use crate::track::rate::RateMeter;
 
@@ -63,8 +63,8 @@ pub struct Encoding {
     pub rate: RateMeter,
     /// Requests to the publisher.
     pub key_frame_requests: KeyFrameRequests,
-    /// NTP and RTP time of the newest sender report.
-    pub sender_report: Option<(u64, u32)>,
+    /// What sender reports say.
+    pub reported: ReportedClock,
     /// The same on our clock.
     pub clock: Option<ClockPoint>,
     /// The newest packet, by arrival.
@@ -103,7 +103,7 @@ impl Encoding {
             heard: None,
             rate: RateMeter::default(),
             key_frame_requests: KeyFrameRequests::default(),
-            sender_report: None,
+            reported: ReportedClock::default(),
             clock: None,
             newest: None,
             key_frame_timestamp: None,
@@ -180,7 +180,7 @@ impl Encoding {
     /// Starts anew: nothing of the numbering before holds any more.
     pub fn restart(&mut self) {
         self.counters.lost_before = self.lost();
-        self.sender_report = None;
+        self.reported = ReportedClock::default();
         self.unwrapper = Unwrapper::default();
         self.nacks = NackGenerator::default();
         self.reception = ReceptionStats::default();

@@ -86,14 +86,17 @@ impl Worker {
     fn handle_sender_report(&mut self, now: Instant, slot: usize, ssrc: u32, info: &SenderInfo) {
         let transport = &mut self.objects.transports[slot];
         let Some(binding) = transport.bindings.get(ssrc).filter(|binding| !binding.rtx) else { return };
-        let encoding = &mut self.objects.tracks[binding.track].encodings[usize::from(binding.encoding)];
+        let track = &mut self.objects.tracks[binding.track];
+        let encoding = &mut track.encodings[usize::from(binding.encoding)];
         encoding.reception.sender_report(now, info);
-        encoding.sender_report = Some((info.ntp, info.rtp_timestamp));
+        if let Some(codec) = track.codecs.iter().find(|codec| codec.payload_type == encoding.payload_type) {
+            encoding.reported.report(now, (info.ntp, info.rtp_timestamp), codec.clock_rate, encoding.newest);
+        }
         transport.reception.clock.sender_report(now, info);
         // The report may have moved the publisher's clock on ours, and with it all its encodings.
         for &slot in &transport.tracks {
             for encoding in &mut self.objects.tracks[slot].encodings {
-                encoding.clock = encoding.sender_report.and_then(|(ntp, rtp_timestamp)| {
+                encoding.clock = encoding.reported.point().and_then(|(ntp, rtp_timestamp)| {
                     Some(ClockPoint { instant: transport.reception.clock.instant_of(ntp)?, rtp_timestamp })
                 });
             }

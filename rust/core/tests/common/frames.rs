@@ -30,6 +30,7 @@ pub fn parameters(codec: Codec, nack: bool) -> CodecParameters {
         fir: false,
         transport_cc: false,
         remb: false,
+        parameter_sets: Vec::new(),
     }
 }
 

@@ -49,6 +49,7 @@ pub fn codec(media: Media, payload_type: u8, rtx_payload_type: Option<u8>) -> Co
         fir: false,
         transport_cc: true,
         remb: false,
+        parameter_sets: Vec::new(),
     }
 }
 
