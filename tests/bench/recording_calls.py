@@ -31,6 +31,7 @@ SECONDS: Final = 5.0
 """Of the idle time before, and of the recordings."""
 START_LIMIT: Final = 40.0
 LIMIT_MS: Final = 20.0
+PHASES: Final = ("idle", "asking", "starting", "recording", "stopping")
 SOURCE: Final = ("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30", "-f", "lavfi", "-i", "sine")
 OPTIONS: Final = (
     *("-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-bf", "0", "-g", "30", "-b:v", "300k"),
@@ -44,6 +45,8 @@ class Result:
 
     streams: int
     idle: Blocks
+    asking: Blocks
+    """Twice as many questions at once, while nothing is recorded: what so many requests of any kind hold up."""
     starting: Blocks
     recording: Blocks
     stopping: Blocks
@@ -61,13 +64,11 @@ class Result:
         return (Target(name=name, value=self.starting.wall_ms, limit=LIMIT_MS, unit="ms"),)
 
     def as_json(self) -> dict[str, object]:
-        return asdict(self) | {
-            name: msgspec.to_builtins(getattr(self, name)) for name in ("idle", "starting", "recording", "stopping")
-        }
+        return asdict(self) | {name: msgspec.to_builtins(getattr(self, name)) for name in PHASES}
 
     def as_table(self) -> str:
         lines = [f"{'':<10} {'callback':>9} {'its CPU':>9} {'timer late':>11}   ms, the longest"]
-        for name in ("idle", "starting", "recording", "stopping"):
+        for name in PHASES:
             it: Blocks = getattr(self, name)
             lines.append(f"{name:<10} {it.wall_ms:>9.1f} {it.cpu_ms:>9.1f} {it.late_ms:>11.1f}   {it.callback[:90]}")
         lines.append(
@@ -77,8 +78,8 @@ class Result:
         return "\n".join(lines)
 
 
-async def measure() -> Result:
-    """Takes half a minute."""
+async def measure(*, seconds: float = SECONDS) -> Result:
+    """Takes some twenty seconds."""
     async with contextlib.AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         config = (
@@ -97,7 +98,7 @@ async def measure() -> Result:
         )
         await eventually(lambda: _all_published(gateway), within=START_LIMIT)
         await _blocks(gateway)
-        await asyncio.sleep(SECONDS)
+        await asyncio.sleep(seconds)
         idle = await _blocks(gateway)
 
         async def ask(stream: str) -> None:
@@ -112,15 +113,18 @@ async def measure() -> Result:
             async with client.delete(f"/api/record/{stream}") as response:
                 response.raise_for_status()
 
+        await asyncio.gather(_slowest(ask), _slowest(ask))
+        asking = await _blocks(gateway)
         started, asked = await asyncio.gather(_slowest(start), _slowest(ask))
         starting = await _blocks(gateway)
-        await asyncio.sleep(SECONDS)
+        await asyncio.sleep(seconds)
         recording = await _blocks(gateway)
         stopped, asked_then = await asyncio.gather(_slowest(stop), _slowest(ask))
         stopping = await _blocks(gateway)
     return Result(
         streams=STREAMS,
         idle=idle,
+        asking=asking,
         starting=starting,
         recording=recording,
         stopping=stopping,

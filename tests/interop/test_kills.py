@@ -97,7 +97,7 @@ async def _kill_and_look(tmp_path: Path, codec: str, seconds: float) -> None:
     assert not list((tmp_path / "storage").rglob(".partial-journal/*"))
 
 
-@pytest.mark.parametrize(("codec", "seconds"), [("H264", 2.7), ("VP8", 3.9), ("H264", 5.8)])
+@pytest.mark.parametrize(("codec", "seconds"), [("H264", 1.7), ("VP8", 2.9), ("H264", 4.3)])
 async def test_three_kills(codec: str, seconds: float, tmp_path: Path) -> None:
     await _kill_and_look(tmp_path, codec, seconds)
 

@@ -40,7 +40,7 @@ async def test_a_disk_that_fills(tmp_path: Path, listener: Listener) -> None:
     script.write_text(f'#!/bin/sh\necho "$LIVE777_EVENT $LIVE777_STREAM $LIVE777_REASON" >> {program}\n')
     script.chmod(0o755)
     with small_disk(tmp_path / "disk") as disk:
-        (disk / "others").write_bytes(bytes(600_000))
+        (disk / "others").write_bytes(bytes(750_000))
         config = hook + f"[hooks]\non_recording_ended = ['{script}']\n" + of_files(tmp_path, f"root = '{disk}'\n")
         async with (
             running_gateway(tmp_path, config=config) as gateway,

@@ -51,7 +51,7 @@ def _promised(manifest: bytes) -> dict[str, int]:
     return counts
 
 
-@pytest.mark.parametrize("seconds", [8, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [4, pytest.param(60, marks=pytest.mark.slow)])
 @pytest.mark.timeout(180)
 async def test_an_object_store_that_is_away(tmp_path: Path, seconds: int) -> None:
     port = free_port()
@@ -197,7 +197,7 @@ async def test_a_spool_that_is_full_ends_the_recording(tmp_path: Path) -> None:
     port = free_port()
     with s3_server() as server, Line(port, server) as line:
         make_bucket(server, "tapes")
-        config = of_files(tmp_path, _of_bucket(port, "spool_max_bytes = 1048576\n"))
+        config = of_files(tmp_path, _of_bucket(port, "spool_max_bytes = 524288\n"))
         async with (
             running_gateway(tmp_path, config=config) as gateway,
             aiohttp.ClientSession() as session,
