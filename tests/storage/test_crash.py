@@ -59,6 +59,8 @@ def crash(kind: str, directory: Path, port: int, bucket: str, round_: int) -> di
         assert process.stdout is not None
         assert process.stderr is not None
         for line in process.stdout:
+            if not line.endswith("\n"):
+                break  # killed while it said so
             path, _, number = line.rpartition(" ")
             acknowledged[StoragePath(path)] = int(number)
             puts -= 1
