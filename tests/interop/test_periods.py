@@ -100,8 +100,6 @@ async def test_a_publisher_is_back_with_another_size(tmp_path: Path, chromium: B
             await card(viewer, "cam").get_by_role("button", name="Play", exact=True).click()
             player = viewer.locator("dash-player")
             await expect(player).to_have_attribute("data-state", "playing", timeout=WITHIN_MS)
-            await eventually(lambda: reaches(gateway, 6))
-            await back_and_to_the_live_edge(player)
             await player.evaluate(WATCH)
             await eventually(lambda: reaches(gateway, 8))
             await follow_live_by_ffmpeg(gateway, place["record_dir"])
@@ -150,16 +148,6 @@ async def reaches(gateway: Gateway, seconds: float) -> bool:
 
 async def shows(player: Locator, width: int) -> bool:
     return (await seen(player))[-1][0] == width
-
-
-async def back_and_to_the_live_edge(player: Locator) -> None:
-    """All that was recorded so far can be sought in."""
-    page, handle = player.page, await player.element_handle()
-    await player.get_by_role("slider", name="Position").focus()
-    await page.keyboard.press("Home")
-    await page.wait_for_function("(player) => player.video.currentTime < 1.5", arg=handle)
-    await player.get_by_role("button", name="To the live edge").click()
-    await page.wait_for_function("(player) => player.video.currentTime > 3 && !player.video.seeking", arg=handle)
 
 
 async def plays_through(player: Locator) -> None:
