@@ -123,48 +123,24 @@
     data[role].channels[label].send(typeof message === "string" ? message : new Uint8Array(message));
   }
 
-  // The RTP timestamps of the pictures that the encoder has made, in order. Nothing is changed on the way.
-  function noteEncoded(sender, timestamps) {
-    const { readable, writable } = sender.createEncodedStreams();
-    const note = (frame, controller) => {
-      timestamps.push(frame.getMetadata().rtpTimestamp ?? frame.timestamp);
-      controller.enqueue(frame);
-    };
-    readable.pipeThrough(new TransformStream({ transform: note })).pipeTo(writable);
-  }
-
-  // The last picture has been encoded when this returns. The timestamps of all of them (with `publish`'s `note`).
-  async function stopPicture() {
-    const { connection, timestamps } = state.publisher;
-    await connection.getSenders().find(({ track }) => track?.kind === "video").replaceTrack(null);
-    let before;
-    do {
-      before = timestamps.length;
-      await new Promise((resolve) => setTimeout(resolve, 300));
-    } while (before !== timestamps.length);
-    return timestamps;
-  }
-
-  // `encodings`: of simulcast, as `addTransceiver` takes them. `note`: for `stopPicture`.
-  async function publish({ url, video, profile, audio = true, width, height, fps, bitrate, encodings, channels, note }) {
+  // `encodings`: of simulcast, as `addTransceiver` takes them.
+  async function publish({ url, video, profile, audio = true, width, height, fps, bitrate, encodings, channels }) {
     const stream = picture({ width, height, fps });
     if (audio) {
       // The browser's fake microphone: a tone, and no sound device is needed for it.
       const microphone = await navigator.mediaDevices.getUserMedia({ audio: true });
       stream.addTrack(microphone.getAudioTracks()[0]);
     }
-    const connection = new RTCPeerConnection({ encodedInsertableStreams: Boolean(note) });
-    const timestamps = [];
+    const connection = new RTCPeerConnection();
     for (const track of stream.getTracks()) {
       const init = { direction: "sendonly", streams: [stream] };
       if (track.kind === "video" && bitrate) init.sendEncodings = [{ maxBitrate: bitrate }];
       if (track.kind === "video" && encodings) init.sendEncodings = encodings;
       const transceiver = connection.addTransceiver(track, init);
       if (track.kind === "video" && video) prefer(transceiver, "video", video, profile);
-      if (note) noteEncoded(transceiver.sender, track.kind === "video" ? timestamps : []);
     }
     converse("publisher", connection, channels);
-    state.publisher = { connection, timestamps };
+    state.publisher = { connection };
     state.publisher.session = await negotiate(connection, url);
     await connected(connection);
     return state.publisher.session;
@@ -273,7 +249,6 @@
   window.t = {
     picture,
     publish,
-    stopPicture,
     play,
     view,
     connected,
