@@ -42,6 +42,7 @@ class IndexExport:
         self._storage = storage
         self._settings = settings
         self._changed = asyncio.Event()
+        self._stopped = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         index.on_change(self._changed.set)
 
@@ -64,16 +65,20 @@ class IndexExport:
     async def stop(self) -> None:
         """What has changed last is in the file then."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            # What is being written is not cut off: it has been told what to write.
+            self._stopped.set()
+            self._changed.set()
+            await self._task
         if self._settings is not None and self._changed.is_set():
             await self._write(self._settings)
 
     async def _run(self, settings: ExportSettings) -> None:
-        while True:
+        while not self._stopped.is_set():
             await self._changed.wait()
             await self._write(settings)
-            await asyncio.sleep(INTERVAL)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(INTERVAL):
+                    await self._stopped.wait()
 
     async def _write(self, settings: ExportSettings) -> None:
         self._changed.clear()

@@ -77,6 +77,10 @@ class RecordKey:
     record: str
 
 
+class RecordTaken(Conflict):
+    """The stream has a recording of that name."""
+
+
 def record_id(directory: str) -> str:
     """The record that a directory is named for: 10 digits or more at its end, "" without."""
     last = directory.rpartition("/")[2]
@@ -102,16 +106,19 @@ class RecordingIndex:
     # Of the recorder
 
     async def begin(self, recording: Recording) -> None:
-        """Raises Conflict where there is one of this name, or where its directory is, is in, or has in it another's."""
+        """Raises RecordTaken, and Conflict where its directory is that of another, or is in, or has in it, one of
+        another stream: objects belong to the stream whose directory they are in."""
         directory = recording.directory
 
         def work(connection: sqlite3.Connection) -> None:
+            if _all(connection, "WHERE stream = ? AND record = ?", recording.stream, recording.record):
+                raise RecordTaken("the stream has a recording of that second already")
             above = [directory[:end] for end, char in enumerate(directory) if char == "/"]
             taken = connection.execute(
-                "SELECT 1 FROM recording WHERE (stream = ? AND record = ?) "
-                "OR directory IN (SELECT value FROM json_each(?)) OR (directory > ? AND directory < ?) LIMIT 1",
+                "SELECT 1 FROM recording WHERE directory = ? OR stream != ? "
+                "AND (directory IN (SELECT value FROM json_each(?)) OR directory > ? AND directory < ?) LIMIT 1",
                 # "0" is the character behind "/".
-                (recording.stream, recording.record, json.dumps([*above, directory]), f"{directory}/", f"{directory}0"),
+                (directory, recording.stream, json.dumps(above), f"{directory}/", f"{directory}0"),
             ).fetchone()
             if taken is not None:
                 raise Conflict("another recording is in that directory")

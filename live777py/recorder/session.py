@@ -13,8 +13,9 @@ from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Final, ParamSpec
 
 from live777py import log
-from live777py.errors import Conflict, NotFound, StorageError, StorageFull, StoreError
+from live777py.errors import Conflict, NotFound, StorageError, StorageFull, StoreError, Unavailable
 from live777py.media.engine import CommandError, EngineGone
+from live777py.recorder.index import RecordTaken
 from live777py.recorder.made import Rotated, SegmentMade
 from live777py.recorder.recording import Recording
 from live777py.recorder.writer import Place, RecordingWriter
@@ -71,7 +72,8 @@ class RecordingSession:
         self._log = log.bind(_logger, stream=stream)
 
     async def begin(self, directory: StoragePath | None) -> None:
-        """In that directory, or one named after the stream and the time. Raises Conflict, StoreError, BadRequest."""
+        """In that directory, or one named after the stream and the time. Raises Conflict, StoreError, BadRequest,
+        Unavailable."""
         self._writer = await self._open(directory)
         self.place = self._writer.place
 
@@ -231,7 +233,7 @@ class RecordingSession:
             if not self._failed:
                 try:
                     await self._store(made)
-                except (StorageError, StoreError, Conflict) as error:
+                except (StorageError, StoreError, Conflict, Unavailable) as error:
                     self._failed = True
                     self._log.error("%s", error.detail)
                     self.end("storage-full" if isinstance(error, StorageFull) else "storage-failed")
@@ -266,10 +268,10 @@ class RecordingSession:
             writer = RecordingWriter(self._parts, place, self._settings.recording)
             try:
                 await writer.begin()
-            except Conflict:
+            except RecordTaken:
                 second += 1
                 if second > time.time() + _SECONDS_AHEAD:
-                    raise
+                    raise Unavailable("recordings of the stream begin too often", retry_after=1) from None
             else:
                 return writer
 

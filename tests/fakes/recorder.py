@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from live777py.errors import Conflict, NotFound
+from live777py.recorder.index import RecordTaken
 from live777py.rtc.parameters import Codec, Encoding, PublishedMedia
 from live777py.storage import StoragePath
 from live777py.streams.bus import EventBus
@@ -193,8 +194,9 @@ class MemoryIndex:
         await asyncio.sleep(self.seconds)
         if self.error is not None:
             raise self.error
-        taken = recording.key in self.rows or any(row.directory == recording.directory for row in self.rows.values())
-        if taken:
+        if recording.key in self.rows:
+            raise RecordTaken("the stream has a recording of that second already")
+        if any(row.directory == recording.directory for row in self.rows.values()):
             raise Conflict("another recording is in that directory")
         self.rows[recording.key] = recording
 

@@ -82,6 +82,25 @@ async def test_it_follows_the_index(house: House) -> None:
     assert (await house.lines())[0]["status"] == "Acked"
 
 
+async def test_an_end_in_the_middle_of_a_writing_loses_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = asyncio.Event()
+    all_rows = house.index.all
+
+    async def slow() -> list[Recording]:
+        rows = await all_rows()
+        reading.set()
+        await asyncio.sleep(0.05)
+        return rows
+
+    await house.export.start()
+    await eventually(lambda: asyncio.to_thread(house.path.exists))
+    monkeypatch.setattr(house.index, "all", slow)
+    await house.begin("1718200000")
+    await reading.wait()
+    await house.export.stop()
+    assert [line["record"] for line in await house.lines()] == ["1718200000"]
+
+
 async def test_what_is_there_at_the_start_is_written(house: House) -> None:
     await house.begin("1718200000")
     again = IndexExport(house.index, house.storage, ExportSettings(path=house.path, node_alias=None))

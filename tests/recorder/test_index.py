@@ -92,6 +92,7 @@ async def test_reading_and_changing_what_is_not_there_makes_no_file(house: House
         ("other", "1718200001", "cam/1718200000"),
         ("other", "1718200001", "cam/1718200000/below/it"),
         ("other", "1718200001", "cam"),
+        ("cam", "1718200001", "cam/1718200000"),
     ],
 )
 async def test_a_directory_holds_one_recording(house: House, stream: str, record: str, directory: str) -> None:
@@ -105,6 +106,15 @@ async def test_a_directory_holds_one_recording(house: House, stream: str, record
 async def test_a_directory_beside_it_does_not(house: House, directory: str) -> None:
     await house.begin()
     await house.begin("other", "1718200001", directory)
+
+
+@pytest.mark.parametrize(("first", "second"), [("cam", "cam/1718200001"), ("cam/1718200000", "cam")])
+async def test_directories_of_one_stream_may_be_in_one_another(house: House, first: str, second: str) -> None:
+    """`base_dir` may be the directory of the stream: what follows, after rotation too, is below it."""
+    await house.begin(directory=first)
+    await house.begin(record="1718200001", directory=second)
+    with pytest.raises(Conflict):
+        await house.begin("other", "1718200002", "cam/1718200002")
 
 
 async def test_whose_an_object_is(house: House) -> None:

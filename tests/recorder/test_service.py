@@ -215,6 +215,24 @@ def test_two_of_one_second_have_names_of_their_own() -> None:
     run(body())
 
 
+def test_who_begins_and_ends_without_pause_is_asked_to_wait() -> None:
+    async def body() -> None:
+        async with rig() as it:
+            it.streams.publish("cam", "video")
+
+            async def begin_and_end(times: int, directory: StoragePath | None = None) -> None:
+                for _ in range(times):
+                    await it.service.start("cam", directory)
+                    await it.service.stop("cam")
+
+            with pytest.raises(Unavailable, match="too often"):
+                await begin_and_end(10)
+            with pytest.raises(Unavailable, match="too often"):
+                await begin_and_end(1, StoragePath("archive/that/nobody/has"))
+
+    run(body())
+
+
 def test_a_publisher_that_comes_back_in_time_goes_on() -> None:
     async def body() -> None:
         async with rig() as it:
