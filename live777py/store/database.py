@@ -126,14 +126,21 @@ class Database:
             try:
                 self._connection = _connect(self.path)
             except (OSError, sqlite3.Error) as error:
-                why = error.strerror if isinstance(error, OSError) else error
-                raise StoreError(f"cannot use {self.path}: {why}") from None
+                raise StoreError(f"cannot use {self.path}: {_why(error)}") from None
         return self._connection
 
     def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _why(error: OSError | sqlite3.Error) -> str:
+    if isinstance(error, OSError):
+        return str(error.strerror)
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+        return "another process uses it; each needs a store.path of its own"
+    return str(error)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -50,7 +50,7 @@ async def test_nobody_else_may_read_it(database: Database, tmp_path: Path) -> No
 
 async def test_a_second_process_is_refused(database: Database, tmp_path: Path) -> None:
     await Deliveries(database).put([delivery(1)], limit=10)
-    with pytest.raises(StartError, match=r"store\.path: cannot use .*store\.db: database is locked"):
+    with pytest.raises(StartError, match=r"store\.path: cannot use .*store\.db: another process uses it; each needs"):
         await Database(tmp_path / "store.db").open()
 
 
