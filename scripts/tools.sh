@@ -21,7 +21,7 @@ run)
         exit 1
     }
     command -v npm >/dev/null || {
-        echo "npm is missing: install Node.js 20 or newer, then try again" >&2
+        echo "npm is missing: install Node.js 20.19 or newer, then try again" >&2
         exit 1
     }
     ;;
