@@ -11,7 +11,7 @@ import msgspec
 from livekit.protocol.models import DisconnectReason, RoomEndReason
 
 from live777py import log
-from live777py.errors import StoreError
+from live777py.errors import StoreError, StoreUnavailable
 from live777py.livekit.records import name_of
 
 if TYPE_CHECKING:
@@ -106,7 +106,9 @@ class Lifetimes:
                 for room in tuple(self._rooms.members.rooms.values()):
                     await self._look_after(room)
             except StoreError as error:
-                _logger.warning("rooms do not end meanwhile: %s", error.detail)
+                # That the server is away is told once, by the store.
+                level = logging.DEBUG if isinstance(error, StoreUnavailable) else logging.WARNING
+                _logger.log(level, "rooms do not end meanwhile: %s", error.detail)
                 self._nothing_ends_until = asyncio.get_running_loop().time() + AWAY_SECONDS
 
     async def _look_after(self, room: RoomState) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from live777py.errors import StoreError
+from live777py.errors import StoreUnavailable
 from live777py.store import Change, Changes, Entry
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class MemoryKeyValue:
 
     def _require(self) -> None:
         if self.away:
-            raise StoreError("the store is away")
+            raise StoreUnavailable("the store is away")
 
     def _expire(self, key: str, expires: float | None) -> None:
         if (timer := self._timers.pop(key, None)) is not None:

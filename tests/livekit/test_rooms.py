@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from livekit.protocol.agent_dispatch import RoomAgentDispatch
 from livekit.protocol.models import DisconnectReason
 from livekit.protocol.room import CreateRoomRequest
 
-from live777py.errors import Forbidden, NotFound, StoreError, Unavailable
+from live777py.errors import Forbidden, NotFound, StoreError, StoreUnavailable, Unavailable
 from live777py.livekit.actions import Actions
 from live777py.livekit.room_events import (
     ParticipantAborted,
@@ -500,6 +501,34 @@ async def test_while_the_store_is_away_everybody_stays() -> None:
         here.stage.leave(viewer)
         await asyncio.sleep(60)
         assert await here.names() == ["show"]
+
+
+@pytest.mark.parametrize(("error", "warned"), [(StoreUnavailable("away"), False), (StoreError("no space"), True)])
+def test_a_store_that_is_away_does_not_fill_the_log(
+    caplog: pytest.LogCaptureFixture, error: StoreError, warned: bool
+) -> None:
+    class Broken(MemoryKeyValue):
+        broken = False
+
+        async def delete(self, key: str, *, version: int | None = None) -> bool:
+            if self.broken:
+                raise error
+            return await super().delete(key, version=version)
+
+    async def outage() -> None:
+        store = Broken()
+        async with house(store) as here:
+            await here.rooms.create_room(CreateRoomRequest(name="show", empty_timeout=1))
+            store.broken = True
+            await asyncio.sleep(60)
+            assert await here.names() == ["show"]
+            store.broken = False
+            await asyncio.sleep(60)
+            assert await here.names() == []
+
+    with caplog.at_level(logging.INFO):
+        run(outage())
+    assert ("rooms do not end" in caplog.text) is warned
 
 
 # Size
