@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from live777py.errors import StorageError
+from live777py.errors import Live777Error
 from live777py.http.ranges import http_date
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ async def send(
         async for chunk in chunks:
             async with asyncio.timeout(STALLED):
                 await response.write(chunk)
-    except StorageError as error:
+    except Live777Error as error:
         _logger.error("%s broke off: %s", request.rel_url.raw_path, error.detail)  # noqa: TRY400 (nothing to trace)
     except TimeoutError:
         _logger.info("%s broke off: nobody reads it", request.rel_url.raw_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 from typing import TYPE_CHECKING, Final
 
@@ -10,12 +11,15 @@ import av
 import pytest
 
 from live777py.http import download, sending
+from live777py.recorder.remux import remux
 from live777py.storage import StoragePath
 from tests.recorder.encoded import opus, video
 from tests.recorder.recording import Recording
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
+    from live777py.recorder.files import Files
+    from live777py.recorder.remux import OneFile
     from tests.http.doors import Door, OpenDoor
 
 PATH: Final = "/api/playback/cam/1718200000.mp4"
@@ -57,6 +61,31 @@ async def test_a_download_that_goes_on(open_door: OpenDoor) -> None:
     assert (await door.ask("GET", PATH, headers={"Range": f"bytes={len(data)}-"})).status == 416
     other = await door.ask("GET", PATH, headers={"Range": "bytes=1000-", "If-Range": '"other"'})
     assert (other.status, await other.read()) == (200, data)
+
+
+async def test_one_that_is_deleted_meanwhile_breaks_off(
+    open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The answer has begun: nothing but the end of the connection may follow, least of all another answer."""
+    door = await open_door()
+    await record(door)
+
+    async def deleting(files: Files) -> OneFile:
+        made = await remux(files)
+        await door.storage.delete_prefix(StoragePath("cam/1718200000"))
+        return made
+
+    monkeypatch.setattr(download, "remux", deleting)
+    reader, writer = await asyncio.open_connection("127.0.0.1", door.client.port)
+    writer.write(f"GET {PATH} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        async with asyncio.timeout(10):
+            while chunk := await reader.read(1 << 16):
+                received += chunk
+    writer.close()
+    assert received.count(b"HTTP/1.1") <= 1
+    assert "broke off: no object cam/1718200000/" in caplog.text
 
 
 async def test_what_is_not_there(open_door: OpenDoor) -> None:
