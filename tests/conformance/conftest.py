@@ -51,7 +51,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Callable[[str], Awaitable[Gatew
 
     async def start_it(config: str) -> Gateway:
         store = f'[store]\npath = "{tmp_path}/{len(clients)}.db"\n'
-        text = f'[webrtc]\nice_udp_addrs = ["127.0.0.1:0"]\n{store}{config}'
+        text = f'[webrtc]\nice_udp_addrs = ["127.0.0.1:0"]\n{config}{store}'
         client: Client = TestClient(TestServer(build_app(parse(text, {}))))
         await client.start_server()
         clients.append(client)
