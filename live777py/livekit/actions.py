@@ -189,9 +189,8 @@ class Actions:
     async def _destination(self, name: str, member: Member) -> RoomState:
         await self._rooms.ensure_room(name)
         target = await self._rooms.require(name)
-        if not member.dependent and target.full_for(
-            member.identity, elsewhere=await self._rooms.people_elsewhere(target)
-        ):
+        before = None if member.dependent else target.places_before(member.identity)
+        if before is not None and target.full_with(before + await self._rooms.people_elsewhere(target)):
             raise Conflict(f"room {name} is full")
         return target
 
