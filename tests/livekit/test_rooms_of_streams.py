@@ -10,7 +10,7 @@ import pytest
 from livekit.protocol.models import DisconnectReason, ParticipantInfo, ParticipantPermission
 from livekit.protocol.room import CreateRoomRequest, UpdateParticipantRequest, UpdateSubscriptionsRequest
 
-from live777py.errors import Conflict, Forbidden, NotFound, Unavailable
+from live777py.errors import BadRequest, Conflict, Forbidden, NotFound, Unavailable
 from live777py.livekit.actions import Actions
 from live777py.livekit.room_events import ParticipantLeft
 from live777py.livekit.rooms import Rooms, RoomSettings
@@ -208,6 +208,20 @@ async def test_moved_it_is_the_same_participant(hall: Hall) -> None:
     await hall.actions.move("show", "bob", "hall")
     assert [info.identity for info in await hall.rooms.list_participants("show")] == []
     assert {info.identity for info in await hall.rooms.list_participants("hall")} == {"alice", "bob", "carol"}
+
+
+@pytest.mark.parametrize("room", ["", "..", "a/b", "../hall", "a@hall", "hall@", "h" * 252, "a\nb"])
+async def test_there_is_no_stream_in_a_room_of_such_a_name(hall: Hall, room: str) -> None:
+    await hall.publish("alice@show", "alice")
+    await hall.play("alice@show", "bob")
+    await hall.told()
+    for way in (hall.actions.forward, hall.actions.move):
+        with pytest.raises(BadRequest, match="destination_room"):
+            await way("show", "alice", room)
+    with pytest.raises(BadRequest, match="destination_room"):
+        await hall.actions.move("show", "bob", room)
+    assert await hall.told() == []
+    assert [stream.id for stream in hall.house.manager.streams()] == ["alice@show"]
 
 
 async def test_one_who_publishes_and_watches_is_moved_as_one(hall: Hall) -> None:
