@@ -225,11 +225,13 @@ async def test_there_is_no_stream_in_a_room_of_such_a_name(hall: Hall, room: str
 
 
 async def test_one_who_publishes_and_watches_is_moved_as_one(hall: Hall) -> None:
-    await hall.publish("alice@show", "alice")
     await hall.publish("bob@show", "bob")
     watching, _ = await hall.play("bob@show", "alice")
+    await hall.publish("alice@show", "alice")
     dave, _ = await hall.publish("dave@hall", "dave")
+    before = await hall.rooms.participant("show", "alice")
     await hall.actions.move("show", "alice", "hall")
+    assert (await hall.rooms.participant("hall", "alice")).sid == before.sid
     assert [info.identity for info in await hall.rooms.list_participants("hall")] == ["dave", "alice"]
     assert hall.house.flows(watching) == hall.house.tracks(dave)
     assert (await hall.told()).count("ParticipantJoined hall alice") == 1
