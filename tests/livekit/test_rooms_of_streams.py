@@ -252,6 +252,8 @@ async def test_a_switched_viewer_and_who_cannot_be(hall: Hall) -> None:
     with pytest.raises(Conflict, match="cannot play"):
         await hall.actions.subscribe(request)
     assert hall.house.flows(viewer)["video"] == hall.house.tracks(bob)["video"]
+    await hall.actions.subscribe(UpdateSubscriptionsRequest(room="show", identity="dave", track_sids=[video]))
+    assert set(hall.house.flows(viewer)) == {"audio"}
 
 
 async def test_a_deleted_room_takes_its_streams_and_what_they_gave(hall: Hall) -> None:
