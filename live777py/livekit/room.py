@@ -82,12 +82,15 @@ class RoomState:
         """Who take a place on this node, or are about to."""
         return self._keepers + sum(identity not in self.members for identity in self.coming)
 
-    def full_for(self, identity: str, *, elsewhere: int = 0) -> bool:
-        """Whether there is no place for one more, who is not a dependent; `elsewhere` are the people of other nodes."""
+    def places_before(self, identity: str) -> int | None:
+        """Taken on this node before somebody comes; None for one who has a place."""
+        if identity in self.members:
+            return None
+        return self.people - (identity in self.coming)
+
+    def full_with(self, people: int) -> bool:
         limit = self.stored.record.max_participants
-        if not limit or identity in self.members or identity in self.coming:
-            return False
-        return self.people + elsewhere >= limit
+        return 0 < limit <= people
 
     def comes(self, identity: str) -> None:
         self.coming[identity] += 1

@@ -247,12 +247,12 @@ class Rooms:
         await self.members.settle()
         if client.participant is not None:
             await self._replace(room, participant, stream, role)
-        if not is_dependent(participant) and room.full_for(
-            participant.identity, elsewhere=await self.people_elsewhere(room)
-        ):
-            raise Unavailable("the room is full", retry_after=_FULL_RETRY_SECONDS)
+        before = None if is_dependent(participant) else room.places_before(participant.identity)
         room.comes(participant.identity)
         try:
+            # Who comes to another node at the same time finds this one, or is found.
+            if before is not None and room.full_with(before + await self.people_elsewhere(room)):
+                raise Unavailable("the room is full", retry_after=_FULL_RETRY_SECONDS)
             yield participant
         finally:
             await self.members.settle()

@@ -1,8 +1,8 @@
 """`KeyValue` on a Redis server, for several nodes at once.
 
 `{name}:value:KEY` is a hash of value and version, which Redis lets expire; `{name}:keys` a sorted set of all keys, in
-which a prefix is a range; `{name}:version` the newest version; what changes is told on the channel `{name}:changes`.
-The braces keep all of it in one slot of a Redis cluster.
+which a prefix is a range; `{name}:version` the newest version; what changes is told on the channel `{name}:changes`,
+with no key where the server is found to have lost everything. The braces keep all of it in one slot of a Redis cluster.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ if ARGV[5] == 'delete' then
 end
 -- Not less than the time, so that no version comes back where the server has lost its data.
 local time = redis.call('TIME')
-local next = math.max((tonumber(redis.call('GET', KEYS[3])) or 0) + 1, time[1] * 1000000 + time[2])
+local newest = tonumber(redis.call('GET', KEYS[3]))
+if not newest then redis.call('PUBLISH', ARGV[6], '') end
+local next = math.max((newest or 0) + 1, time[1] * 1000000 + time[2])
 local version = string.format('%.0f', next)
 redis.call('SET', KEYS[3], version)
 redis.call('HSET', KEYS[1], 'value', ARGV[2], 'version', version)
@@ -209,6 +211,9 @@ class RedisKeyValue:
     # Watches
 
     def _heard(self, message: bytes) -> None:
+        if not message:
+            self._look_at_all()
+            return
         self._changed[message.decode()] = None
         self._wake.set()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,6 +36,18 @@ class Gateway:
 
     async def post(self, path: str, offer: str) -> ClientResponse:
         return await self.ask("POST", path, offer, Content_Type="application/sdp")
+
+    def routes(self) -> set[tuple[str, str]]:
+        """Method and path of each, with `show` for everything that is variable; POST stands for any method."""
+        assert self._client.app is not None
+        return {
+            (
+                "POST" if route.method == "*" else route.method,
+                re.sub(r"\{[^}]*\}", "show", route.resource.canonical),
+            )
+            for route in self._client.app.router.routes()
+            if route.resource is not None
+        }
 
     @property
     def url(self) -> str:

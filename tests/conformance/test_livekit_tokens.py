@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +116,25 @@ async def assert_good_nowhere(livekit: LiveKitServer, bad: str) -> None:
     for path in ("/api/streams/", "/api/sse/streams", "/session/show/x"):
         assert (await livekit.ask("GET", path, Authorization=authorization)).status in {401, 403, 405}, path
     assert (await livekit.ask("GET", "/api/streams/", Authorization="Bearer of an operator")).text == "[]"
+
+
+OPEN = re.compile(r"/metrics/?|/api/(info|docs|openapi\.json)/?|/wh[ie]p/show/?")
+"""To be read by everybody."""
+
+
+async def test_no_route_is_forgotten(start: Callable[[str], Awaitable[Gateway]]) -> None:
+    """Whatever else there is: a token of ours that has expired is refused, or nothing is there to ask for."""
+    gateway = await start(KEYS + '[auth]\ntokens = ["of an operator"]\n')
+    bearer, refused = f"Bearer {BAD['expired']()}", 0
+    for method, path in sorted(gateway.routes()):
+        if method == "OPTIONS":
+            continue
+        body = "{}" if method in {"PATCH", "POST", "PUT"} else None
+        answer = await gateway.ask(method, path, body, Authorization=bearer, Content_Type="application/json")
+        is_open = method in {"GET", "HEAD"} and OPEN.fullmatch(path)
+        assert answer.status in ({200, 204} if is_open else {401, 404, 405}), (method, path)
+        refused += answer.status == 401
+    assert refused > 40
 
 
 @pytest.mark.parametrize(

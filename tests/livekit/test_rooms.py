@@ -615,3 +615,41 @@ async def test_people_of_other_nodes_take_places() -> None:
         elsewhere.count = 1
         await a.stage.come(a.rooms, "show", "subscribe")
         assert len(await a.identities()) == 2
+
+
+class Neighbour(Elsewhere):
+    """Another node, to which question and answer take a moment."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        super().__init__(0)
+        self._rooms = rooms
+
+    async def people(self, room: str) -> int:
+        await asyncio.sleep(0.1)
+        people = self._rooms.people(room)
+        await asyncio.sleep(0.1)
+        return people
+
+
+@virtual
+async def test_who_comes_to_several_nodes_at_once() -> None:
+    """Of many at one node as many as there are places for; of those at several nodes never more."""
+    store = MemoryKeyValue()
+    async with house(store, node="a") as a, house(store, node="b") as b:
+        a.rooms.others, b.rooms.others = Neighbour(b.rooms), Neighbour(a.rooms)
+        await a.rooms.create_room(CreateRoomRequest(name="show", max_participants=3))
+        many = await asyncio.gather(
+            *(a.stage.come(a.rooms, "show", "subscribe") for _ in range(6)), return_exceptions=True
+        )
+        assert sum(isinstance(answer, Unavailable) for answer in many) == 3
+        assert len(await a.identities()) == 3
+
+        await a.rooms.delete_room("show")
+        await b.rooms.create_room(CreateRoomRequest(name="show", max_participants=1))
+        await asyncio.gather(
+            *(each.stage.come(each.rooms, "show", "subscribe") for each in (a, b)), return_exceptions=True
+        )
+        assert len([*await a.identities(), *await b.identities()]) <= 1
+        await asyncio.sleep(1)
+        if not [*await a.identities(), *await b.identities()]:
+            await a.stage.come(a.rooms, "show", "subscribe")

@@ -167,15 +167,16 @@ def test_dependents_are_not_counted(fields: dict[str, object]) -> None:
     assert (state.occupied, state.info().num_participants) == (False, 0)
     put(state, member("alice"))
     assert state.info().num_participants == 1
-    assert not state.full_for("bob")
+    assert state.places_before("bob") == 1
 
 
 def test_ingress_and_sip_are_counted() -> None:
     state = room()
     put(state, member("camera", kind="ingress"))
     put(state, member("phone", kind="sip"))
-    assert state.full_for("bob")
-    assert not state.full_for("phone")
+    assert state.places_before("bob") == 2
+    assert state.places_before("phone") is None
+    assert [state.full_with(people) for people in (1, 2, 3)] == [False, True, True]
 
 
 def test_counts_follow_changes() -> None:

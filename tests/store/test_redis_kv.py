@@ -122,6 +122,16 @@ async def test_a_server_that_has_lost_its_data(server: RedisServer, redis: Redis
     assert (await redis.put("a", b"1")).version > old.version
 
 
+async def test_the_next_write_tells_of_a_loss(server: RedisServer, redis: RedisKeyValue) -> None:
+    """Of everything, while all connections stay."""
+    async with redis.watch("a") as changes:
+        await redis.put("a", b"1")
+        assert await told(changes, 1) == [("a", b"1")]
+        await server.command("FLUSHALL")
+        await redis.put("other", b"")
+        assert await told(changes, 1) == [("a", None)]
+
+
 async def test_a_lost_connection_of_the_channels_is_made_anew(server: RedisServer, redis: RedisKeyValue) -> None:
     async with redis.watch("") as changes:
         await redis.put("a", b"1")
