@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from live777py.recorder import muxer as muxer_module
 from live777py.recorder.bitstream import BitstreamError
 from live777py.recorder.boxes import boxes, find
 from live777py.recorder.frames import DataFrame
@@ -173,6 +174,15 @@ def test_a_publisher_without_key_frames_is_cut_all_the_same() -> None:
     made = segments(mux(frames, muxer))
     assert [segment.duration for segment in made] == [LONGEST, 2]
     assert [segment.key for segment in made] == [True, False]
+
+
+def test_a_segment_is_cut_before_it_takes_too_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = video("VP8", seconds=4, gop=1000)
+    most = sum(len(bytes(frame)) for frame in frames[:20])
+    monkeypatch.setattr(muxer_module, "MOST_BYTES", most)
+    made = segments(mux(frames, TrackMuxer(frames[0], seconds=10)))
+    assert made[0].frames == 20
+    assert sum(segment.frames for segment in made) == len(frames)
 
 
 def test_audio_is_cut_where_the_video_is() -> None:

@@ -467,6 +467,21 @@ def test_a_publisher_without_key_frames_is_asked() -> None:
     run(body())
 
 
+def test_frames_that_a_tap_has_lost_are_counted() -> None:
+    async def body() -> None:
+        async with rig() as it:
+            publisher = await publish(it.streams)
+            await it.service.start("cam")
+            await asyncio.sleep(0.1)
+            for (tap,) in it.streams.taps.values():
+                tap.dropped = 3
+            publisher.leave()
+            await it.service.stop("cam")
+            assert it.service.counts.dropped == 6
+
+    run(body())
+
+
 def test_low_latency_shows_segments_that_are_being_made() -> None:
     async def body() -> None:
         async with rig(RecorderSettings(segment_seconds=4, low_latency=True)) as it:
