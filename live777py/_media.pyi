@@ -14,6 +14,8 @@ that the last responses can be read.
 from collections.abc import Sequence
 from typing import Literal, final
 
+from typing_extensions import Buffer
+
 __version__: str
 
 class EngineClosed(RuntimeError): ...
@@ -402,6 +404,10 @@ class Stats:
     subscriptions: list[SubscriptionStats]
     taps: list[TapStats]
     sources: list[SourceStats]
+
+def length_prefixed(data: Buffer) -> bytes:
+    """The NAL units of an access unit in Annex B form (H264, H265), each behind its length in four bytes: the sample
+    format of ISO/IEC 14496-15. Empty ones are left out."""
 
 @final
 class Engine:

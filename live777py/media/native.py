@@ -28,6 +28,7 @@ from live777py._media import (
     TrackSilent,
     TrackStarted,
     TrackStats,
+    length_prefixed,
 )
 
 __all__ = [
@@ -56,4 +57,5 @@ __all__ = [
     "TrackSilent",
     "TrackStarted",
     "TrackStats",
+    "length_prefixed",
 ]

@@ -1,8 +1,9 @@
 """Segments in the making, on the disk: what a process that dies has of them, and the space to end a recording in.
 
 A segment reaches the storage when it is whole. Until then its samples are appended to a file beside the storage every
-second; the next start makes a segment of them. They are not brought to the disk (fsync): that is for a process that
-dies, not for a machine. What is kept is the recorder's own format, read by the same version that wrote it or a newer.
+two seconds; the next start makes a segment of them. They are not brought to the disk (fsync): that is for a process
+that dies, not for a machine. What is kept is the recorder's own format, read by the same version that wrote it or a
+newer.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from live777py.media.native import length_prefixed
 from live777py.recorder import mp4, webm
 from live777py.recorder.bitstream import annexb, h264, h265
 from live777py.recorder.configuration import configuration_of
@@ -112,6 +113,7 @@ class TrackMuxer:
         init_segment = webm.init_segment if self.configuration.container == "webm" else mp4.init_segment
         self.init: bytes = init_segment(self.configuration)
         self._codec = frame.codec
+        self._in_units = frame.codec in {"H264", "H265"}
         self._video = self.configuration.kind == "video"
         self._length = max(1, round(seconds * self.timescale))
         # Nothing plays WebM with low latency.
@@ -130,7 +132,7 @@ class TrackMuxer:
         self._sequence = 0
         self._last_duration = 0
         self._reordered = False
-        self._parameter_sets: list[memoryview] = []
+        self._parameter_sets = b""
         self._untold: list[Sample] = []
 
     def accepts(self, frame: Frame) -> bool:
@@ -142,24 +144,23 @@ class TrackMuxer:
             return False
         if not (self._video and frame.key_frame):
             return True
-        if self._codec in {"H264", "H265"} and not self._sets_of(annexb.nal_units(frame)):
+        if self._in_units and not self._sets_of(annexb.nal_units(frame)):
             return True
         return configuration_of(frame) == self.configuration
 
     def push(self, frame: Frame, time: int) -> list[Chunk]:
         """`time` is when the frame is presented. Returns what is complete: chunks and segments, in order."""
         data = self._data(frame)
-        out: list[Chunk] = []
-        if self._segment_start is not None:
-            out += self._cut_until(time)
+        out: list[Chunk] = self._cut_until(time) if self._cuts and self._segment_start is not None else []
         if self._segment_start is not None:
             if self._is_over(frame, time - self._segment_start):
                 out += self._close(len(self._samples), time)
-            elif self._chunk_is_full(time):
+            elif self._chunk_length is not None and self._chunk_is_full(time, self._chunk_length):
                 out.append(self._flush(len(self._samples), time))
         if self._segment_start is None:
             self._begin(time)
-        if self._samples and time <= self._samples.times[-1]:
+        times = self._samples.times
+        if times and time <= times[-1]:
             self._reordered = True
         sample = Sample(time, frame.key_frame or not self._video, data)
         self._samples.add(sample)
@@ -195,13 +196,8 @@ class TrackMuxer:
             return True
         return length >= self._length and (frame.key_frame if self._video else not self._aligned)
 
-    def _chunk_is_full(self, time: int) -> bool:
-        return (
-            self._chunk_length is not None
-            and not self._reordered
-            and bool(self._samples)
-            and time - self._samples.times[0] >= self._chunk_length
-        )
+    def _chunk_is_full(self, time: int, length: int) -> bool:
+        return not self._reordered and bool(self._samples) and time - self._samples.times[0] >= length
 
     def _cut_until(self, time: int) -> list[Chunk]:
         """Carries out the cuts up to `time`, which is that of the next frame or of the newest that waits."""
@@ -255,18 +251,17 @@ class TrackMuxer:
         return chunk
 
     def _data(self, frame: Frame) -> bytes:
-        if self._codec not in {"H264", "H265"}:
+        if not self._in_units:
             return bytes(frame)
-        units = annexb.nal_units(frame)
+        data = length_prefixed(frame)
         if frame.key_frame:
             # Sets stay in the samples, and are put in where the publisher left them out: each segment stands alone,
             # also where an encoder numbers them anew.
-            sets = self._sets_of(units)
-            if sets:
-                self._parameter_sets = [memoryview(bytes(unit)) for unit in sets]
-            else:
-                units = [*self._parameter_sets, *units]
-        return annexb.length_prefixed(units)
+            sets = self._sets_of(annexb.units_of(data))
+            if not sets:
+                return self._parameter_sets + data
+            self._parameter_sets = annexb.sample_of(sets)
+        return data
 
     def _sets_of(self, units: Sequence[memoryview]) -> list[memoryview]:
         if self._codec == "H264":

@@ -195,7 +195,6 @@ class Recording:
 
     def _place(self, kind: Kind, frame: Frame, zero: Origin, now: float, *, known: Frame | None = None) -> None:
         """`known` is a later frame of the track, which may know more of its clock."""
-        known = known or frame
         timeline = self._timelines.get(kind)
         if timeline is None:
             timeline = self._timelines[kind] = TrackTimeline(
@@ -205,7 +204,10 @@ class Recording:
                 leads=kind == "audio" or "audio" not in self._expected,
                 loose=kind == "video",
             )
-        ticks = timeline.place(frame.timestamp, _sampled(frame, known), synced=known.synced)
+        if known is None:
+            ticks = timeline.place(frame.timestamp, frame.wallclock, synced=frame.synced)
+        else:
+            ticks = timeline.place(frame.timestamp, _sampled(frame, known), synced=known.synced)
         self._placed[kind].append(_Placed(ticks / _TIMESCALE[kind], frame, now))
 
     def _advance(self, now: float, *, patience: float = PATIENCE, hold: float = HOLD) -> None:
@@ -381,7 +383,8 @@ class Recording:
     def _push(self, track: _Track, position: float, frame: Frame) -> None:
         made = track.muxer.push(frame, self._ticks(track, position))
         track.placed(position, 1 / 30 if track.kind == "video" else 0.02)
-        self._made_of(track, made)
+        if made:
+            self._made_of(track, made)
 
     def _fill(self, sound: _Track, until: float) -> None:
         """With silence."""

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from live777py.rtc.parameters import Kind
     from live777py.streams.events import RecordingEndReason
 
-PACE: Final = 1.0
-"""Seconds between two looks at the taps at most: frames are cheaper by the dozen. A segment has four of them."""
+PACE: Final = 2.0
+"""Seconds between two looks at the taps at most: frames are cheaper by the dozen, and a process that dies loses as
+much. A segment has four of them."""
 LOW_LATENCY_PACE: Final = 0.1
 LAST_LOOK: Final = 0.15
 """Seconds that a tap is given at the end for what has come in since the last look."""

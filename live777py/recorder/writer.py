@@ -67,6 +67,8 @@ class RecordingWriter:
         self._presentation = Presentation(time.time(), settings.segment_seconds, settings.chunk_seconds)
         self._master: bytes | None = None
         """The playlist of playlists as it was written last: it hardly ever changes."""
+        self._clocks_kept = 0
+        """Periods that durable playlists name."""
         self._live: set[StoragePath] = set()
         self._journal_failed = False
         self._journal = parts.journal.of(place.directory)
@@ -196,6 +198,10 @@ class RecordingWriter:
         return self.place.directory / segment_name(made.kind, made.period, made.number, track.configuration.container)
 
     async def _write_manifest(self) -> None:
+        # While it goes on they are written again and again, and the repair makes them from the segments. What only they
+        # tell is the wall clock of a Period: its first ones are durable.
+        periods = sum(period.duration > 0 for period in self._presentation.periods)
+        durable = self._presentation.finished or periods > self._clocks_kept
         playlists = write_playlists(self._presentation)
         manifest = write_manifest(self._presentation, published=time.time())
         with self._journaling():
@@ -203,9 +209,10 @@ class RecordingWriter:
         if playlists.get(MASTER_PLAYLIST) == self._master:
             playlists.pop(MASTER_PLAYLIST, None)
         for name, playlist in playlists.items():
-            await self._parts.storage.put(self.place.directory / name, playlist)
+            await self._parts.storage.put(self.place.directory / name, playlist, durable=durable)
         self._master = playlists.get(MASTER_PLAYLIST, self._master)
-        await self._parts.storage.put(self.place.mpd_path, manifest)
+        await self._parts.storage.put(self.place.mpd_path, manifest, durable=durable)
+        self._clocks_kept = periods
 
     @contextmanager
     def _journaling(self) -> Iterator[None]:

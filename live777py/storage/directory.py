@@ -38,12 +38,14 @@ class Directory:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def write(self, path: StoragePath, chunks: Sequence[Chunk], *, modified_ns: int | None = None) -> Entry:
-        """All or nothing, and durable. `modified_ns` is Unix time; None is now."""
+    def write(
+        self, path: StoragePath, chunks: Sequence[Chunk], *, modified_ns: int | None = None, durable: bool = True
+    ) -> Entry:
+        """All or nothing, and `durable`. `modified_ns` is Unix time; None is now."""
         with _told(path, writing=True):
             for race in itertools.count(1):
                 try:
-                    return self._write(path, chunks, modified_ns)
+                    return self._write(path, chunks, modified_ns, durable=durable)
                 except FileNotFoundError:
                     if race == _RACES:
                         raise
@@ -103,7 +105,7 @@ class Directory:
                         return
                     raise
 
-    def _write(self, path: StoragePath, chunks: Sequence[Chunk], modified_ns: int | None) -> Entry:
+    def _write(self, path: StoragePath, chunks: Sequence[Chunk], modified_ns: int | None, *, durable: bool) -> Entry:
         with self._opened(path.segments[:-1], make=True) as directory:
             partial = f"{PARTIAL}{os.getpid()}-{next(_numbers)}"
             file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=directory)
@@ -113,14 +115,16 @@ class Directory:
                     writer.flush()
                     if modified_ns is not None:
                         os.utime(file, ns=(modified_ns, modified_ns))
-                    os.fsync(file)
+                    if durable:
+                        os.fsync(file)
                     status = os.fstat(file)
                 os.rename(partial, path.name, src_dir_fd=directory, dst_dir_fd=directory)
             except BaseException:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(partial, dir_fd=directory)
                 raise
-            os.fsync(directory)
+            if durable:
+                os.fsync(directory)
         return _entry(path, status)
 
     @contextmanager

@@ -33,8 +33,8 @@ class LocalStorage:
         self._directory = Directory(root)
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="storage")
 
-    async def put(self, path: StoragePath, data: Data) -> None:
-        await self._run(self._directory.write, path, pieces(data))
+    async def put(self, path: StoragePath, data: Data, *, durable: bool = True) -> None:
+        await self._run(partial(self._directory.write, path, pieces(data), durable=durable))
 
     async def get(self, path: StoragePath, *, start: int = 0, end: int | None = None) -> Object:
         return await opened(self._executor, partial(open_file, self._directory, self._executor, path, start, end))

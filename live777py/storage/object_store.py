@@ -51,7 +51,7 @@ class ObjectStorage:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="bucket")
         self._writers = ThreadPoolExecutor(concurrency, thread_name_prefix="upload")
 
-    async def put(self, path: StoragePath, data: Data) -> None:
+    async def put(self, path: StoragePath, data: Data, *, durable: bool = True) -> None:  # noqa: ARG002 (it always is)
         await _run(self._writers, self._put, path, data)
 
     async def get(self, path: StoragePath, *, start: int = 0, end: int | None = None) -> Object:

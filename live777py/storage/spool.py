@@ -121,7 +121,7 @@ class Spool:
             refused=self._refused,
         )
 
-    async def put(self, path: StoragePath, data: Data) -> None:
+    async def put(self, path: StoragePath, data: Data, *, durable: bool = True) -> None:  # noqa: ARG002 (it always is)
         """Raises SpoolFull, StorageFull (of the local disk), StorageError."""
         chunks = pieces(data)
         size = sum(memoryview(chunk).nbytes for chunk in chunks)

@@ -114,8 +114,10 @@ def _close_unwanted(opening: Future[Object]) -> None:
 class Storage(Protocol):
     """Every method raises StorageError or one of its kinds; none blocks the loop."""
 
-    async def put(self, path: StoragePath, data: Data) -> None:
+    async def put(self, path: StoragePath, data: Data, *, durable: bool = True) -> None:
         """The object is complete or absent (or the one before), whatever fails, and durable when this returns.
+
+        Not `durable`: a crash of the machine, not of the process, may leave anything at that path.
 
         Of two puts to one path at the same time either may win.
         """

@@ -13,10 +13,14 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
+from live777py.media import native
 from live777py.media.addresses import SocketAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+
+length_prefixed = native.length_prefixed
 
 _KEY_LENGTHS = {
     "AEAD_AES_128_GCM": (16, 12),

@@ -174,7 +174,7 @@ class MemoryStorage:
     error: Live777Error | None = None
     seconds: float = 0.0
 
-    async def put(self, path: StoragePath, data: Data) -> None:
+    async def put(self, path: StoragePath, data: Data, *, durable: bool = True) -> None:  # noqa: ARG002
         assert isinstance(path, StoragePath)
         await asyncio.sleep(self.seconds)
         if self.error is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import av
 import pytest
 
+from live777py.media.native import Frame, length_prefixed
 from live777py.recorder import codec_strings
 from live777py.recorder.bitstream import BitReader, BitstreamError, annexb, av1, h264, h265, vp8, vp9
 from live777py.recorder.configuration import configuration_of
@@ -153,6 +154,8 @@ def test_opus_needs_nothing() -> None:
 )
 def test_nal_units(data: bytes, units: list[bytes]) -> None:
     assert [bytes(unit) for unit in annexb.nal_units(data)] == units
+    frame = Frame(data, codec="H264", timestamp=0, clock_rate=90_000, wallclock=0)
+    assert length_prefixed(frame) == annexb.sample_of(map(memoryview, units))
 
 
 def packed(*fields: str) -> bytes:

@@ -515,7 +515,7 @@ def test_settings_count_for_the_recordings_that_begin_afterwards() -> None:
             assert it.service.recording("new")
             it.streams.published["new"].leave()
             it.streams.published["cam"].leave()
-            await asyncio.sleep(1)
+            await asyncio.sleep(session_module.PACE)
             assert [it.service.recording(name) for name in ("new", "cam")] == [False, True]
 
     run(body())

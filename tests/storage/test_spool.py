@@ -46,7 +46,7 @@ class Watched(ObjectStorage):
         self.busy = 0
         self.busiest = 0
 
-    async def put(self, path: StoragePath, data: Data) -> None:
+    async def put(self, path: StoragePath, data: Data, *, durable: bool = True) -> None:
         assert isinstance(data, bytes)
         self.begun.set()
         self.busy += 1
@@ -55,7 +55,7 @@ class Watched(ObjectStorage):
             await self.open.wait()
             if path in self.refused:
                 raise StorageError(f"{path}: refused")
-            await super().put(path, data)
+            await super().put(path, data, durable=durable)
             self.stored.append((path, data))
         finally:
             self.busy -= 1

@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-import re
-from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from live777py.media.native import length_prefixed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from typing_extensions import Buffer
 
-_START = re.compile(rb"\x00\x00\x01")
 _LONGEST_HEADER = 1024
 """Bytes of a parameter set that are read. What we want stands within the first 200 even with all scaling lists."""
 
 
 def nal_units(data: Buffer) -> list[memoryview]:
     """The NAL units of an access unit, without start codes; empty ones are left out."""
-    view = memoryview(data)
-    marks = [found.span() for found in _START.finditer(view)]
+    return units_of(length_prefixed(data))
+
+
+def units_of(sample: bytes) -> list[memoryview]:
+    """The NAL units of what `length_prefixed` has made."""
+    view = memoryview(sample)
     units = []
-    for (_, begin), (mark, _) in pairwise([*marks, (len(view), 0)]):
-        # Zeros behind a unit belong to the next start code or are trailing_zero_8bits (B.1.1): a unit ends in a one.
-        end = mark
-        if end > begin and not view[end - 1]:
-            end = begin + len(bytes(view[begin:end]).rstrip(b"\x00"))
-        if end > begin:
-            units.append(view[begin:end])
+    at = 0
+    while at < len(view):
+        begin = at + 4
+        at = begin + int.from_bytes(view[at:begin])
+        units.append(view[begin:at])
     return units
 
 
-def length_prefixed(units: Iterable[memoryview]) -> bytes:
+def sample_of(units: Iterable[memoryview]) -> bytes:
     """The sample format of ISO/IEC 14496-15 with four-byte lengths."""
     return b"".join([piece for unit in units for piece in (len(unit).to_bytes(4), unit)])
 

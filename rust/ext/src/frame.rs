@@ -32,6 +32,13 @@ impl From<media::Frame> for Frame {
     }
 }
 
+impl Frame {
+    /// As taps give it.
+    pub fn data(&self) -> &[u8] {
+        &self.0.data
+    }
+}
+
 #[pymethods]
 impl Frame {
     #[new]

@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 mod aliases;
+mod annexb;
 mod engine;
 mod error;
 mod events;
@@ -26,6 +27,8 @@ mod thread;
 mod _media {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use crate::annexb::length_prefixed;
     #[pymodule_export]
     use crate::engine::Engine;
     #[pymodule_export]
