@@ -19,7 +19,7 @@ from tests.interop.programs import OPUS, ffmpeg, ffmpeg_publisher, running
 from tests.interop.test_pages import open_page
 from tests.interop.test_recordings_page import card
 from tests.recorder.encoded import ffmpeg as encode
-from tests.recorder.published import Client, of_files
+from tests.recorder.published import Client, camera, of_files
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -128,6 +128,39 @@ async def test_a_publisher_is_back_with_another_size(tmp_path: Path, chromium: B
         assert playlist.endswith("#EXT-X-ENDLIST\n")
         assert_every_picture(*[await hls(client, directory, period) for period in ("v", "v1")])
         await reads_hls(gateway, directory)
+
+
+async def test_a_recording_that_has_just_begun_is_sought_in(tmp_path: Path, chromium: Browser) -> None:
+    config = of_files(tmp_path, f"root = '{tmp_path}/storage'\n")
+    async with running_gateway(tmp_path, config=config) as gateway, aiohttp.ClientSession() as session:
+        client = Client(gateway, session)
+        async with camera(f"{gateway.url}/whip/cam"):
+            await eventually(lambda: started(client))
+            viewer, _ = await open_page(chromium, f"{gateway.url}/recordings.html")
+            await card(viewer, "cam").get_by_role("button", name="Play", exact=True).click()
+            player = viewer.locator("dash-player")
+            await expect(player).to_have_attribute("data-state", "playing", timeout=WITHIN_MS)
+            await eventually(lambda: reaches(gateway, 6))
+            await back_and_to_the_live_edge(player)
+
+
+async def back_and_to_the_live_edge(player: Locator) -> None:
+    """All that was recorded so far can be sought in. A busy machine looks at the position too late: events tell."""
+    await player.evaluate(
+        """({ video }) => {
+            window.sought = [];
+            video.addEventListener("seeking", () => window.sought.push(video.currentTime));
+            video.addEventListener("seeked", () => (window.arrived = window.sought.length));
+        }"""
+    )
+    arrived = "() => window.arrived === window.sought.length && window.sought"
+    await player.get_by_role("slider", name="Position").press("Home")
+    (first, *_) = await eventually(lambda: player.evaluate(arrived), within=30)
+    assert first < 0.1
+    await player.evaluate("() => (window.sought = [])")
+    await player.get_by_role("button", name="To the live edge").click()
+    (edge, *_) = await eventually(lambda: player.evaluate(arrived), within=30)
+    assert edge > 1
 
 
 async def started(client: Client) -> dict[str, Any] | None:

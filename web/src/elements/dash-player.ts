@@ -170,7 +170,8 @@ export class DashPlayer extends LitElement {
     const { video } = this;
     const [from, to] = this.span;
     if (!video || to <= from) return;
-    if (this.live && at >= to - LIVE_SECONDS) return this.#toLive();
+    // Who goes back does not go live, however short the recording still is.
+    if (this.live && at >= to - LIVE_SECONDS && at > video.currentTime) return this.#toLive();
     if (this.state === "ended") this.#enter("paused");
     video.currentTime = this.at = Math.min(Math.max(at, from), to - 0.1);
   }
