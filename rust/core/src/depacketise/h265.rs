@@ -140,7 +140,9 @@ mod tests {
     fn a_description_brings_what_the_stream_has_not() {
         let mut depacketiser = Depacketiser::default();
         let (vps, old, new) = (unit(VPS, &[0x0c, 1]), unit(PPS, &[0xc1, 2]), unit(PPS, &[0xc1, 3]));
-        [&vps[..], &old, &unit(1, &[7]), &[], &[PPS << 1]].map(|unit| depacketiser.learn(unit));
+        for unit in [&vps[..], &old, &unit(1, &[7]), &[], &[PPS << 1]] {
+            depacketiser.learn(unit);
+        }
         let (_, frame) = assembled(&mut depacketiser, &[&unit(21, &[1])]).unwrap();
         assert_eq!(frame, annex_b(&[&vps, &old, &unit(21, &[1])]));
         assert!(assembled(&mut depacketiser, &[&new, &unit(19, &[1])]).is_ok());

@@ -252,7 +252,6 @@ mod tests {
                 10..100 => assert!(place.synced && offset.abs() < 10, "{index}: {offset}"),
                 100..108 => assert!(place.synced && (-5000..0).contains(&offset)),
                 108.. => assert!((offset + 5000).abs() < 10, "{index}: {offset}"),
-                _ => {}
             }
         }
     }
