@@ -28,7 +28,7 @@ SEGMENT_SECONDS = 6
 CHUNKS = 4
 """That a segment in the making is read in, at least: it has twelve."""
 LOOKS = 12
-LIMIT = SEGMENT_SECONDS * 2 / 3
+LIMIT = SEGMENT_SECONDS * 0.9
 
 
 def published(connection: RTCPeerConnection) -> int:
