@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+import time
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import aiohttp
 
@@ -14,11 +15,12 @@ from live777py.hooks.receiver import Receiver
 from live777py.store import Deliveries
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from random import Random
 
     from live777py.hooks.receiver import Target
     from live777py.store import Database, Delivery
+    from live777py.streams.bus import Reader
 
 MAX_QUEUED: Final = 10_000
 """Events that wait for one URL; with more, the oldest are given up."""
@@ -26,6 +28,8 @@ STOP_GRACE: Final = 0.5
 """Seconds for the last posts. What is not delivered then waits in the store."""
 
 _STORE_RETRY: Final = 1.0
+
+E = TypeVar("E")
 
 _logger = logging.getLogger(__name__)
 
@@ -72,6 +76,16 @@ class Outbox:
                 receiver.offer(stream)
             self._runs[key] = log.watched(asyncio.create_task(receiver.run(), name="webhook"))
 
+    async def follow(self, events: Reader[E], deliveries_of: Callable[[E, int], Iterable[Delivery]]) -> None:
+        """Put what is to be posted of each event until there are no more; asked with the time, in Unix milliseconds."""
+        missed = 0
+        while some := await events.batch():
+            if events.missed > missed:
+                self._give_up(events.missed - missed)
+                missed = events.missed
+            now = time.time_ns() // 1_000_000
+            await self.put([delivery for event in some for delivery in deliveries_of(event, now)])
+
     async def put(self, deliveries: Sequence[Delivery]) -> None:
         """Try until the store takes them; meanwhile the caller's bus keeps what comes.
 
@@ -88,12 +102,12 @@ class Outbox:
                 _logger.error("%s", error.detail)  # noqa: TRY400 (nothing to trace)
                 await asyncio.sleep(_STORE_RETRY)
         if too_many:
-            self.give_up(too_many)
+            self._give_up(too_many)
         for delivery in deliveries:
             if delivery.hook in self._receivers:
                 self._receivers[delivery.hook].offer(delivery.stream)
 
-    def give_up(self, count: int) -> None:
+    def _give_up(self, count: int) -> None:
         self._count(count)
         _logger.error("webhooks: %d events are given up, there are too many", count)
 

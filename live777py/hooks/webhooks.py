@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from live777py.config import Config, WebhookConfig
     from live777py.store import Database
     from live777py.streams.bus import EventBus
+    from live777py.streams.events import StreamEvent
 
 
 class Post(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -61,7 +62,8 @@ class WebhookSender:
     async def start(self) -> None:
         """Raises StartError: the store cannot be used."""
         await self.reconfigure(self._config)
-        self._reader = log.watched(asyncio.create_task(self._read(), name="webhooks"))
+        reading = self._outbox.follow(self._events, self._deliveries_of)
+        self._reader = log.watched(asyncio.create_task(reading, name="webhooks"))
 
     async def reconfigure(self, config: Config) -> None:
         """For the events from now on. What waits for a URL that is no more is forgotten.
@@ -75,17 +77,9 @@ class WebhookSender:
         self._events.close()
         await self._outbox.stop(self._reader)
 
-    async def _read(self) -> None:
-        missed = 0
-        while events := await self._events.batch():
-            if self._events.missed > missed:
-                self._outbox.give_up(self._events.missed - missed)
-                missed = self._events.missed
-            now = time.time_ns() // 1_000_000
-            notices = [notice for event in events if (notice := notice_of(event)) is not None]
-            await self._outbox.put([delivery for notice in notices for delivery in self._deliveries_of(notice, now)])
-
-    def _deliveries_of(self, notice: Notice, now: int) -> list[Delivery]:
+    def _deliveries_of(self, event: StreamEvent, now: int) -> list[Delivery]:
+        if (notice := notice_of(event)) is None:
+            return []
         wanting = [key for key, webhook in self._webhooks.items() if _wants(webhook, notice)]
         if not wanting:
             return []

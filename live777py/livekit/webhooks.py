@@ -102,7 +102,8 @@ class RoomWebhooks:
     async def start(self) -> None:
         """Raises StartError: the store cannot be used."""
         await self.reconfigure(self._settings)
-        self._reader = log.watched(asyncio.create_task(self._read(), name="room-webhooks"))
+        reading = self._outbox.follow(self._events, self._deliveries_of)
+        self._reader = log.watched(asyncio.create_task(reading, name="room-webhooks"))
 
     async def reconfigure(self, settings: WebhookSettings) -> None:
         """For the events from now on. What waits for a URL that is no more is forgotten.
@@ -115,15 +116,6 @@ class RoomWebhooks:
     async def stop(self) -> None:
         self._events.close()
         await self._outbox.stop(self._reader)
-
-    async def _read(self) -> None:
-        missed = 0
-        while events := await self._events.batch():
-            if self._events.missed > missed:
-                self._outbox.give_up(self._events.missed - missed)
-                missed = self._events.missed
-            now = time.time_ns() // 1_000_000
-            await self._outbox.put([delivery for event in events for delivery in self._deliveries_of(event, now)])
 
     def _deliveries_of(self, event: RoomEvent, now: int) -> list[Delivery]:
         settings = self._settings

@@ -27,6 +27,7 @@ from live777py.streams.events import PublishStarted
 from tests.fakes import media as fake_media
 from tests.interop.peers import counter_of
 from tests.recorder.encoded import counted, opus
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -118,6 +119,10 @@ class Rig:
     index: RecordingIndex
     root: Path
 
+    async def tapped(self, publisher: Publisher) -> bool:
+        """Whether the recorder reads all its tracks."""
+        return {tap.track for tap in (await self.engine.stats()).taps} >= {track for _, track in publisher.media}
+
     def pictures(self, directory: str, prefix: str) -> list[tuple[float, int]]:
         """Seconds and number of each, as FFmpeg's libraries read them."""
         return [(at, counter_of(image)) for at, image in self._decoded(directory, prefix)]
@@ -185,7 +190,7 @@ async def test_a_publisher_that_comes_back_with_another_size(tmp_path: Path) -> 
             view = await it.service.start("cam")
             await publisher.write()
         async with it.streams.publishing("cam", second, opus(seconds=3)) as publisher:
-            await asyncio.sleep(2)  # the recorder has seen it come
+            await eventually(lambda: it.tapped(publisher))
             await publisher.write()
             await it.service.stop("cam")
         for prefix, video in (("v", first), ("v1", second)):
