@@ -32,7 +32,7 @@ _FRESH: Final = "private, no-cache"
 async def read(request: web.Request) -> web.StreamResponse:
     storage = request.app[STORAGE]
     path = _path(request)
-    if request.method == "GET" and (making := request.app[RECORDER].live.read(path)) is not None:
+    if (making := request.app[RECORDER].live.read(path)) is not None:
         return await _send_live(request, path, making)
     entry = await _entry(request, path)
     caching = {"Cache-Control": _IMMUTABLE if _is_final(path) else _FRESH}
@@ -102,9 +102,10 @@ async def _send_live(request: web.Request, path: StoragePath, chunks: AsyncItera
     """What there is of a segment, and the rest as it is made (low latency): its length is not known yet."""
     response = web.StreamResponse(headers={"Content-Type": path.content_type, "Cache-Control": _FRESH})
     await response.prepare(request)
-    async for chunk in chunks:
-        await response.write(chunk)
-    await response.write_eof()
+    if request.method != "HEAD":
+        async for chunk in chunks:
+            await response.write(chunk)
+        await response.write_eof()
     return response
 
 

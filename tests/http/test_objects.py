@@ -313,6 +313,8 @@ async def test_a_segment_in_the_making(door: Door) -> None:
     path = StoragePath("cam/1718200000/v_seg_0002.m4s")
     live = door.recorder.live
     live.add(path, b"first")
+    asked = await get(door, path, method="HEAD")
+    assert (asked.status, asked.content_type, await asked.read()) == (200, "video/mp4", b"")
     reader, writer = await asyncio.open_connection("127.0.0.1", door.client.port)
     writer.write(f"GET /api/record/object/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     head = await reader.readuntil(b"\r\n\r\n")
