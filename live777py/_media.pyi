@@ -409,7 +409,8 @@ class Engine:
 
     Raises `OSError` (with errno) when an address cannot be bound. Port 0 picks a free one; see `addresses()`.
     A new viewer of a video track is shown its current group of pictures from the key frame on, if that has at most
-    `gop_cache_bytes` and is at most `gop_cache_ms` old (either 0: never); `gop_cache_replays` viewers of a worker at once.
+    `gop_cache_bytes` and is at most `gop_cache_ms` old (either 0: never); `gop_cache_replays` viewers of a worker at
+    once.
     """
 
     def __new__(
