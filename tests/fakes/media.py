@@ -300,6 +300,7 @@ class Engine:
         gop_cache_ms: int = 0,
         gop_cache_replays: int = 1,
     ) -> None:
+        self.gop_cache = (gop_cache_bytes, gop_cache_ms, gop_cache_replays)
         self.transports: dict[int, FakeTransport] = {}
         self.tracks: dict[int, tuple[int, TrackParameters]] = {}
         self.subscriptions: dict[int, tuple[int, SubscriptionParameters]] = {}
