@@ -94,6 +94,7 @@ async def test_the_first_picture_comes_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("publisher", ["H264", "VP8"])
 async def test_thirty_joins(tmp_path: Path, publisher: str) -> None:
     async with watched_page(tmp_path, publisher, cache=True, large=True) as (page, url):

@@ -208,7 +208,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::egress::burst::Source;
+    use crate::egress::burst::{PacketBuffer, Source};
 
     fn packet(elements: &[(ExtensionKind, &[u8])]) -> (PacketBuffer, Packet) {
         let mut plaintext = vec![0u8; 12];
@@ -267,7 +267,7 @@ mod tests {
     fn written(template: &HeaderTemplate, elements: &[(ExtensionKind, &[u8])]) -> Vec<u8> {
         let (buffer, packet) = packet(elements);
         let mut out = vec![0xff; template.len(&packet)];
-        assert_eq!(template.write(&fields(), &packet, &buffer, &mut out), out.len());
+        assert_eq!(template.write(&fields(), &packet, buffer.plaintext(&packet), &mut out), out.len());
         out
     }
 
