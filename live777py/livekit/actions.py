@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from livekit.protocol.models import DisconnectReason
 
+from live777py.config.values import STREAM_NAME_RULE, is_stream_name
 from live777py.errors import BadRequest, Conflict
 from live777py.livekit import names
 from live777py.livekit.membership import AT_ONCE
@@ -187,6 +188,9 @@ class Actions:
         await self._members.settle()
 
     async def _destination(self, name: str, member: Member) -> RoomState:
+        fit = is_stream_name(name) and is_stream_name(names.stream_of(name, member.identity))
+        if not fit or "@" in name:
+            raise BadRequest(f"destination_room: identity@room must be {STREAM_NAME_RULE}, and the room without @")
         await self._rooms.ensure_room(name)
         target = await self._rooms.require(name)
         before = None if member.dependent else target.places_before(member.identity)

@@ -10,7 +10,7 @@ import pytest
 from livekit.protocol.models import DisconnectReason, ParticipantInfo, ParticipantPermission
 from livekit.protocol.room import CreateRoomRequest, UpdateParticipantRequest, UpdateSubscriptionsRequest
 
-from live777py.errors import Conflict, Forbidden, NotFound, Unavailable
+from live777py.errors import BadRequest, Conflict, Forbidden, NotFound, Unavailable
 from live777py.livekit.actions import Actions
 from live777py.livekit.room_events import ParticipantLeft
 from live777py.livekit.rooms import Rooms, RoomSettings
@@ -210,12 +210,28 @@ async def test_moved_it_is_the_same_participant(hall: Hall) -> None:
     assert {info.identity for info in await hall.rooms.list_participants("hall")} == {"alice", "bob", "carol"}
 
 
-async def test_one_who_publishes_and_watches_is_moved_as_one(hall: Hall) -> None:
+@pytest.mark.parametrize("room", ["", "..", "a/b", "../hall", "a@hall", "hall@", "h" * 252, "a\nb"])
+async def test_there_is_no_stream_in_a_room_of_such_a_name(hall: Hall, room: str) -> None:
     await hall.publish("alice@show", "alice")
+    await hall.play("alice@show", "bob")
+    await hall.told()
+    for way in (hall.actions.forward, hall.actions.move):
+        with pytest.raises(BadRequest, match="destination_room"):
+            await way("show", "alice", room)
+    with pytest.raises(BadRequest, match="destination_room"):
+        await hall.actions.move("show", "bob", room)
+    assert await hall.told() == []
+    assert [stream.id for stream in hall.house.manager.streams()] == ["alice@show"]
+
+
+async def test_one_who_publishes_and_watches_is_moved_as_one(hall: Hall) -> None:
     await hall.publish("bob@show", "bob")
     watching, _ = await hall.play("bob@show", "alice")
+    await hall.publish("alice@show", "alice")
     dave, _ = await hall.publish("dave@hall", "dave")
+    before = await hall.rooms.participant("show", "alice")
     await hall.actions.move("show", "alice", "hall")
+    assert (await hall.rooms.participant("hall", "alice")).sid == before.sid
     assert [info.identity for info in await hall.rooms.list_participants("hall")] == ["dave", "alice"]
     assert hall.house.flows(watching) == hall.house.tracks(dave)
     assert (await hall.told()).count("ParticipantJoined hall alice") == 1
@@ -236,6 +252,8 @@ async def test_a_switched_viewer_and_who_cannot_be(hall: Hall) -> None:
     with pytest.raises(Conflict, match="cannot play"):
         await hall.actions.subscribe(request)
     assert hall.house.flows(viewer)["video"] == hall.house.tracks(bob)["video"]
+    await hall.actions.subscribe(UpdateSubscriptionsRequest(room="show", identity="dave", track_sids=[video]))
+    assert set(hall.house.flows(viewer)) == {"audio"}
 
 
 async def test_a_deleted_room_takes_its_streams_and_what_they_gave(hall: Hall) -> None:

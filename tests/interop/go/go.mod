@@ -1,8 +1,11 @@
-module live777py.test/webhooks
+module live777py.test/interop
 
 go 1.26
 
-require github.com/livekit/protocol v1.50.4
+require (
+	github.com/livekit/protocol v1.50.4
+	github.com/twitchtv/twirp v8.1.3+incompatible
+)
 
 require (
 	buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go v1.36.11-20260415201107-50325440f8f2.1 // indirect
@@ -55,7 +58,6 @@ require (
 	github.com/prometheus/procfs v0.20.1 // indirect
 	github.com/puzpuzpuz/xsync/v4 v4.5.0 // indirect
 	github.com/redis/go-redis/v9 v9.20.0 // indirect
-	github.com/twitchtv/twirp v8.1.3+incompatible // indirect
 	github.com/wlynxg/anet v0.0.5 // indirect
 	github.com/zeebo/xxh3 v1.1.0 // indirect
 	go.opentelemetry.io/otel v1.44.0 // indirect
