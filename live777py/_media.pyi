@@ -414,9 +414,19 @@ class Engine:
     """The media threads. `addresses` are the UDP sockets of each worker: `sockets[worker] = ["ip:port", ...]`.
 
     Raises `OSError` (with errno) when an address cannot be bound. Port 0 picks a free one; see `addresses()`.
+    A new viewer of a video track is shown its current group of pictures from the key frame on, if that has at most
+    `gop_cache_bytes` and is at most `gop_cache_ms` old (either 0: never); `gop_cache_replays` viewers of a worker at
+    once.
     """
 
-    def __new__(cls, *, sockets: Sequence[Sequence[str]]) -> Engine: ...
+    def __new__(
+        cls,
+        *,
+        sockets: Sequence[Sequence[str]],
+        gop_cache_bytes: int = ...,
+        gop_cache_ms: int = ...,
+        gop_cache_replays: int = ...,
+    ) -> Engine: ...
     def addresses(self) -> list[list[str]]: ...
     def fileno(self) -> int: ...
     def poll(self) -> list[Response | Event]: ...

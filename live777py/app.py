@@ -46,7 +46,7 @@ from live777py.http.resource import answer_of_publisher, name_client
 from live777py.http.session import client_of, ice_links_of
 from live777py.http.web import BUILT_PAGES
 from live777py.media.addresses import worker_sockets
-from live777py.media.engine import MediaEngine
+from live777py.media.engine import GopCache, MediaEngine
 from live777py.outbound import Outbound
 from live777py.recorder.export import IndexExport
 from live777py.recorder.index import RecordingIndex
@@ -199,7 +199,14 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         place = settings.storage(config)
         storage = await build_storage(place)
         parts.push_async_callback(storage.close)
-        engine = MediaEngine(worker_sockets(config.webrtc.ice_udp_addrs, config.webrtc.workers))
+        engine = MediaEngine(
+            worker_sockets(config.webrtc.ice_udp_addrs, config.webrtc.workers),
+            GopCache(
+                bytes=config.webrtc.gop_cache_bytes,
+                ms=config.webrtc.gop_cache_ms,
+                replays=config.webrtc.gop_cache_replays,
+            ),
+        )
         parts.callback(engine.close)
         outbound = Outbound(settings.addresses(config))
         parts.push_async_callback(outbound.close)

@@ -159,6 +159,22 @@ class WebrtcConfig:
         "A full agent checks every path back.",
     )
     workers: int = key(1, "Media threads; each has its own UDP port.", check=values.between(1, 64))
+    gop_cache_bytes: int = key(
+        4_194_304,
+        "Bytes of the current group of pictures that each video encoding keeps, so that a new viewer sees the\n"
+        "picture at once and not at the next key frame. 0 = off.",
+        check=values.between(0, 1 << 28),
+    )
+    gop_cache_ms: int = key(
+        5000,
+        "Milliseconds since its key frame after which it is no longer kept. 0 = off.",
+        check=values.between(0, 60_000),
+    )
+    gop_cache_replays: int = key(
+        64,
+        "Viewers of one worker who are shown it at the same time; further ones wait for their turn or a key frame.",
+        check=values.between(1, 65_536),
+    )
 
     @property
     def udp_addresses(self) -> tuple[values.UdpAddress, ...]:

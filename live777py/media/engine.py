@@ -53,6 +53,19 @@ class TransportHandler(Protocol):
     def worker_closed(self, reason: str) -> None: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GopCache:
+    """What of each video encoding is kept for viewers to begin with; `bytes` or `ms` 0 switches it off."""
+
+    bytes: int = 4_194_304
+    ms: int = 5000
+    replays: int = 64
+    """Viewers of one worker who are shown it at the same time."""
+
+
+GOP_CACHE = GopCache()
+
+
 @dataclass(slots=True)
 class _Transport:
     worker: int
@@ -68,10 +81,15 @@ class MediaEngine:
     Awaiting gives the engine's answer, or raises `CommandError` or `EngineGone`; the call itself does not raise.
     """
 
-    def __init__(self, sockets: Sequence[Sequence[str]]) -> None:
+    def __init__(self, sockets: Sequence[Sequence[str]], gop_cache: GopCache = GOP_CACHE) -> None:
         """Raises `StartError` if an address cannot be bound."""
         try:
-            self._engine = native.Engine(sockets=sockets)
+            self._engine = native.Engine(
+                sockets=sockets,
+                gop_cache_bytes=gop_cache.bytes,
+                gop_cache_ms=gop_cache.ms,
+                gop_cache_replays=gop_cache.replays,
+            )
         except OSError as error:
             addresses = ", ".join(address for worker in sockets for address in worker)
             raise StartError(f"cannot listen on UDP {addresses}: {error.strerror or error}") from error

@@ -296,7 +296,15 @@ class Engine:
     `counters` is what `stats` answers. `emit` puts an event on the queue. While `held` is set nothing is answered.
     """
 
-    def __init__(self, *, sockets: Sequence[Sequence[str]]) -> None:
+    def __init__(
+        self,
+        *,
+        sockets: Sequence[Sequence[str]],
+        gop_cache_bytes: int = 0,
+        gop_cache_ms: int = 0,
+        gop_cache_replays: int = 1,
+    ) -> None:
+        self.gop_cache = (gop_cache_bytes, gop_cache_ms, gop_cache_replays)
         self.transports: dict[int, FakeTransport] = {}
         self.tracks: dict[int, tuple[int, TrackParameters]] = {}
         self.subscriptions: dict[int, tuple[int, SubscriptionParameters]] = {}

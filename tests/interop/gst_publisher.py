@@ -10,6 +10,8 @@ from gst_session import Gst, run
 
 VIDEO = {
     "vp8": "vp8enc deadline=1 keyframe-max-dist=30 ! rtpvp8pay picture-id-mode=2",
+    # A key frame every four seconds, whatever is asked for.
+    "vp8-deaf": "vp8enc deadline=1 keyframe-max-dist=100 ! identity name=deaf ! rtpvp8pay picture-id-mode=2",
     "vp9": "vp9enc deadline=1 cpu-used=9 threads=2 row-mt=true keyframe-max-dist=10 ! rtpvp9pay picture-id-mode=2",
     "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=30 ! video/x-h264,profile=constrained-baseline"
     " ! rtph264pay config-interval=-1 aggregate-mode=zero-latency",
@@ -34,6 +36,12 @@ def source(codec: str, size: str, payload_type: int) -> str:
     return f"{chain} pt={STATIC.get(codec, payload_type)} ! w. "
 
 
+def drop_key_frame_request(_pad: Gst.Pad, info: Gst.PadProbeInfo) -> Gst.PadProbeReturn:
+    structure = info.get_event().get_structure()
+    asked = structure is not None and structure.get_name() == "GstForceKeyUnit"
+    return Gst.PadProbeReturn.DROP if asked else Gst.PadProbeReturn.OK
+
+
 def main() -> int:
     url, size, *codecs = sys.argv[1:]
     Gst.init(None)
@@ -41,6 +49,8 @@ def main() -> int:
         "webrtcbin name=w bundle-policy=max-bundle "
         + "".join(source(codec, size, 96 + index) for index, codec in enumerate(codecs))
     )
+    if (deaf := pipeline.get_by_name("deaf")) is not None:
+        deaf.get_static_pad("src").add_probe(Gst.PadProbeType.EVENT_UPSTREAM, drop_key_frame_request)
     run(pipeline, pipeline.get_by_name("w"), url)
     return 0
 

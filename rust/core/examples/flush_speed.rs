@@ -15,7 +15,7 @@ use live777_media::event::{Path, SocketId};
 use live777_media::rtp::ExtensionKind;
 use live777_media::srtp::{MasterKey, Outbound, Profile};
 use live777_media::stun::{Builder, Class, IntegrityKey, TransactionId};
-use live777_media::worker::{Transmit, Worker, WorkerConfig};
+use live777_media::worker::{GopLimits, Transmit, Worker, WorkerConfig};
 
 const VIEWERS: u64 = 500;
 const PAYLOAD: usize = 1188;
@@ -85,7 +85,12 @@ fn codec(payload_type: u8, rtx: u8) -> CodecParameters {
 /// Nanoseconds per forwarded packet, and packets per run.
 fn measure(profile: Profile, burst: usize, extended: bool) -> (f64, f64) {
     let mut now = Instant::now();
-    let mut worker = Worker::new(WorkerConfig { seed: 1, epoch: now, epoch_unix_micros: 1_700_000_000_000_000 });
+    let mut worker = Worker::new(WorkerConfig {
+        seed: 1,
+        epoch: now,
+        epoch_unix_micros: 1_700_000_000_000_000,
+        gop: GopLimits { bytes: 4 << 20, span: Duration::from_secs(5), replays: 64 },
+    });
     let ids = [(4, ExtensionKind::Mid), (3, ExtensionKind::TransportCc), (2, ExtensionKind::AbsSendTime)];
     let extensions = if extended { ids.to_vec() } else { Vec::new() };
     connect(&mut worker, now, 1, Profile::AeadAes128Gcm);

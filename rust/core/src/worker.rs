@@ -9,6 +9,7 @@ mod outbox;
 mod publisher;
 mod receive;
 mod relayed;
+mod replays;
 mod reports;
 mod snapshot;
 mod sources;
@@ -31,7 +32,9 @@ use crate::relay::{RelayMessage, RouteId};
 use crate::rtcp::ReportBlock;
 use crate::stats::{Stats, WorkerStats};
 use crate::timers::Timers;
+pub use crate::track::gop::GopLimits;
 use outbox::Outbox;
+use replays::Replays;
 
 /// What a worker cannot make up by itself.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +45,8 @@ pub struct WorkerConfig {
     pub epoch: Instant,
     /// ... and its Unix time in microseconds: the clock of our sender reports.
     pub epoch_unix_micros: u64,
+    /// What new viewers are shown of the past.
+    pub gop: GopLimits,
 }
 
 /// The successful answer to a command.
@@ -81,6 +86,8 @@ pub struct Worker {
     touched: Vec<usize>,
     /// Slots of the transports that have retransmissions to send.
     answering: Vec<usize>,
+    limits: GopLimits,
+    replays: Replays,
     egress: Egress,
     outbox: Outbox,
     notices: Notices,
@@ -105,6 +112,8 @@ impl Worker {
             burst: PacketBuffer::default(),
             touched: Vec::new(),
             answering: Vec::new(),
+            limits: config.gop,
+            replays: Replays::default(),
             egress: Egress::default(),
             outbox: Outbox::default(),
             notices: Notices::default(),
@@ -135,11 +144,21 @@ impl Worker {
     /// Sends everything that the burst caused: one run per subscriber transport.
     pub fn flush(&mut self, now: Instant, out: &mut impl Transmit) {
         self.outbox.drain(out);
-        if self.touched.is_empty() && self.answering.is_empty() {
-            self.burst.clear();
-            return;
+        if !self.touched.is_empty() || !self.answering.is_empty() {
+            self.export();
+            self.send_burst(now, out);
         }
-        self.export();
+        self.burst.clear();
+        // After the live packets, which a replay may catch up with: none leaves twice.
+        if self.turn_replays(now) {
+            self.send_burst(now, out);
+            self.burst.clear();
+        }
+        // What taps and replays ask publishers for.
+        self.outbox.drain(out);
+    }
+
+    fn send_burst(&mut self, now: Instant, out: &mut impl Transmit) {
         let mut flush = Flush {
             abs_send_time: self.ntp.abs_send_time(now),
             burst: &self.burst,
@@ -157,9 +176,6 @@ impl Worker {
         }
         self.touched = touched;
         self.answering.clear();
-        self.burst.clear();
-        // What taps ask publishers for.
-        self.outbox.drain(out);
     }
 
     /// Does what is due. Call it when `poll_timeout` has passed; calling it early is harmless.
@@ -170,7 +186,7 @@ impl Worker {
 
     /// When `handle_timeout` is due next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.next()
+        [self.timers.next(), self.replays.deadline()].into_iter().flatten().min()
     }
 
     /// Executes one command. Datagrams that it causes leave with the next `flush`.

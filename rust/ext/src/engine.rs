@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use live777_media::command::{Command, CommandError, SubscriptionId, TapId, TrackId, TransportId, WrittenFrame};
 use live777_media::event::SocketId;
 use live777_media::srtp::{MasterKey, Profile};
-use live777_media::worker::{Worker, WorkerConfig};
+use live777_media::worker::{GopLimits, Worker, WorkerConfig};
 use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
 
@@ -93,12 +93,23 @@ impl Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (*, sockets))]
-    fn new(py: Python<'_>, sockets: Vec<Vec<String>>) -> PyResult<Self> {
+    #[pyo3(signature = (*, sockets, gop_cache_bytes=Number(4_194_304), gop_cache_ms=Number(5000), gop_cache_replays=Number(64)))]
+    fn new(
+        py: Python<'_>,
+        sockets: Vec<Vec<String>>,
+        gop_cache_bytes: Number<usize>,
+        gop_cache_ms: Number<u32>,
+        gop_cache_replays: Number<usize>,
+    ) -> PyResult<Self> {
+        let gop = GopLimits {
+            bytes: if gop_cache_ms.0 == 0 { 0 } else { gop_cache_bytes.0 },
+            span: Duration::from_millis(gop_cache_ms.0.into()),
+            replays: gop_cache_replays.0,
+        };
         let wanted = parse_sockets(&sockets)?;
         let bound = bind(&wanted).map_err(|(address, error)| system(py, &error, Some(address)))?;
         let addresses = bound.iter().map(|worker| worker.iter().map(UdpSocket::local).collect()).collect();
-        let running = start(bound).map_err(|error| system(py, &error, None))?;
+        let running = start(bound, gop).map_err(|error| system(py, &error, None))?;
         Ok(Self { addresses, output: Arc::clone(&running.board.output), running: Mutex::new(Some(running)) })
     }
 
@@ -382,7 +393,7 @@ fn bind(wanted: &[Vec<SocketAddr>]) -> Result<Vec<Vec<UdpSocket>>, (SocketAddr, 
     wanted.iter().map(|worker| worker.iter().map(bind_one).collect()).collect()
 }
 
-fn start(bound: Vec<Vec<UdpSocket>>) -> std::io::Result<Running> {
+fn start(bound: Vec<Vec<UdpSocket>>, gop: GopLimits) -> std::io::Result<Running> {
     let board = Arc::new(Switchboard::new(bound.len())?);
     let epoch = Instant::now();
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -390,7 +401,7 @@ fn start(bound: Vec<Vec<UdpSocket>>) -> std::io::Result<Running> {
     let random = RandomState::new();
     let mut running = Running { board: Arc::clone(&board), threads: Vec::with_capacity(bound.len()) };
     for (index, sockets) in bound.into_iter().enumerate() {
-        let worker = Worker::new(WorkerConfig { seed: random.hash_one(index), epoch, epoch_unix_micros });
+        let worker = Worker::new(WorkerConfig { seed: random.hash_one(index), epoch, epoch_unix_micros, gop });
         match thread::spawn(index, sockets, worker, Arc::clone(&board)) {
             Ok(thread) => running.threads.push(thread),
             Err(error) => {

@@ -77,6 +77,8 @@ pub struct Packet {
     pub marker: bool,
     /// First packet of a key frame.
     pub key_frame: bool,
+    /// The same, but it came after what follows it: a replay can begin here.
+    pub late_key_frame: bool,
     /// Extended sequence number.
     pub sequence: u64,
     /// RTP timestamp of the publisher.
@@ -120,12 +122,6 @@ impl PacketBuffer {
     pub fn plaintext(&self, packet: &Packet) -> &[u8] {
         let start = packet.start as usize;
         &self.bytes[start..start + usize::from(packet.header_len) + usize::from(packet.payload_len)]
-    }
-
-    /// The data of a header extension element.
-    pub fn element(&self, packet: &Packet, element: &Element) -> &[u8] {
-        let start = packet.start as usize + usize::from(element.offset);
-        &self.bytes[start..start + usize::from(element.len)]
     }
 
     /// Empties the buffer and keeps its memory.

@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use slab::Slab;
 
-use crate::egress::burst::PacketBuffer;
+use crate::egress::burst::{Packet, PacketBuffer};
 use crate::egress::header::HeaderFields;
 use crate::egress::plan::{self, MAX_SEGMENTS};
-use crate::egress::write::{self, Item};
+use crate::egress::write::{self, Item, Place};
 use crate::event::{Event, Path};
 use crate::notices::Notices;
 use crate::objects::Objects;
@@ -45,6 +45,21 @@ pub struct Retransmission {
     /// Index of a copy of the packet in the burst.
     pub packet: usize,
     /// The numbers it had.
+    pub outgoing: Outgoing,
+}
+
+/// A packet of the past that waits for the flush. It is still in the history then.
+#[derive(Clone, Copy, Debug)]
+pub struct Replayed {
+    /// Slot of the subscription.
+    pub subscription: usize,
+    /// Slot of its track.
+    pub track: usize,
+    /// Index of the encoding.
+    pub encoding: u8,
+    /// Sequence number in the encoding's history.
+    pub sequence: u64,
+    /// The numbers it gets.
     pub outgoing: Outgoing,
 }
 
@@ -123,13 +138,21 @@ impl Egress {
                 let rtx_payload_type = subscription.retransmits_as(again.outgoing.payload_type);
                 let item = Item {
                     subscription: again.subscription,
-                    packet: again.packet,
+                    place: Place::Burst(again.packet),
                     outgoing: again.outgoing,
                     rtx_payload_type,
                     again: true,
                 };
-                self.append(subscription, flush.burst, item);
+                self.append(subscription, &flush.burst.packets()[again.packet], item);
             }
+        }
+        for past in transport.egress.replayed.drain(..) {
+            let Some(subscription) = objects.subscriptions.get(past.subscription) else { continue };
+            let place = Place::History { track: past.track, encoding: past.encoding, sequence: past.sequence };
+            let Some((packet, _)) = place.find(flush.burst, &objects.tracks).filter(|_| ready) else { continue };
+            let (subscription_slot, outgoing) = (past.subscription, past.outgoing);
+            let item = Item { subscription: subscription_slot, place, outgoing, rtx_payload_type: None, again: false };
+            self.append(subscription, packet, item);
         }
         if !ready {
             return;
@@ -152,16 +175,15 @@ impl Egress {
                     admission = subscription.admit(packet, target);
                 }
                 let Admission::Forward(outgoing) = admission else { continue };
-                let item =
-                    Item { subscription: key, packet: packet_index, outgoing, rtx_payload_type: None, again: false };
-                self.append(subscription, flush.burst, item);
+                let place = Place::Burst(packet_index);
+                let item = Item { subscription: key, place, outgoing, rtx_payload_type: None, again: false };
+                self.append(subscription, packet, item);
             }
         }
     }
 
     #[inline]
-    fn append(&mut self, subscription: &Subscription, burst: &PacketBuffer, item: Item) {
-        let packet = &burst.packets()[item.packet];
+    fn append(&mut self, subscription: &Subscription, packet: &Packet, item: Item) {
         let rtx = item.rtx_payload_type.is_some();
         let size = write::size(subscription.template(rtx), packet, rtx) as u16;
         self.segments.push(plan::Segment { size, padding: 0, paddable: subscription.volatile });
@@ -186,7 +208,7 @@ impl Egress {
             for index in run.segments.clone() {
                 let item = &self.items[index];
                 let subscription = &mut objects.subscriptions[item.subscription];
-                let packet = &flush.burst.packets()[item.packet];
+                let Some((packet, plaintext)) = item.place.find(flush.burst, &objects.tracks) else { continue };
                 if subscription.template.takes_transport_sequence() {
                     transport.egress.transport_sequence = transport.egress.transport_sequence.wrapping_add(1);
                 }
@@ -211,7 +233,7 @@ impl Egress {
                 let padding = self.segments[index].padding;
                 let out = &mut self.arena[self.used..];
                 let template = subscription.template(item.rtx_payload_type.is_some());
-                let (header_len, len) = write::write(template, fields, item, packet, flush.burst, padding, out);
+                let (header_len, len) = write::write(template, fields, item, packet, plaintext, padding, out);
                 let (wire_len, pending) = outbound.seal_rtp_deferred(out, header_len, len, sequence);
                 if let Some(pending) = pending {
                     if self.batch.is_full() {
@@ -254,7 +276,7 @@ impl Egress {
 }
 
 /// Tells control which encoding flows, where there is a choice.
-fn announce(track: &Track, subscription: &mut Subscription, encoding: u8, notices: &mut Notices) {
+pub fn announce(track: &Track, subscription: &mut Subscription, encoding: u8, notices: &mut Notices) {
     if track.encodings.len() > 1 && subscription.announced != Some(encoding) {
         subscription.announced = Some(encoding);
         let rid = track.encodings.get(usize::from(encoding)).and_then(|encoding| encoding.rid.clone());

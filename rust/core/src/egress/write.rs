@@ -1,9 +1,12 @@
 //! One packet, from plaintext in the burst to sealed bytes in the arena.
 
+use slab::Slab;
+
 use crate::egress::burst::{Packet, PacketBuffer, PictureNumbers};
 use crate::egress::header::{HeaderFields, HeaderTemplate};
 use crate::subscription::Outgoing;
 use crate::subscription::continuity::{Segment, rewritten};
+use crate::track::Track;
 
 /// The original sequence number in front of a retransmitted payload (RFC 4588 section 4).
 const OSN_LEN: usize = 2;
@@ -13,14 +16,39 @@ const OSN_LEN: usize = 2;
 pub(super) struct Item {
     /// Slot of the subscription.
     pub subscription: usize,
-    /// Index in the burst.
-    pub packet: usize,
+    /// Where its plaintext is.
+    pub place: Place,
     /// Its numbers.
     pub outgoing: Outgoing,
     /// Payload type on the retransmission stream, for a retransmission by RFC 4588.
     pub rtx_payload_type: Option<u8>,
     /// The packet was sent before.
     pub again: bool,
+}
+
+/// Where the plaintext of a packet is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    /// At this index of the burst.
+    Burst(usize),
+    /// In the history of an encoding of the track in this slot.
+    History { track: usize, encoding: u8, sequence: u64 },
+}
+
+impl Place {
+    /// The packet and its plaintext, without padding.
+    #[inline]
+    pub(super) fn find<'a>(self, burst: &'a PacketBuffer, tracks: &'a Slab<Track>) -> Option<(&'a Packet, &'a [u8])> {
+        match self {
+            Place::Burst(index) => {
+                let packet = &burst.packets()[index];
+                Some((packet, burst.plaintext(packet)))
+            }
+            Place::History { track, encoding, sequence } => {
+                tracks.get(track)?.encodings.get(usize::from(encoding))?.history.peek(sequence)
+            }
+        }
+    }
 }
 
 /// Bytes that [`write`] makes of a packet, without tag and run padding.
@@ -39,20 +67,20 @@ pub(super) fn write(
     mut fields: HeaderFields,
     item: &Item,
     packet: &Packet,
-    source: &PacketBuffer,
+    plaintext: &[u8],
     padding: u8,
     out: &mut [u8],
 ) -> (usize, usize) {
     let rtx = item.rtx_payload_type.is_some();
     let padding = usize::from(padding) + usize::from(packet.payload_len == 0 && !rtx);
     fields.padding = padding > 0;
-    let header_len = template.write(&fields, packet, source, out);
+    let header_len = template.write(&fields, packet, plaintext, out);
     let mut at = header_len;
     if rtx {
         out[at..at + OSN_LEN].copy_from_slice(&(item.outgoing.sequence as u16).to_be_bytes());
         at += OSN_LEN;
     }
-    let payload = source.payload(packet);
+    let payload = &plaintext[usize::from(packet.header_len)..][..usize::from(packet.payload_len)];
     out[at..at + payload.len()].copy_from_slice(payload);
     if let Some(pictures) = &packet.pictures {
         renumber(pictures, &item.outgoing.segment, &mut out[at..at + payload.len()]);

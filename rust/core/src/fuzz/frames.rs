@@ -122,6 +122,7 @@ pub fn fuzz_tap(bytes: &[u8]) {
             payload_type: 96 + (kind >> 6 & u8::from(kind & 0x18 == 0)),
             marker: kind & 1 == 1,
             key_frame: false,
+            late_key_frame: false,
             sequence,
             timestamp,
             arrival: now,

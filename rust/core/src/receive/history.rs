@@ -11,6 +11,10 @@ pub const MAX_AGE: Duration = Duration::from_secs(2);
 pub struct History<M> {
     slots: Vec<Slot<M>>,
     bound: usize,
+    /// Packets from this number on do not grow old.
+    kept_from: u64,
+    /// Those from the first number on, up to `kept_from`, have aged since then only.
+    released: Option<(u64, Instant)>,
 }
 
 #[derive(Debug)]
@@ -27,7 +31,12 @@ const SLOT_STEP: usize = 256;
 impl<M: Copy> History<M> {
     /// At most `bound` packets (rounded up to a power of two).
     pub fn new(bound: usize) -> History<M> {
-        History { slots: Vec::new(), bound: bound.max(INITIAL).next_power_of_two() }
+        History {
+            slots: Vec::new(),
+            bound: bound.max(INITIAL).next_power_of_two(),
+            kept_from: u64::MAX,
+            released: None,
+        }
     }
 
     /// Keeps a packet. A number that is kept already, or that is older than what its slot holds, changes nothing.
@@ -41,7 +50,7 @@ impl<M: Copy> History<M> {
                 return;
             }
             // A packet that is still worth keeping would be pushed out: make room for a second of it.
-            if now.saturating_duration_since(at) < MAX_AGE && self.slots.len() < self.bound {
+            if self.age(now, known, at) < MAX_AGE && self.slots.len() < self.bound {
                 self.resize(self.slots.len() * 2);
                 return self.insert(now, sequence, memo, packet);
             }
@@ -55,11 +64,43 @@ impl<M: Copy> History<M> {
         slot.bytes.extend_from_slice(packet);
     }
 
+    /// From this packet on nothing grows old, however long ago it came; what was kept so before begins to.
+    pub fn keep_from(&mut self, now: Instant, sequence: u64) {
+        self.release(now);
+        self.kept_from = sequence;
+    }
+
+    /// What was kept begins to grow old.
+    pub fn release(&mut self, now: Instant) {
+        if self.kept_from != u64::MAX {
+            self.released = Some((self.kept_from, now));
+            self.kept_from = u64::MAX;
+        }
+    }
+
+    fn age(&self, now: Instant, sequence: u64, at: Instant) -> Duration {
+        if sequence >= self.kept_from {
+            return Duration::ZERO;
+        }
+        let since = match self.released {
+            Some((from, released)) if sequence >= from => at.max(released),
+            _ => at,
+        };
+        now.saturating_duration_since(since)
+    }
+
+    /// A packet of any age.
+    pub fn peek(&self, sequence: u64) -> Option<(&M, &[u8])> {
+        let slot = self.slots.get(self.slot(sequence))?;
+        let (known, _, memo) = slot.entry.as_ref()?;
+        (*known == sequence).then_some((memo, &slot.bytes[..]))
+    }
+
     /// A packet that is at most [`MAX_AGE`] old.
     pub fn get(&self, now: Instant, sequence: u64) -> Option<(&M, &[u8])> {
         let slot = self.slots.get(self.slot(sequence))?;
         let (known, at, memo) = slot.entry.as_ref()?;
-        (*known == sequence && now.saturating_duration_since(*at) <= MAX_AGE).then_some((memo, &slot.bytes[..]))
+        (*known == sequence && self.age(now, sequence, *at) <= MAX_AGE).then_some((memo, &slot.bytes[..]))
     }
 
     /// Forgets all packets and keeps their memory.
@@ -67,6 +108,7 @@ impl<M: Copy> History<M> {
         for slot in &mut self.slots {
             slot.entry = None;
         }
+        (self.kept_from, self.released) = (u64::MAX, None);
     }
 
     /// Bytes that the packets occupy, used or not.

@@ -6,12 +6,16 @@
 //! refer to them. No two source packets ever get the same number: under AES-GCM that would be fatal.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::egress::burst::{Packet, PictureNumbers, Source};
 
 /// Ended segments that are remembered. Chromium probes with dozens of padding packets, which merge into one segment.
 const MAX_PAST: usize = 64;
+/// After a replay its timestamps are remembered as long as its packets, and then some.
+const MAX_STAMPS_AGE: Duration = Duration::from_secs(10);
+/// Replays whose timestamps are remembered.
+const MAX_REPLAYS: usize = 4;
 
 /// A stretch of one source with constant offsets, all of them wrapping in the width of their field.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +34,19 @@ pub struct Segment {
     pub picture_id_offset: u16,
     /// Added to TL0PICIDX of VP8 or VP9.
     pub tl0_offset: u8,
+    /// Frames before this sequence number have a timestamp offset of their own ...
+    pub replayed_until: u64,
+    /// ... which the replay of this number remembers.
+    pub replay: u32,
+}
+
+/// The timestamps that the frames of a replay left with.
+#[derive(Debug)]
+struct Stamps {
+    replay: u32,
+    newest: Instant,
+    /// Source timestamp, and what was added to it.
+    frames: Vec<(u32, u32)>,
 }
 
 impl Segment {
@@ -54,6 +71,8 @@ pub struct Continuity {
     next_out: u64,
     past: VecDeque<Segment>,
     newest: Option<Newest>,
+    replays: VecDeque<Stamps>,
+    next_replay: u32,
 }
 
 /// The newest packet sent, in the viewer's numbers.
@@ -74,6 +93,8 @@ impl Continuity {
             next_out: u64::from(first),
             past: VecDeque::new(),
             newest: None,
+            replays: VecDeque::new(),
+            next_replay: 0,
         }
     }
 
@@ -117,6 +138,8 @@ impl Continuity {
             timestamp_offset: 0,
             picture_id_offset: 0,
             tl0_offset: 0,
+            replayed_until: 0,
+            replay: 0,
         };
         let mut timestamp = timestamp;
         if let Some(newest) = &self.newest {
@@ -132,6 +155,80 @@ impl Continuity {
         self.highest = packet.sequence.wrapping_sub(1);
         self.last = Some((segment.source, segment.timestamp_offset));
         self.current = Some(segment);
+    }
+
+    /// Begins a segment whose first frames are of the past. The frame at the live edge has `edge` at the source and `live`
+    /// at the viewer, at least `frames` ticks after what was sent last; the frames before it get theirs by `replay`.
+    pub fn begin_replay(&mut self, first: &Packet, edge: u32, live: u32, frames: u32) {
+        /// Frames that may still come before this viewer has caught up, without moving the edge.
+        const ROOM: u32 = 128;
+        let last = self.newest.map(|newest| newest.timestamp);
+        self.start(first, live);
+        let room = frames + ROOM;
+        let live = match last {
+            Some(last) if (live.wrapping_sub(last) as i32) < room as i32 => last.wrapping_add(room),
+            _ => live,
+        };
+        self.next_replay += 1;
+        if let Some(segment) = &mut self.current {
+            segment.timestamp_offset = live.wrapping_sub(edge);
+            (segment.replayed_until, segment.replay) = (u64::MAX, self.next_replay);
+            self.last = Some((segment.source, segment.timestamp_offset));
+        }
+        if self.replays.len() == MAX_REPLAYS {
+            self.replays.pop_front();
+        }
+        self.replays.push_back(Stamps { replay: self.next_replay, newest: first.arrival, frames: Vec::new() });
+    }
+
+    /// Passes a packet of the past in its order. `stamp` is the timestamp to send, before the viewer's offset.
+    pub fn replay(&mut self, now: Instant, packet: &Packet, stamp: u32) -> Option<Segment> {
+        let segment = self.current.filter(|segment| segment.source == packet.source)?;
+        let timestamp_offset = stamp.wrapping_add(segment.timestamp_offset).wrapping_sub(packet.timestamp);
+        if let Some(stamps) = self.replays.back_mut() {
+            stamps.newest = now;
+            if stamps.frames.last().is_none_or(|&(timestamp, _)| timestamp != packet.timestamp) {
+                stamps.frames.push((packet.timestamp, timestamp_offset));
+            }
+        }
+        let segment = Segment { timestamp_offset, ..segment };
+        self.highest = packet.sequence;
+        self.next_out = segment.out(packet.sequence) + 1;
+        self.newest = Some(Newest {
+            timestamp: packet.timestamp.wrapping_add(timestamp_offset),
+            arrival: now,
+            pictures: packet.pictures.as_ref().map(|pictures| rewritten(pictures, &segment)),
+        });
+        Some(segment)
+    }
+
+    /// The viewer is at the live edge: from `edge` on timestamps are those of the segment.
+    pub fn end_replay(&mut self, edge: u64) {
+        if let Some(segment) = &mut self.current {
+            segment.replayed_until = edge;
+        }
+    }
+
+    /// The segment with the timestamp offset that a packet has or had, which is another for a frame that was replayed.
+    /// None if that frame was not sent, or is forgotten.
+    #[inline]
+    pub fn stamped(&self, segment: Segment, packet: &Packet) -> Option<Segment> {
+        if packet.sequence >= segment.replayed_until {
+            return Some(segment);
+        }
+        let stamps = self.replays.iter().find(|stamps| stamps.replay == segment.replay)?;
+        let &(_, timestamp_offset) = stamps.frames.iter().find(|(timestamp, _)| *timestamp == packet.timestamp)?;
+        Some(Segment { timestamp_offset, ..segment })
+    }
+
+    /// The newest timestamp sent, in the numbers of what flows now.
+    pub fn newest_in_source(&self) -> Option<u32> {
+        Some(self.newest?.timestamp.wrapping_sub(self.current?.timestamp_offset))
+    }
+
+    /// Frees what nobody asks for any more.
+    pub fn forget_replays(&mut self, now: Instant) {
+        self.replays.retain(|stamps| now.saturating_duration_since(stamps.newest) <= MAX_STAMPS_AGE);
     }
 
     /// Ends the current segment: what flows next begins with `start`.
@@ -165,9 +262,11 @@ impl Continuity {
                     pictures: packet.pictures.as_ref().map(|pictures| rewritten(pictures, segment)),
                 });
             }
-            return Some(*segment);
+            let segment = *segment;
+            return self.stamped(segment, packet);
         }
-        self.past.iter().rev().find(|segment| segment.covers(packet.source, packet.sequence)).copied()
+        let segment = *self.past.iter().rev().find(|segment| segment.covers(packet.source, packet.sequence))?;
+        self.stamped(segment, packet)
     }
 
     /// Takes a packet that the viewer need not get. Returns true if its number was closed up; false if later numbers
@@ -221,10 +320,8 @@ pub fn rewritten(pictures: &PictureNumbers, segment: &Segment) -> (u16, u8) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-    use std::time::Duration;
-
     use proptest::prelude::*;
+    use std::collections::HashMap;
 
     use super::*;
     use crate::egress::burst::{COPIED, Element};
@@ -238,6 +335,7 @@ mod tests {
             payload_type: 96,
             marker: false,
             key_frame: false,
+            late_key_frame: false,
             sequence,
             timestamp: (sequence * 3000) as u32,
             arrival: now,

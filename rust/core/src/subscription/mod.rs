@@ -1,6 +1,7 @@
 //! One track forwarded onto one transport: which packets pass, and under which numbers.
 
 pub mod continuity;
+pub mod replay;
 pub mod retransmit;
 
 use crate::command::{CodecParameters, Kind, SubscriptionId, SubscriptionParameters};
@@ -9,6 +10,7 @@ use crate::egress::header::{HeaderTemplate, MAX_NAME_LEN, Names};
 use crate::rtp::{ExtensionKind, ExtensionMap};
 use crate::track::Track;
 use continuity::{Continuity, Segment};
+use replay::Replay;
 use retransmit::Retransmissions;
 
 /// Marks a payload type of the track that the viewer did not negotiate.
@@ -91,6 +93,8 @@ pub struct Subscription {
     repair_template: Option<Box<HeaderTemplate>>,
     /// Numbering.
     pub continuity: Continuity,
+    /// It is shown what came before it did.
+    pub replay: Option<Box<Replay>>,
     /// Whether two transmissions of a packet may differ: padding and stamps are allowed.
     pub volatile: bool,
     /// Nothing flows while set.
@@ -150,6 +154,7 @@ impl Subscription {
             template,
             repair_template,
             continuity: Continuity::new(first_sequence),
+            replay: None,
             volatile: false,
             paused: false,
             pinned: None,
@@ -213,6 +218,7 @@ impl Subscription {
     pub fn detach(&mut self) {
         self.track = None;
         self.announced = None;
+        self.replay = None;
         self.continuity.forget();
         if let Some(pinned) = &mut self.pinned {
             pinned.encoding = None;
@@ -223,6 +229,7 @@ impl Subscription {
     pub fn pause(&mut self, paused: bool) {
         self.paused = paused;
         if paused {
+            self.replay = None;
             self.continuity.stop();
         }
     }
@@ -264,6 +271,12 @@ impl Subscription {
             self.counters.paused += 1;
             return Admission::Pass;
         }
+        if let Some(replay) = &self.replay
+            && replay.source == packet.source
+            && packet.sequence >= replay.next
+        {
+            return Admission::Pass;
+        }
         let mapped = self.payload_type(packet.payload_type);
         let wanted = target == Some(packet.source.encoding);
         if wanted && self.continuity.source() != Some(packet.source) {
@@ -290,6 +303,7 @@ impl Subscription {
 
     /// Begins to forward the source of this packet; `timestamp` is the viewer's for it.
     pub fn start(&mut self, packet: &Packet, timestamp: u32) {
+        self.replay = None;
         self.continuity.start(packet, timestamp);
     }
 

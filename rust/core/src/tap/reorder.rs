@@ -117,6 +117,7 @@ mod tests {
             payload_type: 96,
             marker: false,
             key_frame: false,
+            late_key_frame: false,
             sequence,
             timestamp: 0,
             arrival,

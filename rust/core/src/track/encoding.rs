@@ -10,11 +10,13 @@ use crate::receive::nack::NackGenerator;
 use crate::receive::report::ReceptionStats;
 use crate::rtp::Unwrapper;
 use crate::track::clock::{ClockPoint, ReportedClock};
+use crate::track::gop::Gop;
 use crate::track::key_frames::KeyFrameRequests;
 use crate::track::rate::RateMeter;
 
-/// Packets kept to answer NACKs from: two seconds of 25 Mbit/s, or of 2.5 ms audio frames.
-const VIDEO_HISTORY: usize = 4096;
+/// Packets kept to answer NACKs and to replay from: two groups of pictures, or two seconds of 50 Mbit/s, or of 2.5 ms audio
+/// frames.
+const VIDEO_HISTORY: usize = 8192;
 const AUDIO_HISTORY: usize = 1024;
 
 /// Counters of one encoding, see `TrackStats`.
@@ -81,6 +83,8 @@ pub struct Encoding {
     pub reception: ReceptionStats,
     /// What viewers may ask for again.
     pub history: History<Packet>,
+    /// What new viewers can be shown of it.
+    pub gop: Gop,
 }
 
 impl Encoding {
@@ -112,6 +116,7 @@ impl Encoding {
             nacks: NackGenerator::default(),
             reception: ReceptionStats::default(),
             history: History::new(bound),
+            gop: Gop::default(),
         }
     }
 
@@ -195,5 +200,6 @@ impl Encoding {
         self.newest = None;
         self.key_frame_timestamp = None;
         self.history.clear();
+        self.gop.clear();
     }
 }

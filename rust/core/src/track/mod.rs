@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod encoding;
+pub mod gop;
 pub mod key_frames;
 pub mod rate;
 pub mod writer;

@@ -14,9 +14,10 @@ impl Worker {
     pub(super) fn dump(&self, now: Instant) -> String {
         let mut tree = Tree::default();
         let (events, relayed) = self.notices.len();
+        let (replaying, waiting) = self.replays.len();
         let objects = &self.objects;
         tree.line(format_args!(
-            "worker: received {} unknown {} | queues: outbox {} burst {} events {events} relay {relayed} | timers {}, next {}",
+            "worker: received {} unknown {} | queues: outbox {} burst {} events {events} relay {relayed} | timers {}, next {} | replays {replaying} waiting {waiting}",
             self.counters.datagrams_received,
             self.counters.unknown_datagrams,
             self.outbox.len(),

@@ -147,11 +147,9 @@ impl Worker {
                 let encoding = track.encodings.get(usize::from(segment.source.encoding))?;
                 let (packet, plaintext) = encoding.history.get(now, sequence)?;
                 let payload_type = subscription.payload_type(packet.payload_type)?;
-                (packet.source == segment.source && subscription.answers(payload_type)).then_some((
-                    Outgoing { sequence: segment.out(sequence), segment, payload_type },
-                    packet,
-                    plaintext,
-                ))
+                let sent = packet.source == segment.source && subscription.answers(payload_type);
+                let segment = subscription.continuity.stamped(segment, packet).filter(|_| sent)?;
+                Some((Outgoing { sequence: segment.out(sequence), segment, payload_type }, packet, plaintext))
             });
             let Some((outgoing, packet, plaintext)) = found else {
                 subscription.counters.nacks_unanswered += 1;

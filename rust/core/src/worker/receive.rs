@@ -177,6 +177,7 @@ impl Worker {
             payload_type: received.payload_type,
             marker: header.marker,
             key_frame: false,
+            late_key_frame: false,
             sequence,
             timestamp: header.timestamp,
             arrival: now,
@@ -194,6 +195,10 @@ impl Worker {
             // Viewers would miss what came before it in time and follows in number.
             Arrival::Late { .. } | Arrival::Duplicate => false,
         };
+        // Viewers who wait can be shown it from here, unless it lacks the parameter sets.
+        packet.late_key_frame = packet.key_frame
+            && matches!(arrival, Arrival::Late { .. })
+            && (!matches!(codec, Codec::H264 | Codec::H265) || codec.picture_size(payload).is_some());
         self.forward(now, binding.track, packet, whole, received.plaintext);
         Ok(arrival == Arrival::Gap || asks_now)
     }
@@ -204,9 +209,16 @@ impl Worker {
         let track = &mut self.objects.tracks[slot];
         let codec = track.codec(packet.payload_type).map_or(Codec::Other, |codec| codec.codec);
         let encoding = &mut track.encodings[usize::from(packet.source.encoding)];
-        let begins = !encoding.alive || encoding.generation != packet.source.generation;
+        let (cached, begins) = (
+            self.limits.bytes > 0 && codec.is_video(),
+            !encoding.alive || encoding.generation != packet.source.generation,
+        );
         let changed = encoding.note(now, &mut packet, codec, whole, plaintext);
         encoding.history.insert(now, packet.sequence, packet, plaintext);
+        if cached {
+            let replayed = || self.replays.concern(&self.objects.subscriptions, slot, packet.source);
+            encoding.gop.note(&packet, &self.limits, &mut encoding.history, replayed);
+        }
         let started = (track.silent || changed).then(|| track.started(packet.source.encoding));
         track.silent = false;
         track.heard = Some(now);
@@ -229,6 +241,9 @@ impl Worker {
                 self.want_key_frames_for_all(now, slot, coming);
             }
             self.schedule_track(now, slot);
+        }
+        if cached && packet.late_key_frame {
+            self.want_key_frames_for_all(now, slot, None);
         }
     }
 }

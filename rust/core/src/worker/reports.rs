@@ -88,6 +88,7 @@ impl Worker {
                 compound.source_description(ssrc, &cname);
             });
             self.objects.subscriptions[key].cname = cname;
+            self.objects.subscriptions[key].continuity.forget_replays(now);
         }
     }
 
@@ -108,7 +109,7 @@ impl Worker {
 
     /// Asks for what a subscription needs to begin or to change over.
     pub(super) fn want_key_frame_for(&mut self, now: Instant, key: usize) {
-        if let Some(track) = self.note_need(key, None) {
+        if let Some(track) = self.note_need(now, key, None) {
             self.send_key_frame_requests(now, track);
         }
     }
@@ -116,28 +117,33 @@ impl Worker {
     /// Asks for what the subscriptions and taps of a track need, but for the encoding whose key frame is on its way.
     pub(super) fn want_key_frames_for_all(&mut self, now: Instant, slot: usize, coming: Option<u8>) {
         for index in 0..self.objects.tracks[slot].subscriptions.len() {
-            self.note_need(self.objects.tracks[slot].subscriptions[index], coming);
+            self.note_need(now, self.objects.tracks[slot].subscriptions[index], coming);
         }
         self.note_tap_needs(slot, coming);
         self.send_key_frame_requests(now, slot);
     }
 
-    /// Notes which encoding a subscription waits for, if it does. Returns the slot of its track.
-    fn note_need(&mut self, key: usize, coming: Option<u8>) -> Option<usize> {
+    /// Notes which encoding a subscription waits for, if it does, and begins to show it what is cached of that. Returns
+    /// the slot of its track.
+    fn note_need(&mut self, now: Instant, key: usize, coming: Option<u8>) -> Option<usize> {
         let subscription = &self.objects.subscriptions[key];
         let slot = subscription.track?;
         let ready = self.objects.transports[subscription.transport].outbound.is_some();
-        let track = &mut self.objects.tracks[slot];
+        let track = &self.objects.tracks[slot];
         if track.kind != Kind::Video || subscription.paused || !ready {
             return None;
         }
         let target = track.target(subscription)?;
-        let encoding = &mut track.encodings[usize::from(target)];
+        let encoding = &track.encodings[usize::from(target)];
         let flowing = Source { encoding: target, generation: encoding.generation };
         if subscription.source() == Some(flowing) || coming == Some(target) {
             return None;
         }
-        encoding.key_frame_requests.want();
+        if self.begin_replay(now, key, target) {
+            self.objects.tracks[slot].encodings[usize::from(target)].key_frame_requests.welcome();
+        } else {
+            self.objects.tracks[slot].encodings[usize::from(target)].key_frame_requests.want();
+        }
         Some(slot)
     }
 

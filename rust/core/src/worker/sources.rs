@@ -51,6 +51,7 @@ impl Worker {
                 payload_type,
                 marker,
                 key_frame: codec.is_key_frame_start(payload).unwrap_or(true),
+                late_key_frame: false,
                 sequence,
                 timestamp,
                 arrival: now,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use live777_media::event::{Event, Path};
-use live777_media::worker::{Transmit, Worker, WorkerConfig};
+use live777_media::worker::{GopLimits, Transmit, Worker, WorkerConfig};
 
 /// A small generator, so that a failing seed fails again.
 #[derive(Clone, Debug)]
@@ -95,13 +95,19 @@ pub struct Net {
 }
 
 impl Net {
+    /// Workers that do not cache pictures.
     pub fn new(seed: u64, workers: usize) -> Net {
+        Net::with_cache(seed, workers, GopLimits::OFF)
+    }
+
+    pub fn with_cache(seed: u64, workers: usize, gop: GopLimits) -> Net {
         let start = Instant::now();
         let worker = |n: usize| {
             Worker::new(WorkerConfig {
                 seed: seed.wrapping_add(n as u64),
                 epoch: start,
                 epoch_unix_micros: 1_800_000_000_000_000,
+                gop,
             })
         };
         Net {

@@ -1,0 +1,244 @@
+//! Viewers who are shown the group of pictures that was under way when they came.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+use crate::command::Kind;
+use crate::egress::burst::{Packet, Source};
+use crate::egress::flush::{Replayed, announce};
+use crate::event::Path;
+use crate::objects::Objects;
+use crate::subscription::replay::{Frame, Replay};
+use crate::subscription::{Outgoing, Subscription};
+use crate::track::encoding::Encoding;
+use crate::worker::Worker;
+
+/// Between two turns of the replays.
+const SLICE: Duration = Duration::from_millis(2);
+/// Slowest replay, in bytes per second: the key frame of a still picture is much larger than its rate says.
+const MIN_RATE: u64 = 62_500;
+/// Times the publisher's rate, to a viewer whose link is not known. A replay at a rate that the link does not carry loses
+/// seconds, not milliseconds.
+const UNKNOWN_LINK: u64 = 2;
+/// The same where there is no link, and its bound of 40 Mbit/s.
+const LOOPBACK: u64 = 8;
+const MAX_LOOPBACK_RATE: u64 = 5_000_000;
+
+/// The replays of a worker.
+#[derive(Debug, Default)]
+pub(super) struct Replays {
+    /// Slots of the subscriptions that are shown a group.
+    active: Vec<usize>,
+    /// Slots of those that wait for their turn.
+    waiting: VecDeque<usize>,
+    at: Option<Instant>,
+}
+
+impl Replays {
+    /// When the next packets leave.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.at
+    }
+
+    /// Whether somebody is shown a group of this source.
+    pub(super) fn concern(&self, subscriptions: &Slab<Subscription>, track: usize, source: Source) -> bool {
+        self.active.iter().any(|&key| {
+            let subscription = subscriptions.get(key).filter(|other| other.track == Some(track));
+            subscription.and_then(|other| other.replay.as_ref()).is_some_and(|replay| replay.source == source)
+        })
+    }
+
+    /// Replays in progress and waiting, for `dump`.
+    pub(super) fn len(&self) -> (usize, usize) {
+        (self.active.len(), self.waiting.len())
+    }
+}
+
+/// What became of a replay in one turn.
+enum Turn {
+    Goes,
+    /// The viewer is at the live edge, or gets something else by now.
+    Done,
+    /// What it was shown is no longer there.
+    Lost,
+}
+
+impl Worker {
+    /// Begins to show a subscription what is cached of `encoding`, or puts it in the queue. Returns false if it has to wait.
+    pub(super) fn begin_replay(&mut self, now: Instant, key: usize, encoding: u8) -> bool {
+        let subscription = &self.objects.subscriptions[key];
+        let Some(slot) = subscription.track else { return false };
+        let transport = &self.objects.transports[subscription.transport];
+        let track = &self.objects.tracks[slot];
+        let cached = track.encodings[usize::from(encoding)].gop.open().is_some();
+        if !cached || track.kind != Kind::Video || transport.path.is_none() || transport.outbound.is_none() {
+            return false;
+        }
+        self.replays.active.retain(|&other| other != key);
+        if self.replays.active.len() >= self.limits.replays {
+            if !self.replays.waiting.contains(&key) {
+                self.replays.waiting.push_back(key);
+            }
+            return false;
+        }
+        let source = Source { encoding, generation: track.encodings[usize::from(encoding)].generation };
+        let begun = begin(&mut self.objects, now, key, source);
+        if begun {
+            let track = &self.objects.tracks[slot];
+            announce(track, &mut self.objects.subscriptions[key], encoding, &mut self.notices);
+            self.replays.active.push(key);
+            self.replays.at.get_or_insert(now);
+        }
+        begun
+    }
+
+    /// Lets the replays go on; `flush` sends what they have listed. Call it when no live packet is in the burst.
+    /// Returns true if there is something to send.
+    pub(super) fn turn_replays(&mut self, now: Instant) -> bool {
+        if self.replays.at.is_none_or(|at| now < at) {
+            return false;
+        }
+        let mut active = std::mem::take(&mut self.replays.active);
+        let mut lost = Vec::new();
+        active.retain(|&key| match self.turn_replay(now, key) {
+            Turn::Goes => true,
+            Turn::Done => false,
+            Turn::Lost => {
+                lost.push(key);
+                false
+            }
+        });
+        self.replays.active = active;
+        for key in lost {
+            self.want_key_frame_for(now, key);
+        }
+        while self.replays.active.len() < self.limits.replays
+            && let Some(key) = self.replays.waiting.pop_front()
+        {
+            if self.objects.subscriptions.contains(key) {
+                self.want_key_frame_for(now, key);
+            }
+        }
+        self.replays.at = (!self.replays.active.is_empty()).then(|| now + SLICE);
+        !self.answering.is_empty()
+    }
+
+    fn turn_replay(&mut self, now: Instant, key: usize) -> Turn {
+        let Some(subscription) = self.objects.subscriptions.get_mut(key) else { return Turn::Done };
+        let Some(mut replay) = subscription.replay.take() else { return Turn::Done };
+        let slot = subscription.track.filter(|_| subscription.source() == Some(replay.source));
+        let Some(slot) = slot else { return Turn::Done };
+        let encoding = &mut self.objects.tracks[slot].encodings[usize::from(replay.source.encoding)];
+        let transport = &mut self.objects.transports[subscription.transport];
+        let generation = encoding.generation == replay.source.generation;
+        let Some(path) = transport.path.filter(|_| generation && encoding.gop.group().is_some()) else {
+            subscription.continuity.stop();
+            return Turn::Lost;
+        };
+        let most = replay.earn(now, rate(now, encoding, path));
+        let mut sent = 0;
+        loop {
+            let encoding = &self.objects.tracks[slot].encodings[usize::from(replay.source.encoding)];
+            let (Some(group), Some(newest)) = (encoding.gop.group().copied(), encoding.gop.newest().copied()) else {
+                break;
+            };
+            let subscription = &mut self.objects.subscriptions[key];
+            if replay.next > newest.sequence {
+                let live = replay.frame.filter(|frame| frame.timestamp == newest.timestamp);
+                subscription.continuity.end_replay(live.map_or(replay.next, |frame| frame.first));
+                return Turn::Done;
+            }
+            let Some((packet, plaintext)) = encoding.history.peek(replay.next) else {
+                replay.next += 1;
+                continue;
+            };
+            if packet.payload_len == 0 {
+                subscription.continuity.skip(packet);
+                replay.next += 1;
+                continue;
+            }
+            let Some(payload_type) = subscription.payload_type(packet.payload_type) else {
+                subscription.continuity.skip(packet);
+                replay.next += 1;
+                continue;
+            };
+            let begins = replay.frame.is_none_or(|frame| frame.timestamp != packet.timestamp);
+            if begins && replay.next < group.first {
+                replay.jump(group.first);
+                let offset = subscription.continuity.last().map_or(0, |(_, offset)| offset);
+                if let Some((first, _)) = encoding.history.peek(group.first) {
+                    let live = newest.timestamp.wrapping_add(offset);
+                    subscription.continuity.begin_replay(first, newest.timestamp, live, group.frames);
+                }
+                continue;
+            }
+            if sent >= most || !replay.pay(plaintext.len()) {
+                break;
+            }
+            if begins {
+                replay.frames += 1;
+                let stamp = if packet.timestamp == newest.timestamp {
+                    packet.timestamp
+                } else {
+                    let clock_rate = encoding.clock_rate.max(1);
+                    let age =
+                        now.saturating_duration_since(newest.arrival).as_micros() * u128::from(clock_rate) / 1_000_000;
+                    let after = group.frames.saturating_sub(replay.frames);
+                    replay.stamp(newest.timestamp, age as u32, encoding.gop.interval(clock_rate), after)
+                };
+                replay.last = Some(stamp);
+                replay.frame = Some(Frame { timestamp: packet.timestamp, stamp, first: packet.sequence });
+            }
+            let stamp = replay.frame.map_or(packet.timestamp, |frame| frame.stamp);
+            if let Some(segment) = subscription.continuity.replay(now, packet, stamp) {
+                let outgoing = Outgoing { sequence: segment.out(packet.sequence), segment, payload_type };
+                let transport = &mut self.objects.transports[subscription.transport];
+                if transport.egress.replayed.is_empty() {
+                    self.answering.push(subscription.transport);
+                }
+                let (encoding, sequence) = (replay.source.encoding, packet.sequence);
+                transport.egress.replayed.push(Replayed {
+                    subscription: key,
+                    track: slot,
+                    encoding,
+                    sequence,
+                    outgoing,
+                });
+            }
+            sent += 1;
+            replay.next += 1;
+        }
+        self.objects.subscriptions[key].replay = Some(replay);
+        Turn::Goes
+    }
+}
+
+/// Points a subscription at the first packet of the cached group.
+fn begin(objects: &mut Objects, now: Instant, key: usize, source: Source) -> bool {
+    let subscription = &mut objects.subscriptions[key];
+    let Some(track) = subscription.track.map(|slot| &objects.tracks[slot]) else { return false };
+    let encoding = &track.encodings[usize::from(source.encoding)];
+    let (Some(group), Some(newest)) = (encoding.gop.open(), encoding.gop.newest()) else { return false };
+    let Some((first, _)) = encoding.history.peek(group.first) else { return false };
+    if first.source != source || subscription.payload_type(first.payload_type).is_none() {
+        return false;
+    }
+    let edge = Packet { timestamp: newest.timestamp, arrival: newest.arrival, ..*first };
+    let live = track.handover(subscription, &edge);
+    subscription.continuity.begin_replay(first, newest.timestamp, live, group.frames);
+    let last = subscription.continuity.newest_in_source();
+    subscription.replay = Some(Box::new(Replay::new(now, source, group.first, last)));
+    true
+}
+
+/// Bytes per second at which a viewer is shown the past.
+fn rate(now: Instant, encoding: &mut Encoding, path: Path) -> u64 {
+    let publisher = encoding.rate.bytes_per_second(now).max(encoding.gop.bytes_per_second(now)).max(MIN_RATE);
+    let unknown = publisher * UNKNOWN_LINK;
+    if path.remote.ip().is_loopback() {
+        return (publisher * LOOPBACK).min(MAX_LOOPBACK_RATE).max(unknown);
+    }
+    unknown
+}
