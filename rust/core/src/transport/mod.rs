@@ -162,6 +162,11 @@ impl Transport {
         self.extensions = ExtensionMap::new(&self.extension_pairs);
     }
 
+    /// What the path to the peer carries, in bit/s, all packets of the transport counted; `None` while nothing is known.
+    pub fn available_bitrate(&self) -> Option<u64> {
+        None
+    }
+
     /// Undoes the bindings of a track.
     pub fn forget_track(&mut self, slot: usize) {
         self.bindings.forget_track(slot);
