@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -33,6 +34,10 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     run: str
     url: str
     version: str
+
+
+def whep_url(node: Node, stream: str) -> str:
+    return f"{node.url}/whep/{quote(stream, safe='')}"
 
 
 class Membership:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
 from live777py import log
 from live777py.cascade.link import Link
 from live777py.cascade.streams import SessionWatches
+from live777py.cluster.membership import whep_url
 from live777py.errors import Live777Error, NotFound
 from live777py.outbound import Endpoint
 
@@ -128,7 +128,7 @@ class Relays:
             former.made = False
             self.end(stream)
         endpoint = Endpoint(
-            f"{node.url}/whep/{quote(stream, safe='')}",
+            whep_url(node, stream),
             lambda: f"Bearer {self._key.token(stream)}",
             own=True,
         )

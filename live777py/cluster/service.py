@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from live777py import log
 from live777py.cluster.directory import Directory
 from live777py.cluster.key import ClusterKey
-from live777py.cluster.membership import Membership
+from live777py.cluster.membership import Membership, whep_url
 from live777py.cluster.relays import Relays
 from live777py.cluster.rpc import NodeAway, Rpc
 from live777py.cluster.views import merge
@@ -128,6 +129,17 @@ class Cluster:
         if found not in self.nodes:
             raise NodeAway(found)
         return self.nodes[found].url
+
+    def way_out(self, stream: str) -> str | None:
+        """The WHEP endpoint at which viewers can go on when this node ends; None: at the one where they began.
+
+        The URLs of nodes are shown to viewers only where they are redirected to them anyway. One node is as good as
+        another where the publisher has to find a new one too.
+        """
+        if self.settings.whep != "redirect" or not self.nodes:
+            return None
+        node = self.directory.holder(stream) or random.choice(tuple(self.nodes.values()))  # noqa: S311 (no secret)
+        return whep_url(node, stream)
 
     async def token(self, stream: str) -> str:
         """What says to another node that this one asks. Raises StoreError."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
+from live777py.cluster.membership import whep_url
 from live777py.errors import Elsewhere, NotFound
 
 if TYPE_CHECKING:
     from live777py.cluster.service import Cluster
     from live777py.rtc.negotiation import Kind
     from live777py.streams.bus import EventBus
+    from live777py.streams.layers import Layer, LayerChoice
     from live777py.streams.manager import Answer, Client, StreamManager
     from live777py.streams.strategy import Strategy
     from live777py.streams.views import Counts, LayerView, StreamView
@@ -37,7 +38,7 @@ class ClusterStreams:
         if not client.relay and not self._manager.sharing.publishes(stream):
             holder = self._cluster.directory.holder(stream)
             if holder is not None and self._cluster.settings.whep == "redirect":
-                raise Elsewhere("another node has the stream", url=f"{holder.url}/whep/{quote(stream, safe='')}")
+                raise Elsewhere("another node has the stream", url=whep_url(holder, stream))
             if holder is not None:
                 await self._cluster.relays.flowing(stream, holder)
         return await self._manager.play(stream, offer, client=client)
@@ -67,8 +68,14 @@ class ClusterStreams:
     def layers(self, stream: str, session: str) -> list[LayerView]:
         return self._manager.layers(stream, session)
 
-    async def select_layer(self, stream: str, session: str, encoding_id: str | None) -> None:
-        await self._manager.select_layer(stream, session, encoding_id)
+    def published_layers(self, stream: str, session: str) -> tuple[Layer, ...]:
+        return self._manager.published_layers(stream, session)
+
+    def video_section(self, stream: str, session: str) -> int | None:
+        return self._manager.video_section(stream, session)
+
+    async def select_layer(self, stream: str, session: str, choice: LayerChoice) -> None:
+        await self._manager.select_layer(stream, session, choice)
 
     def streams(self) -> list[StreamView]:
         """Of this node; `Cluster.streams` has all."""

@@ -116,9 +116,9 @@ async def reconfigure(app: web.Application, config: Config) -> None:
     await app[AUTHENTICATOR].reconfigure(config.auth)
 
 
-async def _end_event_streams(feed: snapshots.SnapshotFeed, viewer_events: ViewerEvents, _app: web.Application) -> None:
+async def _end_event_streams(feed: snapshots.SnapshotFeed, viewer_events: ViewerEvents, app: web.Application) -> None:
     feed.close()
-    viewer_events.close()
+    viewer_events.say_goodbye(lambda stream: app[NODES].way_out(stream) if NODES in app else None)
 
 
 async def _sign(request: web.Request, response: web.StreamResponse) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from live777py.rtc.parameters import Kind
     from live777py.storage import Storage, StoragePath
     from live777py.streams.bus import EventBus
+    from live777py.streams.layers import Layer, LayerChoice
     from live777py.streams.manager import Answer, Client
     from live777py.streams.strategy import Strategy
     from live777py.streams.views import Counts, LayerView, SourceView, StreamView
@@ -45,8 +46,14 @@ class Streams(Protocol):
     def layers(self, stream: str, session: str) -> list[LayerView]:
         """Best first. Raises Conflict while the publisher does not send several encodings."""
 
-    async def select_layer(self, stream: str, session: str, encoding_id: str | None) -> None:
-        """One of `layers`; None: the best at any time."""
+    def published_layers(self, stream: str, session: str) -> tuple[Layer, ...]:
+        """In full, best first; the same object as long as nothing noticeable changes, and empty without a choice."""
+
+    def video_section(self, stream: str, session: str) -> int | None:
+        """The index of the m-section in which a session plays video."""
+
+    async def select_layer(self, stream: str, session: str, choice: LayerChoice) -> None:
+        """Raises Conflict as `layers` does, and Unprocessable where there is no such layer."""
 
     def streams(self) -> list[StreamView]: ...
     def stream(self, name: str) -> StreamView: ...
@@ -93,6 +100,9 @@ class Nodes(Protocol):
 
     async def place_of_session(self, stream: str, session: str) -> str | None:
         """The URL of another node that has it; None if it is here, or nowhere."""
+
+    def way_out(self, stream: str) -> str | None:
+        """The WHEP endpoint at which viewers can go on when this node ends; None: at the one where they began."""
 
     async def token(self, stream: str) -> str:
         """What says to another node that one asks."""

@@ -5,7 +5,7 @@ Live777's bodies, and those of the layer extension of WHEP (webrtc-http-egress-e
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
@@ -15,45 +15,42 @@ from live777py.http.auth import Access
 from live777py.http.keys import STREAM, STREAMS
 from live777py.http.messages import json_answer, read_json
 from live777py.http.resource import Operation, Resource, json_content
+from live777py.streams.layers import AUTOMATIC, LayerChoice
 from live777py.streams.views import LayerView
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+Size = Annotated[int, msgspec.Meta(ge=1)]
+LayerId = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class LayerChoice(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """`encodingId` is Live777's name of `rid`. Without either and without a limit the gateway chooses the best.
+class LayerRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What is absent is left to the gateway: without anything it chooses the best layer for the viewer's network.
 
-    `mediaId` is an index of m-sections, and ours have one video. An encoding has no layers of its own here.
+    `encodingId` is Live777's name of `rid`; where it stands `mediaId` is not looked at, since its players send any.
     """
 
     encoding_id: str | None = None
     rid: str | None = None
     media_id: str | int | None = None
-    max_width: int | None = None
-    max_height: int | None = None
-    spatial_layer_id: int | None = None
-    temporal_layer_id: int | None = None
-    max_spatial_layer_id: int | None = None
-    max_temporal_layer_id: int | None = None
+    """The index of the video's m-section."""
+    spatial_layer_id: LayerId | None = None
+    temporal_layer_id: LayerId | None = None
+    max_spatial_layer_id: LayerId | None = None
+    max_temporal_layer_id: LayerId | None = None
+    max_width: Size | None = None
+    max_height: Size | None = None
 
-    def choose(self, layers: Sequence[LayerView]) -> str | None:
-        """The rid of one of `layers`, which are ordered from the best; None for automatic. Raises Unprocessable."""
-        inside = (self.spatial_layer_id, self.temporal_layer_id, self.max_spatial_layer_id, self.max_temporal_layer_id)
-        if any(number is not None for number in inside):
-            raise Unprocessable("spatial and temporal layers of an encoding cannot be selected")
-        rid = self.rid or self.encoding_id
-        if rid:
-            if all(layer.encoding_id != rid for layer in layers):
-                raise Unprocessable("the publisher has no encoding of this id")
-            return rid
-        if (self.max_width is None and self.max_height is None) or not layers:
-            return None
-        return next((layer for layer in layers if self._fits(layer)), layers[-1]).encoding_id
-
-    def _fits(self, layer: LayerView) -> bool:
-        return (self.max_width is None or layer.width <= self.max_width) and (
-            self.max_height is None or layer.height <= self.max_height
+    def choice(self, video: int | None) -> LayerChoice:
+        """Raises Unprocessable where it is not about the section `video`."""
+        if self.media_id is not None and self.encoding_id is None and str(self.media_id) != str(video):
+            raise Unprocessable("mediaId is not the index of an m-section that plays video")
+        return LayerChoice(
+            rid=self.rid or self.encoding_id or None,
+            spatial=self.spatial_layer_id,
+            temporal=self.temporal_layer_id,
+            max_spatial=self.max_spatial_layer_id,
+            max_temporal=self.max_temporal_layer_id,
+            max_width=self.max_width,
+            max_height=self.max_height,
         )
 
 
@@ -62,16 +59,16 @@ async def list_layers(request: web.Request) -> web.Response:
 
 
 async def select(request: web.Request) -> web.Response:
-    choice: LayerChoice | None = await read_json(request, LayerChoice | None)
+    wanted: LayerRequest | None = await read_json(request, LayerRequest | None)
     streams, stream, session = request.app[STREAMS], request[STREAM], request.match_info["session"]
-    chosen = None if choice is None else choice.choose(streams.layers(stream, session))
-    await streams.select_layer(stream, session, chosen)
+    choice = AUTOMATIC if wanted is None else wanted.choice(streams.video_section(stream, session))
+    await streams.select_layer(stream, session, choice)
     return web.Response()
 
 
 async def select_automatically(request: web.Request) -> web.Response:
     """Live777 stops the video here, which its own page calls automatic."""
-    await request.app[STREAMS].select_layer(request[STREAM], request.match_info["session"], None)
+    await request.app[STREAMS].select_layer(request[STREAM], request.match_info["session"], AUTOMATIC)
     return web.Response()
 
 
@@ -87,10 +84,10 @@ RESOURCE = Resource(
             problems=(404, 409),
         ),
         "POST": Operation(
-            summary="Choose a layer by id or by size; an empty object or null: the gateway chooses",
+            summary="Choose a layer by its ids, or set limits; an empty object or null: the gateway chooses",
             handler=select,
             access=Access.SESSION,
-            request=json_content(LayerChoice | None),
+            request=json_content(LayerRequest | None),
             answers={200: None},
             problems=(404, 409),
         ),

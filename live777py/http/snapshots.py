@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from live777py.http.keys import Nodes, Streams
+    from live777py.streams.events import StreamEvent
     from live777py.streams.views import StreamView
 
 
@@ -81,7 +82,7 @@ class SnapshotFeed:
             for mailbox in channel.mailboxes:
                 mailbox.close()
 
-    def _refresh(self) -> None:
+    def _refresh(self, _events: list[StreamEvent], _missed: bool) -> None:
         nodes = self._nodes()
         if nodes is not None:
             self._ask(nodes)

@@ -11,7 +11,7 @@ from live777py.http.auth import Access
 from live777py.http.event_stream import EVENT_STREAM, send_events
 from live777py.http.keys import STREAM
 from live777py.http.messages import path_to, read_json
-from live777py.http.resource import Content, Operation, Parameter, Resource, json_content
+from live777py.http.resource import Content, Operation, Resource, json_content
 from live777py.http.viewer_events import EVENTS, ViewerEvents
 
 if TYPE_CHECKING:
@@ -20,16 +20,12 @@ if TYPE_CHECKING:
 VIEWER_EVENTS: Final = web.AppKey("viewer_events", ViewerEvents)
 
 
-def links(stream: str, session: str, answer: str) -> Iterator[str]:
-    """The Link values of a simulcast publisher's viewer; a server with layers must have events too."""
+def links(stream: str, session: str, *, video: bool) -> Iterator[str]:
+    """The Link values of a viewer. Layers may come with the next publisher, so who has video may always ask."""
     path = path_to("session", stream, session)
-    yield f'<{path}/layer>; rel="urn:ietf:params:whep:ext:core:layer"'
-    sections = [line for line in answer.splitlines() if line.startswith("m=")]
-    video = next((index for index, line in enumerate(sections) if line.startswith("m=video ")), 0)
-    yield (
-        f'<{path}/events?video={video}>; rel="urn:ietf:params:whep:ext:core:server-sent-events"; '
-        f'events="{",".join(EVENTS)}"'
-    )
+    if video:
+        yield f'<{path}/layer>; rel="urn:ietf:params:whep:ext:core:layer"'
+    yield f'<{path}/events>; rel="urn:ietf:params:whep:ext:core:server-sent-events"; events="{",".join(EVENTS)}"'
 
 
 async def open_stream(request: web.Request) -> web.Response:
@@ -37,11 +33,8 @@ async def open_stream(request: web.Request) -> web.Response:
     wanted: list[str] = await read_json(request, list[str]) if request.can_read_body else list(EVENTS)
     if unknown := set(wanted) - set(EVENTS):
         raise BadRequest(f"unknown types of events: {', '.join(sorted(unknown))}; there are {', '.join(EVENTS)}")
-    video = request.query.get("video", "0")
-    if not (video.isascii() and video.isdigit() and len(video) < 4):
-        raise BadRequest("video must be the index of an m-section")
     stream, session = request[STREAM], request.match_info["session"]
-    key = request.app[VIEWER_EVENTS].open(stream, session, frozenset(wanted), int(video))
+    key = request.app[VIEWER_EVENTS].open(stream, session, frozenset(wanted))
     return web.Response(status=201, headers={"Location": path_to("session", stream, session, "events", key)})
 
 
@@ -64,13 +57,12 @@ RESOURCES = (
         path="/session/{stream}/{session}/events",
         operations={
             "POST": Operation(
-                summary="Make an event stream of some types: active, inactive, layers, viewercount",
+                summary="Make an event stream of some types: active, inactive, layers, reconnect, viewercount",
                 handler=open_stream,
                 access=Access.SESSION,
                 request=json_content(list[str]),
                 answers={201: None},
                 problems=(404,),
-                query={"video": Parameter(text="Index of the viewer's video section, the key in `layers` events")},
             )
         },
     ),

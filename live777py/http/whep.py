@@ -10,15 +10,14 @@ from live777py.http.keys import STREAM, STREAMS
 from live777py.http.messages import SDP, read_text
 from live777py.http.resource import Content, Operation, Resource
 from live777py.http.session import asking, opened
-from live777py.http.viewer_events import layers_of
 
 
 async def play(request: web.Request) -> web.Response:
     offer = await read_text(request, SDP)
     streams, stream = request.app[STREAMS], request[STREAM]
     answer = await streams.play(stream, offer, client=asking(request))
-    simulcast = layers_of(streams, stream, answer.session)
-    links = viewer_event_streams.links(stream, answer.session, answer.sdp) if simulcast else ()
+    video = streams.video_section(stream, answer.session) is not None
+    links = viewer_event_streams.links(stream, answer.session, video=video)
     return opened(request, answer, publisher=False, links=links)
 
 

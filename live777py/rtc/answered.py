@@ -161,6 +161,7 @@ def _layers(
         return PlayedMedia(
             kind=ours.kind,
             mid=ours.mid,
+            index=section.index,
             codecs=codecs,
             extensions=extensions,
             ssrc=ssrc,

@@ -71,10 +71,12 @@ class PlayedMedia:
     `codecs` starts with what the publisher sends and goes on with everything else both ends know, so that a later
     publisher with another codec needs no renegotiation. `fmtp` is that of the answer. An inactive section stays silent.
     `rid` names the one layer that it carries, of several that share the section (RFC 8853); None is whichever is best.
+    `index` is that of the section.
     """
 
     kind: Kind
     mid: str
+    index: int
     codecs: tuple[Codec, ...]
     extensions: tuple[tuple[int, str], ...]
     ssrc: int

@@ -78,6 +78,7 @@ def plan_play(
         played = PlayedMedia(
             kind=section.kind,
             mid=section.mid,
+            index=section.index,
             codecs=shared(offered),
             extensions=shared(tuple((extmap.id, extmap.uri) for extmap in extensions)),
             ssrc=new_ssrc(),

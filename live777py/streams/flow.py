@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from live777py.rtc.negotiation import payload_map
-from live777py.streams.layers import rids_of
+from live777py.streams.layers import AUTOMATIC, rids_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -134,11 +134,15 @@ def _begin_layers(engine: MediaEngine, publisher: LiveSession | None, viewer: Li
     """With another publisher; a layer that it does not have is not chosen any more."""
     viewer.forwarded = None
     layers = None if publisher is None else publisher.layers
-    unknown = viewer.pinned is not None and (layers is None or viewer.pinned not in layers)
-    viewer.pinned = None if unknown else viewer.pinned
+    if viewer.choice.rid is not None and (layers is None or viewer.choice.rid not in layers):
+        viewer.choice = AUTOMATIC
+    rid = None if layers is None else layers.resolve(viewer.choice)
+    changed, viewer.pinned = rid != viewer.pinned, rid
     for played, subscription in viewer.peer.subscriptions:
-        if played.rid is not None or (unknown and played.kind == "video"):
+        if played.rid is not None:
             engine.select_layer(subscription, played.rid)
+        elif changed and played.kind == "video":
+            engine.select_layer(subscription, rid)
 
 
 def _switched(viewer: LiveSession, kind: Kind, choice: Choice | None) -> Iterator[Route]:

@@ -1,8 +1,12 @@
-"""The layers of a simulcast publisher: what is measured of each, and which of them a viewer gets."""
+"""The layers of a publisher's video: what is measured of each, and which of them a viewer gets.
+
+An encoding is what the publisher sends under one rid (simulcast); it may have spatial and temporal layers in it (SVC).
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from live777py.errors import Conflict, Unprocessable
 from live777py.streams.views import LayerView
@@ -13,69 +17,159 @@ if TYPE_CHECKING:
     from live777py.rtc.negotiation import PublishedMedia
     from live777py.streams.live import LiveSession
 
+_NOTICEABLE: Final = 4 / 3
+"""A bitrate that has changed by less than this factor is told as it was."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerChoice:
+    """What a viewer wants: None leaves it to the gateway, within the limits."""
+
+    rid: str | None = None
+    spatial: int | None = None
+    temporal: int | None = None
+    max_spatial: int | None = None
+    max_temporal: int | None = None
+    max_width: int | None = None
+    max_height: int | None = None
+
+
+AUTOMATIC: Final = LayerChoice()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layer:
+    """What there is to choose from. `bitrate` is in bit/s, 0 while nothing comes; sizes are 0 while unknown."""
+
+    rid: str | None
+    spatial: int | None = None
+    temporal: int | None = None
+    width: int = 0
+    height: int = 0
+    bitrate: int = 0
+
 
 class LayerMeters:
-    """Size and rate of each encoding of one track."""
+    """Size and rate of each layer of one track."""
 
-    __slots__ = ("_layers", "track")
+    __slots__ = ("_encodings", "_told", "track")
 
-    def __init__(self, track: int, rids: tuple[str, ...]) -> None:
+    def __init__(self, track: int, rids: tuple[str | None, ...]) -> None:
         self.track = track
-        self._layers = {rid: _Layer(rid) for rid in rids}
+        self._encodings = {rid: _Encoding(rid) for rid in rids}
+        self._told: tuple[Layer, ...] = ()
 
     @classmethod
     def of(cls, publisher: LiveSession) -> LayerMeters | None:
-        """Those of the publisher's simulcast track, where it has one."""
-        return next(
-            (cls(track, rids) for media, track in publisher.peer.tracks if len(rids := rids_of(media)) > 1), None
-        )
+        """Those of the publisher's video; of the track with several encodings, where there are several tracks."""
+        tracks = [(rids_of(media), track) for media, track in publisher.peer.tracks if media.kind == "video"]
+        if not tracks:
+            return None
+        rids, track = max(tracks, key=lambda entry: len(entry[0]))
+        return cls(track, rids or (None,))
 
     def __contains__(self, rid: str) -> bool:
-        return rid in self._layers
+        return rid in self._encodings
 
     def started(self, event: native.TrackStarted) -> None:
-        layer = self._layers.get(event.rid or "")
-        if event.track == self.track and layer is not None:
-            layer.active = True
-            layer.measure(event.width, event.height)
+        encoding = self._encodings.get(event.rid)
+        if event.track == self.track and encoding is not None:
+            encoding.active = True
+            encoding.measure(event.width, event.height)
 
     def sample(self, row: native.TrackStats) -> None:
-        layer = self._layers.get(row.rid or "")
-        if layer is not None:
-            layer.measure(row.width, row.height)
-            layer.bitrate = row.bitrate
-            layer.active = row.active
+        encoding = self._encodings.get(row.rid)
+        if encoding is not None:
+            encoding.measure(row.width, row.height)
+            encoding.bitrate = row.bitrate
+            encoding.active = row.active
+
+    @property
+    def choosable(self) -> bool:
+        return len(self._encodings) > 1
 
     def views(self, selected: str | None) -> list[LayerView]:
         """The best first: the largest picture, then the highest rate, then the order of the offer."""
-        layers = sorted(self._layers.values(), key=lambda layer: (-layer.width * layer.height, -layer.bitrate))
         return [
             LayerView(
-                encoding_id=layer.rid,
-                width=layer.width,
-                height=layer.height,
-                bitrate=layer.bitrate,
-                active=layer.active,
-                selected=layer.rid == selected,
+                encoding_id=encoding.rid,
+                width=encoding.width,
+                height=encoding.height,
+                bitrate=encoding.bitrate,
+                active=encoding.active,
+                selected=encoding.rid == selected,
             )
-            for layer in layers
+            for encoding in self._best_first()
         ]
 
+    def layers(self) -> tuple[Layer, ...]:
+        """The best first. As long as nothing noticeable changes it is the same object."""
+        layers = tuple(encoding.layer() for encoding in self._best_first()) if self.choosable else ()
+        if not _alike(layers, self._told):
+            self._told = layers
+        return self._told
 
-class _Layer:
+    def resolve(self, choice: LayerChoice) -> str | None:
+        """The rid to forward; None is whichever is best. Of sizes that are too large for the limits, the smallest."""
+        if choice.rid is not None or (choice.max_width is None and choice.max_height is None):
+            return choice.rid
+        measured = [encoding for encoding in self._best_first() if encoding.active and encoding.width]
+        fitting = [encoding for encoding in measured if encoding.fits(choice)]
+        return next((encoding.rid for encoding in fitting or reversed(measured)), None)
+
+    def require(self, choice: LayerChoice) -> None:
+        """Raises `Unprocessable` where there is no such layer."""
+        if choice.rid is not None and choice.rid not in self._encodings:
+            raise Unprocessable("the publisher sends no such layer")
+        inside = (choice.spatial, choice.temporal, choice.max_spatial, choice.max_temporal)
+        if any(number is not None for number in inside):
+            raise Unprocessable("the publisher's encodings have no such layer in them")
+
+    def _best_first(self) -> list[_Encoding]:
+        return sorted(self._encodings.values(), key=lambda encoding: (-encoding.pixels, -encoding.bitrate))
+
+
+class _Encoding:
     __slots__ = ("active", "bitrate", "height", "rid", "width")
 
-    def __init__(self, rid: str) -> None:
+    def __init__(self, rid: str | None) -> None:
         self.rid = rid
         self.width = 0
         self.height = 0
         self.bitrate = 0
         self.active = False
 
+    @property
+    def pixels(self) -> int:
+        return self.width * self.height
+
     def measure(self, width: int, height: int) -> None:
         """A size of 0 is an unknown one."""
         if width and height:
             self.width, self.height = width, height
+
+    def fits(self, choice: LayerChoice) -> bool:
+        return (choice.max_width is None or self.width <= choice.max_width) and (
+            choice.max_height is None or self.height <= choice.max_height
+        )
+
+    def layer(self) -> Layer:
+        return Layer(rid=self.rid, width=self.width, height=self.height, bitrate=self.bitrate if self.active else 0)
+
+
+def _alike(layers: tuple[Layer, ...], others: tuple[Layer, ...]) -> bool:
+    return len(layers) == len(others) and all(
+        _shape(layer) == _shape(other) and _near(layer.bitrate, other.bitrate)
+        for layer, other in zip(layers, others, strict=True)
+    )
+
+
+def _shape(layer: Layer) -> tuple[object, ...]:
+    return layer.rid, layer.spatial, layer.temporal, layer.width, layer.height, layer.bitrate > 0
+
+
+def _near(rate: int, other: int) -> bool:
+    return max(rate, other) <= _NOTICEABLE * min(rate, other)
 
 
 def rids_of(media: PublishedMedia) -> tuple[str, ...]:
@@ -83,25 +177,38 @@ def rids_of(media: PublishedMedia) -> tuple[str, ...]:
 
 
 def list_layers(publisher: LiveSession | None, viewer: LiveSession) -> list[LayerView]:
-    """Raises `Conflict` without simulcast, `Unprocessable` for a session that plays nothing."""
+    """Raises `Conflict` where there is nothing to choose from, `Unprocessable` for a session that plays nothing."""
     return _layers_for(publisher, viewer).views(viewer.forwarded)
 
 
-def select_layer(engine: MediaEngine, publisher: LiveSession | None, viewer: LiveSession, rid: str | None) -> None:
-    """None leaves the choice to the engine. Raises as `list_layers` does, and `Unprocessable` for an unknown layer."""
+def select_layer(engine: MediaEngine, publisher: LiveSession | None, viewer: LiveSession, choice: LayerChoice) -> None:
+    """At the layer's next key frame. Raises as `list_layers` does, and `Unprocessable` for an unknown layer."""
     layers = _layers_for(publisher, viewer)
-    if rid is not None and rid not in layers:
-        raise Unprocessable("the publisher sends no such layer")
+    layers.require(choice)
+    viewer.choice = choice
+    forward(engine, viewer, layers.resolve(choice))
+
+
+def forward(engine: MediaEngine, viewer: LiveSession, rid: str | None) -> None:
+    """None leaves the choice to the engine."""
     viewer.pinned = rid
     for played, subscription in viewer.peer.subscriptions:
         if played.kind == "video":
             engine.select_layer(subscription, rid)
 
 
+def measured(engine: MediaEngine, publisher: LiveSession | None, viewer: LiveSession) -> None:
+    """Sizes may have changed: who has set a limit to them may get another layer."""
+    if publisher is not None and publisher.layers is not None:
+        rid = publisher.layers.resolve(viewer.choice)
+        if rid != viewer.pinned:
+            forward(engine, viewer, rid)
+
+
 def _layers_for(publisher: LiveSession | None, viewer: LiveSession) -> LayerMeters:
     if viewer.session.role != "subscribe":
         raise Unprocessable("the session plays nothing")
-    if publisher is None or publisher.layers is None:
+    if publisher is None or publisher.layers is None or not publisher.layers.choosable:
         raise Conflict("not layers")
     if viewer.session.cascade is not None:
         raise Unprocessable("the session carries every layer to another node")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from live777py.media import native
+from live777py.streams.layers import AUTOMATIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -43,10 +44,10 @@ class Choice:
 class LiveSession:
     """A session whose peer exists. Sessions that are over have none; they are only listed.
 
-    `muted` are the kinds that do not flow from this publisher, or to this viewer. `pinned` is the layer that was chosen
-    for this viewer, `forwarded` the one that it gets. `layers` is what is measured of a publisher's simulcast, `sizes`
-    the picture of each of its encodings by track and rid. `pushed` is what was offered to another server. `announced`
-    says that the bus was told of its coming.
+    `muted` are the kinds that do not flow from this publisher, or to this viewer. `choice` is what was asked for this
+    viewer, `pinned` the encoding that follows from it, `forwarded` the one that it gets. `layers` is what is measured
+    of a publisher's video, `sizes` the picture of each of its encodings by track and rid. `pushed` is what was offered
+    to another server. `announced` says that the bus was told of its coming.
 
     `withheld` are the kinds of this publisher that nobody gets, as if it did not send them. `chosen` is what this
     viewer gets in place of its stream's tracks (None: nothing), `followers` are the viewers of other streams who chose
@@ -58,6 +59,7 @@ class LiveSession:
     __slots__ = (
         "_owner",
         "announced",
+        "choice",
         "chosen",
         "copies",
         "followers",
@@ -82,6 +84,7 @@ class LiveSession:
         self.stream = stream
         self.session = session
         self.muted: frozenset[Kind] = frozenset()
+        self.choice = AUTOMATIC
         self.pinned: str | None = None
         self.forwarded: str | None = None
         self.layers: LayerMeters | None = None

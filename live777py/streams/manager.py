@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from live777py.streams.bus import EventBus
     from live777py.streams.doorkeeper import Doorkeeper
     from live777py.streams.events import LeaveReason
+    from live777py.streams.layers import Layer, LayerChoice
     from live777py.streams.live import LiveSession
     from live777py.streams.participant import Participant
     from live777py.streams.session import Role
@@ -205,10 +206,23 @@ class StreamManager:
         viewer = self._registry.require_session(stream, session)
         return layers.list_layers(self._video_of(viewer), viewer)
 
-    async def select_layer(self, stream: str, session: str, encoding_id: str | None) -> None:
-        """At the layer's next key frame; None leaves the choice to the gateway. Raises as `layers` does."""
+    def published_layers(self, stream: str, session: str) -> tuple[Layer, ...]:
+        """What a viewer may choose from in full, best first: the same object as long as nothing noticeable changes.
+
+        Empty where there is no choice. Raises `NotFound`.
+        """
+        source = self._video_of(self._registry.require_session(stream, session))
+        return () if source is None or source.layers is None else source.layers.layers()
+
+    def video_section(self, stream: str, session: str) -> int | None:
+        """The index of the m-section in which a session plays video. Raises `NotFound`."""
+        played = self._registry.require_session(stream, session).peer.subscriptions
+        return next((each.index for each, _ in played if each.kind == "video" and each.active), None)
+
+    async def select_layer(self, stream: str, session: str, choice: LayerChoice) -> None:
+        """At the layer's next key frame. Raises as `layers` does, and `Unprocessable` where there is no such layer."""
         viewer = self._registry.require_session(stream, session)
-        layers.select_layer(self._engine, self._video_of(viewer), viewer, encoding_id)
+        layers.select_layer(self._engine, self._video_of(viewer), viewer, choice)
 
     async def mute(self, stream: str, session: str, kind: Kind, enabled: bool) -> None:
         """Stop or go on with a kind: for one viewer, or for all where the session is the publisher's.
@@ -377,6 +391,9 @@ class StreamManager:
             self._registry.enter(live, "disconnected")
         for live in heard:
             self._registry.enter(live, "connected")
+        for live in self._registry.sessions.values():
+            if live.choice is not layers.AUTOMATIC:
+                layers.measured(self._engine, self._video_of(live), live)
         self._registry.bus.publish(StatsSampled())
 
 

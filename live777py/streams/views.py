@@ -74,10 +74,12 @@ class StreamView(View, frozen=True, kw_only=True):
 
 
 class LayerView(View, frozen=True, kw_only=True):
-    """An encoding of a simulcast publisher, as one viewer's choice."""
+    """An encoding of a simulcast publisher, or a spatial layer of the only one, as one viewer's choice."""
 
-    encoding_id: str
+    encoding_id: str | None = None
     """The rid."""
+    spatial_layer_id: int | None = None
+    """Only of layers of one encoding."""
     width: int
     height: int
     bitrate: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -220,6 +221,24 @@ async def test_a_redirect(tmp_path: Path, server: RedisServer) -> None:
         status, _, headers = await a.ask("POST", "/whep/cam?x=1", data=watch("opus", "vp8"), headers=SDP)
         assert (status, headers["Location"]) == (307, f"{b.url}/whep/cam?x=1")
         await b.play("cam")
+
+
+@pytest.mark.parametrize(("config", "url"), [('whep = "redirect"\n', "{a}/whep/cam%201"), ("", None)])
+async def test_viewers_of_a_node_that_ends_are_told_where_to_go_on(
+    tmp_path: Path, server: RedisServer, config: str, url: str | None
+) -> None:
+    """The URLs of nodes are for viewers only where they are redirected; else a balancer knows."""
+    async with running(tmp_path, server, "a", config) as a, aiohttp.ClientSession() as http:
+        async with running(tmp_path, server, "b", config) as b:
+            await eventually(lambda: see_each_other(a, b))
+            _, session = await b.play("cam%201")
+            _, _, made = await b.ask("POST", f"{session}/events", json=["reconnect"])
+            events = await http.get(b.url + made["Location"])
+        assert await events.text() == event("reconnect", {} if url is None else {"url": url.format(a=a.url)})
+
+
+def event(name: str, data: object) -> str:
+    return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
 
 
 async def test_a_session_of_livekits_whip_is_found_from_every_node(tmp_path: Path, server: RedisServer) -> None:

@@ -131,6 +131,7 @@ def _played(media: PublishedMedia, rid: str | None) -> PlayedMedia:
     return PlayedMedia(
         kind=media.kind,
         mid=media.mid,
+        index=0,
         codecs=media.codecs,
         extensions=(),
         ssrc=random_ssrc(),

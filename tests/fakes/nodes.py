@@ -11,12 +11,16 @@ TOKEN = "a node asks for "
 
 
 class FakeNodes:
-    """`publishers` and `sessions` say at which URL they are; `views` are of all nodes. `failure` is raised by all."""
+    """`publishers` and `sessions` say at which URL they are, `ways_out` where viewers of a stream can go on.
 
-    def __init__(self) -> None:
+    `views` are of all nodes. `failure` is raised by all.
+    """
+
+    def __init__(self, *, ways_out: dict[str, str] | None = None) -> None:
         self.publishers: dict[str, str] = {}
         self.sessions: dict[tuple[str, str], str] = {}
         self.views: list[StreamView] = []
+        self.ways_out = ways_out or {}
         self.failure: Exception | None = None
 
     async def streams(self, name: str = "") -> list[StreamView]:
@@ -29,6 +33,9 @@ class FakeNodes:
     async def place_of_session(self, stream: str, session: str) -> str | None:
         self._fail()
         return self.sessions.get((stream, session))
+
+    def way_out(self, stream: str) -> str | None:
+        return self.ways_out.get(stream)
 
     async def token(self, stream: str) -> str:
         return TOKEN + stream

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from live777py.errors import BadRequest, Conflict, NotFound, Unprocessable
 from live777py.streams.bus import EventBus
 from live777py.streams.events import StatsSampled
+from live777py.streams.layers import AUTOMATIC, Layer
 from live777py.streams.manager import Answer, Client
 from live777py.streams.strategy import Strategy
 from live777py.streams.views import (
@@ -26,10 +27,11 @@ from live777py.streams.views import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from live777py.rtc.parameters import Kind
     from live777py.streams.events import StreamEvent
+    from live777py.streams.layers import LayerChoice
 
 CREATED_AT = 1_700_000_000_000
 NO_STATS = StatsView(bytes=0, packets=0, bitrate=0)
@@ -46,7 +48,8 @@ class FakeStream:
 class FakeStreams:
     """`offers`, `clients`, `fragments`, `muted` and `selected` are what came in. `failure` is raised by every POST.
 
-    `encodings` are the publisher's layers, and `listed` how often all views were read.
+    `encodings` are the publisher's layers, `video` is the index of a viewer's video section, and `listed` how often all
+    views were read. `marks` are members of the views of sessions.
     """
 
     def __init__(self, provisioned: Sequence[str] = (), *, auto_create: bool = True) -> None:
@@ -57,7 +60,10 @@ class FakeStreams:
         self.answer = "v=0\r\na=sendonly\r\n"
         self.muted: list[tuple[str, str, bool]] = []
         self.encodings: list[LayerView] = []
-        self.selected: dict[str, str | None] = {}
+        self._layers: tuple[Layer, ...] = ()
+        self.video: int | None = 1
+        self.selected: dict[str, LayerChoice] = {}
+        self.marks: dict[str, dict[str, Any]] = {}
         self.global_strategy = Strategy()
         self.bus = EventBus()
         self.version = 0
@@ -102,12 +108,28 @@ class FakeStreams:
         self._session(stream, session)
         if not self.encodings:
             raise Conflict("not layers")
-        chosen = self.selected.get(session) or self.encodings[0].encoding_id
+        chosen = self.selected.get(session, AUTOMATIC).rid or self.encodings[0].encoding_id
         return [msgspec.structs.replace(layer, selected=layer.encoding_id == chosen) for layer in self.encodings]
 
-    async def select_layer(self, stream: str, session: str, encoding_id: str | None) -> None:
+    def published_layers(self, stream: str, session: str) -> tuple[Layer, ...]:
         self._session(stream, session)
-        self.selected[session] = encoding_id
+        layers = tuple(
+            Layer(rid=view.encoding_id, width=view.width, height=view.height, bitrate=view.bitrate)
+            for view in self.encodings
+        )
+        if layers != self._layers:
+            self._layers = layers
+        return self._layers
+
+    def video_section(self, stream: str, session: str) -> int | None:
+        self._session(stream, session)
+        return self.video
+
+    async def select_layer(self, stream: str, session: str, choice: LayerChoice) -> None:
+        layers = self.layers(stream, session)
+        if choice.rid is not None and all(layer.encoding_id != choice.rid for layer in layers):
+            raise Unprocessable("no such layer")
+        self.selected[session] = choice
 
     def create(self, stream: str) -> None:
         if stream in self._streams:
@@ -129,10 +151,13 @@ class FakeStreams:
 
     def streams(self) -> list[StreamView]:
         self.listed += 1
-        return [_view(entry) for entry in self._streams.values()]
+        return [_view(entry, self.marks) for entry in self._streams.values()]
 
     def stream(self, name: str) -> StreamView:
-        return _view(self._stream(name))
+        return _view(self._stream(name), self.marks)
+
+    def viewers(self, stream: str) -> list[str]:
+        return list(self._streams[stream].viewers)
 
     def publishers(self, stream: str) -> list[str]:
         entry = self._streams.get(stream)
@@ -185,7 +210,7 @@ class FakeStreams:
         return entry
 
 
-def _view(entry: FakeStream) -> StreamView:
+def _view(entry: FakeStream, marks: Mapping[str, Mapping[str, Any]]) -> StreamView:
     publishers = {} if entry.publisher is None else {entry.publisher: "connected"}
     return StreamView(
         id=entry.name,
@@ -193,7 +218,10 @@ def _view(entry: FakeStream) -> StreamView:
         publish=PubSubView(leave_at=0, sessions=tuple(_session_view(name, "connected") for name in publishers)),
         subscribe=PubSubView(
             leave_at=0 if entry.viewers else CREATED_AT,
-            sessions=tuple(_session_view(name, state) for name, state in entry.viewers.items()),
+            sessions=tuple(
+                msgspec.structs.replace(_session_view(name, state), **marks.get(name, {}))
+                for name, state in entry.viewers.items()
+            ),
         ),
         codecs=(CodecView(kind="video", codec="h264", fmtp="packetization-mode=1"),),
         provisioned=entry.provisioned,

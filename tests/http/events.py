@@ -6,6 +6,8 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
@@ -37,6 +39,11 @@ class Listener:
         assert line.startswith("data: ")
         assert await self.line() == "\n"
         return name, json.loads(line.removeprefix("data: "))
+
+    async def silence(self) -> None:
+        """Nothing has been sent that was not read, and nothing is being sent."""
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(self.response.content.readline(), 0.3)
 
     async def snapshot(self) -> list[dict[str, Any]]:
         name, snapshot = await self.event()

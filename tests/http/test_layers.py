@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from live777py.streams.layers import AUTOMATIC, LayerChoice
 from live777py.streams.views import LayerView
 from tests.fakes.streams import FakeStreams
 
@@ -44,26 +45,27 @@ async def test_layers_are_listed_best_first(open_door: OpenDoor, streams: FakeSt
 
 
 CHOICES = [
-    ('{"encodingId": "q"}', "q"),
-    ('{"mediaId": "1", "encodingId": "h"}', "h"),
-    ('{"mediaId": "0", "rid": "h"}', "h"),
-    ('{"mediaId": 1, "rid": "h"}', "h"),
-    ('{"maxWidth": 640}', "h"),
-    ('{"maxHeight": 719}', "h"),
-    ('{"maxWidth": 2000, "maxHeight": 180}', "q"),
-    ('{"maxWidth": 16}', "q"),
-    ("{}", None),
-    ("null", None),
-    ('{"mediaId": "0"}', None),
-    ('{"encodingId": null}', None),
-    ('{"encodingId": ""}', None),
+    ('{"encodingId": "q"}', LayerChoice(rid="q")),
+    ('{"mediaId": "0", "encodingId": "h"}', LayerChoice(rid="h")),
+    ('{"mediaId": "1", "rid": "h"}', LayerChoice(rid="h")),
+    ('{"mediaId": 1, "rid": "h"}', LayerChoice(rid="h")),
+    ('{"maxWidth": 640}', LayerChoice(max_width=640)),
+    ('{"mediaId": "1", "maxWidth": 2000, "maxHeight": 180}', LayerChoice(max_width=2000, max_height=180)),
+    ('{"spatialLayerId": 1, "temporalLayerId": 0}', LayerChoice(spatial=1, temporal=0)),
+    ('{"rid": "f", "maxSpatialLayerId": 0}', LayerChoice(rid="f", max_spatial=0)),
+    ('{"maxTemporalLayerId": 2}', LayerChoice(max_temporal=2)),
+    ("{}", AUTOMATIC),
+    ("null", AUTOMATIC),
+    ('{"mediaId": "1"}', AUTOMATIC),
+    ('{"encodingId": null}', AUTOMATIC),
+    ('{"encodingId": ""}', AUTOMATIC),
 ]
 
 
 @pytest.mark.parametrize(("body", "chosen"), CHOICES)
 @pytest.mark.parametrize("slash", ["", "/"])
 async def test_a_layer_is_chosen(
-    open_door: OpenDoor, streams: FakeStreams, body: str, chosen: str | None, slash: str
+    open_door: OpenDoor, streams: FakeStreams, body: str, chosen: LayerChoice, slash: str
 ) -> None:
     door = await open_door(streams=streams)
     location = (await door.play()).headers["Location"]
@@ -79,10 +81,13 @@ async def test_a_layer_is_chosen(
     [
         {"rid": "x"},
         {"encodingId": "F"},
-        {"mediaId": "0", "spatialLayerId": 0},
-        {"rid": "f", "temporalLayerId": 1},
-        {"maxSpatialLayerId": 1},
-        {"maxTemporalLayerId": 0},
+        {"mediaId": "0", "rid": "f"},
+        {"mediaId": "2"},
+        {"mediaId": "video"},
+        {"spatialLayerId": -1},
+        {"temporalLayerId": "0"},
+        {"maxWidth": 0},
+        {"maxHeight": 1.5},
     ],
 )
 async def test_what_cannot_be_chosen_is_422(open_door: OpenDoor, streams: FakeStreams, body: dict[str, object]) -> None:
@@ -98,7 +103,7 @@ async def test_delete_goes_back_to_automatic(open_door: OpenDoor, streams: FakeS
     await door.ask("POST", f"{location}/layer", json={"rid": "q"})
     response = await door.ask("DELETE", f"{location}/layer")
     assert (response.status, await response.read()) == (200, b"")
-    assert streams.selected == {location.rpartition("/")[2]: None}
+    assert streams.selected == {location.rpartition("/")[2]: AUTOMATIC}
 
 
 async def test_without_simulcast_there_are_no_layers(open_door: OpenDoor) -> None:

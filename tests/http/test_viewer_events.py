@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING
 
 import pytest
 
-from live777py.streams.views import LayerView
+from live777py.http import viewer_events
+from live777py.streams.events import PublishStarted, StreamDeleted, SubscriberLeft
+from live777py.streams.layers import Layer
+from live777py.streams.views import CascadeView, LayerView
+from tests.fakes.nodes import FakeNodes
 from tests.fakes.streams import FakeStreams
 from tests.http.doors import AUTH, READ_ONLY, scoped
 from tests.http.events import Listener
 
 if TYPE_CHECKING:
+    from live777py.streams.views import StreamView
     from tests.http.doors import Door, OpenDoor
 
 
@@ -26,8 +32,8 @@ def simulcast() -> FakeStreams:
     return streams
 
 
-async def _events(door: Door, location: str, types: list[str] | None = None, query: str = "") -> Listener:
-    made = await door.ask("POST", f"{location}/events{query}", json=types)
+async def _events(door: Door, location: str, types: list[str] | None = None) -> Listener:
+    made = await door.ask("POST", f"{location}/events", json=types)
     assert made.status == 201
     return await Listener.open(door, made.headers["Location"])
 
@@ -40,29 +46,26 @@ async def test_x01_and_x09_links_of_a_simulcast_viewer(open_door: OpenDoor, simu
         '<stun:stun.example.org>; rel="ice-server"',
         f'<{session}/layer>; rel="urn:ietf:params:whep:ext:core:layer"',
         (
-            f'<{session}/events?video=0>; rel="urn:ietf:params:whep:ext:core:server-sent-events"; '
-            'events="active,inactive,layers,viewercount"'
+            f'<{session}/events>; rel="urn:ietf:params:whep:ext:core:server-sent-events"; '
+            'events="active,inactive,layers,reconnect,viewercount"'
         ),
     ]
     assert session.startswith("/session/gr%C3%B6%C3%9Fe/")
 
 
-async def test_no_links_without_simulcast_and_none_for_publishers(open_door: OpenDoor, simulcast: FakeStreams) -> None:
-    assert "Link" not in (await (await open_door()).play()).headers
-    assert "Link" not in (await (await open_door(streams=simulcast)).publish()).headers
-
-
-async def test_the_links_name_the_video_section(open_door: OpenDoor, simulcast: FakeStreams) -> None:
-    door = await open_door(streams=simulcast)
-    simulcast.answer = "v=0\r\nm=audio 9 X 1\r\na=m=video \r\nm=application 9 X 1\r\nm=video 9 X 1\r\n"
-    assert "/events?video=2>" in (await door.play()).headers.getall("Link")[1]
+async def test_publishers_have_neither_and_viewers_without_video_no_layers(open_door: OpenDoor) -> None:
+    door = await open_door()
+    assert "Link" not in (await door.publish()).headers
+    door.streams.video = None
+    (link,) = (await door.play()).headers.getall("Link")
+    assert "server-sent-events" in link
 
 
 async def test_x02_x04_x06_state_first(open_door: OpenDoor, simulcast: FakeStreams) -> None:
     door = await open_door(streams=simulcast)
     await door.publish()
     location = (await door.play()).headers["Location"]
-    listener = await _events(door, location, query="?video=1")
+    listener = await _events(door, location)
     assert await listener.event() == ("active", {})
     assert await listener.event() == ("viewercount", {"viewercount": 1})
     assert await listener.event() == (
@@ -108,11 +111,10 @@ async def test_x03_unknown_types_are_400(open_door: OpenDoor) -> None:
     location = (await door.play()).headers["Location"]
     for body in (["active", "scte35"], ["<b>"], [""]):
         assert (await door.ask("POST", f"{location}/events", json=body)).status == 400
-    for query in ("?video=x", "?video=-1", "?video=1000", "?video=%C2%B2"):
-        assert (await door.ask("POST", f"{location}/events{query}")).status == 400
 
 
-async def test_x05_only_the_types_asked_for(open_door: OpenDoor) -> None:
+async def test_x05_only_the_types_asked_for(open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(viewer_events, "COUNT_SECONDS", 0.0)
     door = await open_door()
     await door.publish()
     location = (await door.play()).headers["Location"]
@@ -121,6 +123,36 @@ async def test_x05_only_the_types_asked_for(open_door: OpenDoor) -> None:
         assert await listener.event() == ("viewercount", {"viewercount": count})
         await door.play()
         door.streams.changed()
+
+
+async def test_the_count_is_told_now_and_then(open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several viewers come in the time between two of them: the last count is told, and no other."""
+    monkeypatch.setattr(viewer_events, "COUNT_SECONDS", 0.5)
+    door = await open_door()
+    location = (await door.play()).headers["Location"]
+    listener = await _events(door, location, ["viewercount"])
+    assert await listener.event() == ("viewercount", {"viewercount": 1})
+    told = asyncio.get_running_loop().time()
+    for _ in range(3):
+        await door.play()
+        door.streams.changed()
+    event = asyncio.create_task(listener.event())
+    while not event.done():
+        door.streams.changed()
+        await asyncio.wait([event], timeout=0.05)
+    assert event.result() == ("viewercount", {"viewercount": 4})
+    assert asyncio.get_running_loop().time() - told >= 0.4
+
+
+async def test_nodes_and_pushes_are_no_viewers(open_door: OpenDoor) -> None:
+    door = await open_door()
+    location = (await door.play()).headers["Location"]
+    for _ in range(2):
+        await door.play()
+    _, relay, push = door.streams.viewers("cam")
+    door.streams.marks = {relay: {"relay": True}, push: {"cascade": CascadeView(target_url="http://b/whip/cam")}}
+    listener = await _events(door, location, ["viewercount"])
+    assert await listener.event() == ("viewercount", {"viewercount": 1})
 
 
 async def test_x05_delete_ends_it(open_door: OpenDoor) -> None:
@@ -159,17 +191,49 @@ async def test_a_second_listener_takes_over(open_door: OpenDoor) -> None:
     assert await first.line() == ""
 
 
-async def test_a_rate_alone_is_no_event(open_door: OpenDoor, simulcast: FakeStreams) -> None:
+async def test_x07_layers_are_told_when_they_change(open_door: OpenDoor, simulcast: FakeStreams) -> None:
     door = await open_door(streams=simulcast)
+    simulcast.video = 0
     location = (await door.play()).headers["Location"]
     listener = await _events(door, location, ["layers"])
     await listener.event()
     first, second = simulcast.encodings
-    simulcast.encodings = [_changed(first, bitrate=5), second]
+    for layers, told in (
+        ([_changed(first, width=0, height=0), second], {"rid": "f", "bitrate": 1280}),
+        ([_changed(first, bitrate=0), second], {"rid": "f", "bitrate": 0, "width": 1280, "height": 640}),
+    ):
+        door.streams.changed()  # nothing has
+        simulcast.encodings = layers
+        door.streams.changed()
+        name, data = await listener.event()
+        assert (name, data["0"][0]) == ("layers", told)
+    simulcast.encodings = []
     door.streams.changed()
-    simulcast.encodings = [_changed(first, width=640), second]
-    door.streams.changed()
-    assert (await listener.event())[1]["0"][0]["width"] == 640
+    assert await listener.event() == ("layers", {"0": []})
+
+
+async def test_the_layers_of_a_svc_stream(open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = (
+        Layer(rid=None, spatial=1, temporal=0, width=640, height=360, bitrate=9),
+        Layer(rid=None, spatial=0, temporal=0, width=320, height=180, bitrate=4),
+    )
+    door = await open_door()
+    monkeypatch.setattr(door.streams, "published_layers", lambda _stream, _session: layers)
+    listener = await _events(door, (await door.play()).headers["Location"], ["layers"])
+    assert (await listener.event())[1] == {
+        "1": [
+            {"spatialLayerId": 1, "temporalLayerId": 0, "bitrate": 9, "width": 640, "height": 360},
+            {"spatialLayerId": 0, "temporalLayerId": 0, "bitrate": 4, "width": 320, "height": 180},
+        ]
+    }
+
+
+async def test_without_video_there_are_no_layers(open_door: OpenDoor, simulcast: FakeStreams) -> None:
+    door = await open_door(streams=simulcast)
+    simulcast.video = None
+    listener = await _events(door, (await door.play()).headers["Location"], ["layers", "viewercount"])
+    assert (await listener.event())[0] == "viewercount"
+    await listener.silence()
 
 
 def _changed(layer: LayerView, **members: int) -> LayerView:
@@ -204,10 +268,65 @@ async def test_a_publisher_has_no_events(open_door: OpenDoor) -> None:
     assert (await door.ask("POST", f"{location}/events")).status == 404
 
 
-async def test_shutdown_ends_them(open_door: OpenDoor) -> None:
+@pytest.mark.parametrize(
+    ("nodes", "data"),
+    [
+        (None, {}),
+        (FakeNodes(), {}),
+        (FakeNodes(ways_out={"cam": "http://b/whep/cam"}), {"url": "http://b/whep/cam"}),
+    ],
+)
+async def test_x08_a_shutdown_says_where_to_go_on(
+    open_door: OpenDoor, nodes: FakeNodes | None, data: dict[str, str]
+) -> None:
+    door = await open_door(nodes=nodes)
+    location = (await door.play()).headers["Location"]
+    told = await _events(door, location)
+    untold = await _events(door, location, ["viewercount"])
+    for listener in (told, untold):
+        assert (await listener.event())[0] == "viewercount"
+    await door.app.shutdown()
+    assert await told.event() == ("reconnect", data)
+    for listener in (told, untold):
+        assert await listener.line() == ""
+
+
+async def test_x08_who_has_to_leave_for_another_server_is_told(open_door: OpenDoor) -> None:
     door = await open_door()
     location = (await door.play()).headers["Location"]
-    listener = await _events(door, location)
-    await listener.event()
-    await door.app.shutdown()
+    other = (await door.play()).headers["Location"]
+    listener, another = await _events(door, location), await _events(door, other)
+    for each in (listener, another):
+        assert (await each.event())[0] == "viewercount"
+    session = location.rpartition("/")[2]
+    door.streams.end("cam", session)
+    door.streams.changed(SubscriberLeft(stream="cam", session=session, reason="cascade-push"))
+    assert await listener.event() == ("reconnect", {})
     assert await listener.line() == ""
+    assert (await door.ask("GET", other)).status == 204
+    await another.silence()
+
+
+async def test_other_streams_are_not_looked_at(open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    door = await open_door()
+    locations = [(await door.play(stream)).headers["Location"] for stream in ("a", "b")]
+    listeners = [await _events(door, location) for location in locations]
+    for listener in listeners:
+        await listener.event()
+    looked: list[str] = []
+    stream = door.streams.stream
+
+    def look(name: str) -> StreamView:
+        looked.append(name)
+        return stream(name)
+
+    monkeypatch.setattr(door.streams, "stream", look)
+    publisher = (await door.publish("b")).headers["Location"].rpartition("/")[2]
+    door.streams.changed(PublishStarted(stream="b", session=publisher))
+    assert await listeners[1].event() == ("active", {})
+    assert looked == ["b"]
+    door.streams.bus.publish(StreamDeleted(stream="c", reason="api-deleted"))
+    for _ in range(2_000):
+        door.streams.bus.publish(PublishStarted(stream="c", session="x"))
+    await door.publish("a")
+    assert await listeners[0].event() == ("active", {}), "what was missed may have been about any of them"

@@ -319,6 +319,9 @@ class FakeNodes:
     async def place_of_session(self, stream: str, session: str) -> str | None:
         raise NotImplementedError(stream, session)
 
+    def way_out(self, stream: str) -> str | None:
+        raise NotImplementedError(stream)
+
     async def token(self, stream: str) -> str:
         return f"node for {stream}"
 

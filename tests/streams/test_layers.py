@@ -10,6 +10,7 @@ import pytest
 from live777py.errors import Conflict, NotFound, Unprocessable
 from live777py.outbound import Endpoint
 from live777py.rtc.negotiation import Encoding
+from live777py.streams.layers import Layer, LayerChoice
 from live777py.streams.views import LayerView
 from tests.fakes import media as fake_media
 from tests.fakes.client import AUDIO, VIDEO
@@ -49,8 +50,22 @@ class Simulcast:
     def layers(self) -> list[LayerView]:
         return self.house.manager.layers("s", self.viewer.session)
 
-    async def select(self, rid: str | None) -> None:
-        await self.house.manager.select_layer("s", self.viewer.session, rid)
+    async def select(self, rid: str | None = None, **limits: int) -> None:
+        await self.house.manager.select_layer("s", self.viewer.session, LayerChoice(rid=rid, **limits))
+
+    def published(self) -> tuple[Layer, ...]:
+        return self.house.manager.published_layers("s", self.viewer.session)
+
+    async def measure(self, **rates: tuple[int, int]) -> None:
+        """Width and bitrate of each layer ("0" is `_0`); it is not sent where the bitrate is 0."""
+        self.house.fake.counters.tracks = [
+            fake_media.TrackStats(
+                track=self.track, rid=name[1:], width=width, height=width * 9 // 16, bitrate=rate, active=rate > 0
+            )
+            for name, (width, rate) in rates.items()
+        ]
+        self.house.pass_time(1_000)
+        await self.house.manager._sampler.refresh()
 
     async def hear(self, event: object) -> None:
         self.house.fake.emit(event)
@@ -111,21 +126,82 @@ async def test_a_selection_outlives_its_publisher_where_the_next_one_has_the_lay
     assert simulcast.pinned() is None
 
 
+async def test_the_best_within_the_limits_whatever_is_measured(simulcast: Simulcast) -> None:
+    await simulcast.select(max_width=700)
+    assert simulcast.pinned() is None, "as long as no size is known"
+    await simulcast.measure(_0=(1280, 900), _1=(640, 400), _2=(320, 100))
+    assert simulcast.pinned() == "1"
+    await simulcast.measure(_0=(1280, 900), _1=(640, 0), _2=(320, 100))
+    assert simulcast.pinned() == "2", "the fitting one is not sent"
+    await simulcast.measure(_0=(1280, 900), _1=(640, 400), _2=(320, 100))
+    await simulcast.select(max_width=2000, max_height=180)
+    assert simulcast.pinned() == "2"
+    await simulcast.select(max_width=16)
+    assert simulcast.pinned() == "2", "all are too large"
+    await simulcast.select("0", max_width=16)
+    assert simulcast.pinned() == "0", "who names a layer gets it"
+    await simulcast.select(max_height=1080)
+    assert simulcast.pinned() == "0"
+    await simulcast.select()
+    assert simulcast.pinned() is None
+
+
+async def test_limits_outlive_the_publisher(simulcast: Simulcast) -> None:
+    await simulcast.measure(_0=(1280, 900), _1=(640, 400), _2=(320, 100))
+    await simulcast.select(max_width=640)
+    assert simulcast.pinned() == "1"
+    await simulcast.returns("a", "b")
+    assert simulcast.pinned() is None
+    await simulcast.measure(_a=(1280, 900), _b=(640, 400))
+    assert simulcast.pinned() == "b"
+
+
+async def test_layers_are_the_same_object_until_something_noticeable_changes(simulcast: Simulcast) -> None:
+    nothing = simulcast.published()
+    assert nothing == (Layer(rid="0"), Layer(rid="1"), Layer(rid="2"))
+    await simulcast.measure(_0=(1280, 900), _1=(640, 400), _2=(320, 100))
+    first = simulcast.published()
+    assert [(layer.rid, layer.width, layer.bitrate) for layer in first] == [
+        ("0", 1280, 900),
+        ("1", 640, 400),
+        ("2", 320, 100),
+    ]
+    await simulcast.measure(_0=(1280, 1_000), _1=(640, 350), _2=(320, 120))
+    assert simulcast.published() is first
+    for changed in ({"_0": (1280, 1_201)}, {"_1": (640, 0)}, {"_2": (160, 100)}):
+        before = simulcast.published()
+        await simulcast.measure(**{"_0": (1280, 900), "_1": (640, 400), "_2": (320, 100), **changed})
+        assert simulcast.published() is not before
+
+
+async def test_the_section_of_the_video(house: House) -> None:
+    await house.publish()
+    viewer, _ = await house.play()
+    assert house.manager.video_section("s", viewer.session) == 1
+    listener, _ = await house.play("s", watch("opus"))
+    assert house.manager.video_section("s", listener.session) is None
+    watcher, _ = await house.play("s", watch("vp8"))
+    assert house.manager.video_section("s", watcher.session) == 0
+
+
 async def test_what_cannot_be_selected(simulcast: Simulcast) -> None:
     house = simulcast.house
     with pytest.raises(Unprocessable):
         await simulcast.select("3")
+    for inside in ("spatial", "temporal", "max_spatial", "max_temporal"):
+        with pytest.raises(Unprocessable):
+            await simulcast.select("0", **{inside: 1})
     for stream, session in (("s", "none"), ("none", simulcast.viewer.session)):
         with pytest.raises(NotFound):
             house.manager.layers(stream, session)
         with pytest.raises(NotFound):
-            await house.manager.select_layer(stream, session, "0")
+            await house.manager.select_layer(stream, session, LayerChoice(rid="0"))
     (publisher,) = house.manager.stream("s").publish.sessions
     with pytest.raises(Unprocessable):
         house.manager.layers("s", publisher.id)
     push = await house.manager.push("s", SOURCE)
     with pytest.raises(Unprocessable):
-        await house.manager.select_layer("s", push, "0")
+        await house.manager.select_layer("s", push, LayerChoice(rid="0"))
     assert simulcast.pinned() is None
 
 
@@ -134,9 +210,10 @@ async def test_without_simulcast_there_are_no_layers(house: House) -> None:
     for _ in range(2):  # without a publisher, and with one that has a single layer
         for rid in (None, "0"):
             with pytest.raises(Conflict, match="not layers"):
-                await house.manager.select_layer("s", viewer.session, rid)
+                await house.manager.select_layer("s", viewer.session, LayerChoice(rid=rid))
         with pytest.raises(Conflict, match="not layers"):
             house.manager.layers("s", viewer.session)
+        assert house.manager.published_layers("s", viewer.session) == ()
         if house.manager.stream("s").codecs == ():
             await house.publish()
 

@@ -15,6 +15,7 @@ from live777py.errors import Conflict, UpstreamError
 from live777py.http.keys import STREAMS
 from live777py.media import native
 from live777py.outbound import Endpoint
+from live777py.streams.layers import LayerChoice
 from live777py.streams.manager import Client, StreamManager
 from tests import simulcast
 from tests.fakes import media as fake_media
@@ -166,7 +167,7 @@ async def test_every_layer_is_pushed_and_can_be_chosen_elsewhere(start: Start) -
         assert [layer.encoding_id for layer in layers] == list(simulcast.LAYERS)
         assert [(layer.width, layer.height) for layer in layers] == list(simulcast.LAYERS.values())
         for rid in ("2", "0", "1"):
-            await c.manager.select_layer("s", answer.session, rid)
+            await c.manager.select_layer("s", answer.session, LayerChoice(rid=rid))
 
             async def switched(rid: str = rid) -> bool:
                 return [layer.encoding_id for layer in c.manager.layers("s", answer.session) if layer.selected] == [rid]
