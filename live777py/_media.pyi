@@ -223,10 +223,13 @@ class TrackSilent:
 
 @final
 class LayerChanged:
-    """The subscription forwards another encoding from this key frame on."""
+    """The subscription forwards another encoding, or other spatial and temporal layers of it, from now on. The numbers are
+    those of the highest layers; 0 where the encoding has but one."""
 
     subscription: int
     rid: str | None
+    spatial: int
+    temporal: int
 
 @final
 class FramesReady:
@@ -468,7 +471,23 @@ class Engine:
         self, request: int, subscription: int, track: int, *, payload_types: Sequence[tuple[int, int]]
     ) -> None: ...
     def detach(self, request: int, subscription: int) -> None: ...
-    def select_layer(self, request: int, subscription: int, *, rid: str | None) -> None: ...
+
+    # With `rid`, `spatial` or `temporal` the viewer is pinned: it gets that, and of what is not named the best, whatever its
+    # network. Else what it gets follows its network. Either keeps within the limits; a picture that is the smallest is
+    # always allowed. A spatial or temporal layer comes with those below it, and a number too high is the highest.
+    def select_layer(
+        self,
+        request: int,
+        subscription: int,
+        *,
+        rid: str | None = None,
+        spatial: int | None = None,
+        temporal: int | None = None,
+        max_width: int | None = None,
+        max_height: int | None = None,
+        max_spatial: int | None = None,
+        max_temporal: int | None = None,
+    ) -> None: ...
     def pause(self, request: int, subscription: int, *, paused: bool) -> None: ...
     def request_key_frame(self, request: int, track: int) -> None: ...
 

@@ -234,9 +234,31 @@ class MediaEngine:
     def detach(self, subscription: int) -> asyncio.Future[None]:
         return self._command(self._engine.detach, subscription)
 
-    def select_layer(self, subscription: int, rid: str | None) -> asyncio.Future[None]:
-        """Forward this encoding from its next key frame on; None is the best one, which may change."""
-        return self._command(self._engine.select_layer, subscription, rid=rid)
+    def select_layer(
+        self,
+        subscription: int,
+        rid: str | None = None,
+        *,
+        spatial: int | None = None,
+        temporal: int | None = None,
+        max_width: int | None = None,
+        max_height: int | None = None,
+        max_spatial: int | None = None,
+        max_temporal: int | None = None,
+    ) -> asyncio.Future[None]:
+        """Pin an encoding (by rid), a spatial or a temporal layer; with none of them, what flows follows the viewer's
+        network. Either within the limits. Sizes are in pixels; see `native.Engine.select_layer`."""
+        return self._command(
+            self._engine.select_layer,
+            subscription,
+            rid=rid,
+            spatial=spatial,
+            temporal=temporal,
+            max_width=max_width,
+            max_height=max_height,
+            max_spatial=max_spatial,
+            max_temporal=max_temporal,
+        )
 
     def pause(self, subscription: int, paused: bool) -> asyncio.Future[None]:
         """Hold a subscription, or let it go on from the next key frame."""

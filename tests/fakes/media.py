@@ -141,6 +141,8 @@ class TrackSilent:
 class LayerChanged:
     subscription: int
     rid: str | None
+    spatial: int = 0
+    temporal: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -290,7 +292,8 @@ class FakeTransport:
 
 
 class Engine:
-    """`transports`, `tracks`, `subscriptions`, `attached`, `layers` (those pinned), `paused`, `taps` (their tracks),
+    """`transports`, `tracks`, `subscriptions`, `attached`, `layers` (those pinned by rid), `limits` (what else was
+    chosen), `paused`, `taps` (their tracks),
     `sources` and `written` (what each source was given) show what control has asked for.
 
     `counters` is what `stats` answers. `emit` puts an event on the queue. While `held` is set nothing is answered.
@@ -310,6 +313,7 @@ class Engine:
         self.subscriptions: dict[int, tuple[int, SubscriptionParameters]] = {}
         self.attached: dict[int, tuple[int, tuple[tuple[int, int], ...]]] = {}
         self.layers: dict[int, str] = {}
+        self.limits: dict[int, dict[str, int]] = {}
         self.paused: set[int] = set()
         self.taps: dict[int, int] = {}
         self.sources: dict[int, SourceParameters] = {}
@@ -481,7 +485,8 @@ class Engine:
             self.attached.pop(subscription, None)
             self._answer(request)
 
-    def select_layer(self, request: int, subscription: int, *, rid: str | None) -> None:
+    def select_layer(self, request: int, subscription: int, *, rid: str | None = None, **limits: int | None) -> None:
+        """`limits`: the other keyword arguments, None where nothing is limited."""
         self._require_open()
         if subscription not in self.subscriptions:
             self._answer(request, "unknown_id", f"subscription {subscription}")
@@ -490,6 +495,7 @@ class Engine:
             self.layers.pop(subscription, None)
         else:
             self.layers[subscription] = rid
+        self.limits[subscription] = {name: limit for name, limit in limits.items() if limit is not None}
         self._answer(request)
 
     def pause(self, request: int, subscription: int, *, paused: bool) -> None:

@@ -204,8 +204,8 @@ pub enum Command {
     Attach { subscription: SubscriptionId, track: TrackId, payload_types: Vec<(u8, u8)> },
     /// Let nothing flow; the next `Attach` continues sequence numbers and timestamps.
     Detach { subscription: SubscriptionId },
-    /// Forward this encoding; `None` is the best one.
-    SelectLayer { subscription: SubscriptionId, rid: Option<String> },
+    /// What to forward of the track; nothing chosen is whatever is best for the viewer.
+    SelectLayer { subscription: SubscriptionId, choice: crate::layer::Choice },
     /// Hold or release a subscription.
     Pause { subscription: SubscriptionId, paused: bool },
     /// Ask the publisher for a key frame, within the rate limit.

@@ -87,8 +87,8 @@ pub enum Event {
     TrackStarted { track: TrackId, rid: Option<String>, ssrc: u32, payload_type: u8, width: u16, height: u16 },
     /// No packet of the track for two seconds.
     TrackSilent { track: TrackId },
-    /// The subscription forwards another encoding from this key frame on.
-    LayerChanged { subscription: SubscriptionId, rid: Option<String> },
+    /// The subscription forwards another encoding, or other layers of it, from now on.
+    LayerChanged { subscription: SubscriptionId, rid: Option<String>, spatial: u8, temporal: u8 },
     /// A tap has frames; not said again before they are taken.
     FramesReady { tap: TapId, queue: Arc<FrameQueue> },
     /// The track of a tap is gone.

@@ -11,6 +11,7 @@ pub mod event;
 pub mod frame;
 pub mod fuzz;
 pub mod ice;
+pub mod layer;
 mod notices;
 mod objects;
 mod packetise;

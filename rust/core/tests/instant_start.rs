@@ -9,6 +9,7 @@ use common::publisher::{Media, Publisher, Stream};
 use common::scene::{self, VIDEO, ViewerOptions};
 use common::viewer::Viewer;
 use live777_media::command::{Command, TrackId, TransportId};
+use live777_media::layer::Choice;
 use live777_media::srtp::Profile;
 use live777_media::worker::GopLimits;
 
@@ -244,7 +245,7 @@ fn a_change_of_layer_is_shown_at_once() {
     let mut viewers = [join(&mut net, 2, VP8)];
     scene::run(&mut net, &mut publisher, &mut viewers, 2.0);
     let rid = Some("a".to_owned());
-    let command = Command::SelectLayer { subscription: scene::video_subscription(2), rid };
+    let command = Command::SelectLayer { subscription: scene::video_subscription(2), choice: Choice::of(rid) };
     net.workers[0].command(net.now, command).expect("select");
     scene::run(&mut net, &mut publisher, &mut viewers, 0.9);
     let video = viewers[0].receiver(0);

@@ -10,6 +10,7 @@ use common::scene::{self, VIDEO, ViewerOptions};
 use common::viewer::Viewer;
 use live777_media::command::{Command, SubscriptionId};
 use live777_media::event::Event;
+use live777_media::layer::Choice;
 use live777_media::srtp::Profile;
 
 const GCM: Profile = Profile::AeadAes128Gcm;
@@ -47,13 +48,13 @@ fn viewer(net: &mut Net, id: u64) -> Viewer {
 }
 
 fn select(net: &mut Net, id: u64, rid: Option<&str>) {
-    let command = Command::SelectLayer { subscription: scene::video_subscription(id), rid: rid.map(str::to_owned) };
+    let command = Command::SelectLayer { subscription: scene::video_subscription(id), choice: Choice::of(rid.map(str::to_owned)) };
     net.workers[0].command(net.now, command).expect("select");
 }
 
 fn layer_changes(net: &mut Net, subscription: SubscriptionId) -> Vec<Option<String>> {
     let changes = net.events.drain(..).filter_map(|(_, event)| match event {
-        Event::LayerChanged { subscription: changed, rid } if changed == subscription => Some(rid),
+        Event::LayerChanged { subscription: changed, rid, .. } if changed == subscription => Some(rid),
         _ => None,
     });
     changes.collect()

@@ -18,6 +18,7 @@ use live777_media::command::{
     TrackParameters, TransportId,
 };
 use live777_media::event::{Path, SocketId};
+use live777_media::layer::Choice;
 use live777_media::relay::RouteId;
 use live777_media::srtp::{Inbound, MasterKey, Profile};
 use live777_media::worker::Reply;
@@ -146,7 +147,7 @@ fn push_layers(net: &mut Net, rtx: bool) {
 
 fn pin_layers(net: &mut Net) {
     for (layer, rid) in RIDS.iter().enumerate() {
-        let command = Command::SelectLayer { subscription: subscription(layer), rid: Some((*rid).to_owned()) };
+        let command = Command::SelectLayer { subscription: subscription(layer), choice: Choice::of(Some((*rid).to_owned())) };
         net.workers[0].command(net.now, command).expect("select");
     }
 }
@@ -177,7 +178,7 @@ fn viewers(net: &mut Net) -> Vec<Viewer> {
             let viewer = scene::view(net, 1, id, options);
             scene::attach(&mut net.workers[1], net.now, scene::video_subscription(id), COPY, (98, 104));
             let rid = Some(RIDS[layer].to_owned());
-            let command = Command::SelectLayer { subscription: scene::video_subscription(id), rid };
+            let command = Command::SelectLayer { subscription: scene::video_subscription(id), choice: Choice::of(rid) };
             net.workers[1].command(net.now, command).expect("select");
             viewer
         })

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use live777_media::command::{Command, CommandError, SubscriptionId, TapId, TrackId, TransportId, WrittenFrame};
 use live777_media::event::SocketId;
+use live777_media::layer::Choice;
 use live777_media::srtp::{MasterKey, Profile};
 use live777_media::worker::{GopLimits, Worker, WorkerConfig};
 use pyo3::buffer::PyBuffer;
@@ -281,9 +282,26 @@ impl Engine {
         self.submit(request, Command::Detach { subscription: SubscriptionId(subscription.0) })
     }
 
-    #[pyo3(signature = (request, subscription, *, rid))]
-    fn select_layer(&self, request: Number<u64>, subscription: Number<u64>, rid: Option<String>) -> PyResult<()> {
-        self.submit(request, Command::SelectLayer { subscription: SubscriptionId(subscription.0), rid })
+    #[pyo3(signature = (request, subscription, *, rid=None, spatial=None, temporal=None, max_width=None, max_height=None,
+                        max_spatial=None, max_temporal=None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+    fn select_layer(
+        &self,
+        request: Number<u64>,
+        subscription: Number<u64>,
+        rid: Option<String>,
+        spatial: Option<Number<u8>>,
+        temporal: Option<Number<u8>>,
+        max_width: Option<Number<u16>>,
+        max_height: Option<Number<u16>>,
+        max_spatial: Option<Number<u8>>,
+        max_temporal: Option<Number<u8>>,
+    ) -> PyResult<()> {
+        let [spatial, temporal, max_spatial, max_temporal] =
+            [spatial, temporal, max_spatial, max_temporal].map(|layer| layer.map(|number| number.0));
+        let [max_width, max_height] = [max_width, max_height].map(|side| side.map(|number| number.0));
+        let choice = Choice { rid, spatial, temporal, max_width, max_height, max_spatial, max_temporal };
+        self.submit(request, Command::SelectLayer { subscription: SubscriptionId(subscription.0), choice })
     }
 
     #[pyo3(signature = (request, subscription, *, paused))]

@@ -74,7 +74,7 @@ record! {
 }
 record! {
     /// The subscription forwards another encoding from this key frame on.
-    LayerChanged { subscription: u64, rid: Option<String> }
+    LayerChanged { subscription: u64, rid: Option<String>, spatial: u8, temporal: u8 }
 }
 record! {
     /// The track is gone. What the last `FramesReady` told of can still be taken; nothing follows.
@@ -149,8 +149,8 @@ pub fn into_object(py: Python<'_>, notification: Notification) -> PyResult<Py<Py
                 TrackStarted { track: track.0, rid, ssrc, payload_type, width, height }.into_py_any(py)
             }
             Event::TrackSilent { track } => TrackSilent { track: track.0 }.into_py_any(py),
-            Event::LayerChanged { subscription, rid } => {
-                LayerChanged { subscription: subscription.0, rid }.into_py_any(py)
+            Event::LayerChanged { subscription, rid, spatial, temporal } => {
+                LayerChanged { subscription: subscription.0, rid, spatial, temporal }.into_py_any(py)
             }
             Event::FramesReady { tap, queue } => FramesReady { tap: tap.0, queue }.into_py_any(py),
             Event::TapEnded { tap } => TapEnded { tap: tap.0 }.into_py_any(py),

@@ -9,6 +9,7 @@ use crate::egress::header::HeaderFields;
 use crate::egress::plan::{self, MAX_SEGMENTS};
 use crate::egress::write::{self, Item, Place};
 use crate::event::{Event, Path};
+use crate::layer::Layer;
 use crate::notices::Notices;
 use crate::objects::Objects;
 use crate::srtp::{MAX_RTP_OVERHEAD, MacBatch};
@@ -171,7 +172,7 @@ impl Egress {
                 if matches!(admission, Admission::Start) {
                     let timestamp = track.handover(subscription, packet);
                     subscription.start(packet, timestamp);
-                    announce(track, subscription, packet.source.encoding, flush.notices);
+                    announce(track, subscription, Layer { encoding: packet.source.encoding, ..Layer::default() }, flush.notices);
                     admission = subscription.admit(packet, target);
                 }
                 let Admission::Forward(outgoing) = admission else { continue };
@@ -275,11 +276,12 @@ impl Egress {
     }
 }
 
-/// Tells control which encoding flows, where there is a choice.
-pub fn announce(track: &Track, subscription: &mut Subscription, encoding: u8, notices: &mut Notices) {
-    if track.encodings.len() > 1 && subscription.announced != Some(encoding) {
-        subscription.announced = Some(encoding);
-        let rid = track.encodings.get(usize::from(encoding)).and_then(|encoding| encoding.rid.clone());
-        notices.event(Event::LayerChanged { subscription: subscription.id, rid });
+/// Tells control what flows, where there is a choice.
+pub fn announce(track: &Track, subscription: &mut Subscription, layer: Layer, notices: &mut Notices) {
+    if track.is_layered() && subscription.announced != Some(layer) {
+        subscription.announced = Some(layer);
+        let rid = track.encodings.get(usize::from(layer.encoding)).and_then(|encoding| encoding.rid.clone());
+        let Layer { spatial, temporal, .. } = layer;
+        notices.event(Event::LayerChanged { subscription: subscription.id, rid, spatial, temporal });
     }
 }

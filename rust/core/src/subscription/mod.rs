@@ -7,6 +7,7 @@ pub mod retransmit;
 use crate::command::{CodecParameters, Kind, SubscriptionId, SubscriptionParameters};
 use crate::egress::burst::{Packet, Source};
 use crate::egress::header::{HeaderTemplate, MAX_NAME_LEN, Names};
+use crate::layer::{Choice, Layer};
 use crate::rtp::{ExtensionKind, ExtensionMap};
 use crate::track::Track;
 use continuity::{Continuity, Segment};
@@ -99,12 +100,16 @@ pub struct Subscription {
     pub volatile: bool,
     /// Nothing flows while set.
     pub paused: bool,
-    /// Encoding chosen by rid; `None` is the best.
-    pub pinned: Option<Pinned>,
+    /// What control has asked for.
+    pub choice: Choice,
+    /// Index of the encoding that it names, if the attached track has it.
+    pub named: Option<u8>,
+    /// What suits the viewer's network, see [`Subscription::set_target`].
+    pub target: Option<Layer>,
     /// It carries a layer under its own name: the chosen one or nothing.
     pub strict: bool,
-    /// Encoding that control knows of.
-    pub announced: Option<u8>,
+    /// What control knows of.
+    pub announced: Option<Layer>,
     /// Answered NACKs.
     pub retransmissions: Retransmissions,
     /// Next number of the retransmission stream.
@@ -122,15 +127,6 @@ pub struct Subscription {
     pub kind: Kind,
     /// CNAME of its SDES.
     pub cname: String,
-}
-
-/// A choice of layer.
-#[derive(Clone, Debug)]
-pub struct Pinned {
-    /// What was asked for.
-    pub rid: String,
-    /// Its index in the attached track, if there is such an encoding.
-    pub encoding: Option<u8>,
 }
 
 impl Subscription {
@@ -157,7 +153,9 @@ impl Subscription {
             replay: None,
             volatile: false,
             paused: false,
-            pinned: None,
+            choice: Choice::default(),
+            named: None,
+            target: None,
             strict: rid.is_some(),
             announced: None,
             retransmissions: Retransmissions::default(),
@@ -206,9 +204,7 @@ impl Subscription {
         for &(from, to) in payload_types {
             self.payload_types[usize::from(from)] = to;
         }
-        if let Some(pinned) = &mut self.pinned {
-            pinned.encoding = track.encoding_of(&pinned.rid);
-        }
+        self.named = self.choice.rid.as_deref().and_then(|rid| track.encoding_of(rid));
         self.volatile = payload_types.iter().all(|&(_, to)| self.retransmits_as(to).is_some() || !self.answers(to));
         (self.template, self.repair_template) =
             templates(self.mid.as_deref(), self.rid.as_deref(), &self.extensions, self.volatile);
@@ -220,9 +216,19 @@ impl Subscription {
         self.announced = None;
         self.replay = None;
         self.continuity.forget();
-        if let Some(pinned) = &mut self.pinned {
-            pinned.encoding = None;
-        }
+        (self.named, self.target) = (None, None);
+    }
+
+    /// Takes what control has asked for; `track` is the attached one. Then call `Worker::want_key_frame_for`.
+    pub fn choose(&mut self, choice: Choice, track: Option<&Track>) {
+        self.named = choice.rid.as_deref().zip(track).and_then(|(rid, track)| track.encoding_of(rid));
+        self.choice = choice;
+    }
+
+    /// What to forward where control has left it open; `None` is the best that there is. It is for the estimate of the
+    /// viewer's link to say, which is to keep to [`Choice::allows`]. Then call `Worker::want_key_frame_for`.
+    pub fn set_target(&mut self, target: Option<Layer>) {
+        self.target = target;
     }
 
     /// Holds or releases. A released video subscription begins anew at a key frame.
@@ -264,9 +270,9 @@ impl Subscription {
         (mapped != UNMAPPED).then_some(mapped)
     }
 
-    /// Decides on a packet of the attached track. `target` is the encoding to forward.
+    /// Decides on a packet of the attached track. `target` is what to forward.
     #[inline]
-    pub fn admit(&mut self, packet: &Packet, target: Option<u8>) -> Admission {
+    pub fn admit(&mut self, packet: &Packet, target: Option<Layer>) -> Admission {
         if self.paused {
             self.counters.paused += 1;
             return Admission::Pass;
@@ -278,7 +284,7 @@ impl Subscription {
             return Admission::Pass;
         }
         let mapped = self.payload_type(packet.payload_type);
-        let wanted = target == Some(packet.source.encoding);
+        let wanted = target.is_some_and(|target| target.encoding == packet.source.encoding);
         if wanted && self.continuity.source() != Some(packet.source) {
             if mapped.is_some() && packet.key_frame && packet.payload_len > 0 {
                 return Admission::Start;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::codec::Codec;
 use crate::command::{EncodingParameters, Kind};
 use crate::egress::burst::Packet;
+use crate::layer::{Layer, LayerRate};
 use crate::receive::history::History;
 use crate::receive::nack::NackGenerator;
 use crate::receive::report::ReceptionStats;
@@ -165,6 +166,17 @@ impl Encoding {
     /// What makes an encoding better than another: picture area, then bytes per second.
     pub fn rank(&mut self, now: Instant) -> (u32, u64) {
         (u32::from(self.size.0) * u32::from(self.size.1), self.rate.bytes_per_second(now))
+    }
+
+    /// The encoding as one layer, number `index` of its track.
+    pub fn layer(&mut self, now: Instant, index: u8) -> LayerRate {
+        LayerRate {
+            layer: Layer { encoding: index, ..Layer::default() },
+            size: self.size,
+            bitrate: self.rate.bytes_per_second(now) * 8,
+            pictures: 0,
+            active: self.alive,
+        }
     }
 
     /// The best point of its clock: from a sender report, else from the newest packet's arrival.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::command::{CodecParameters, Kind, TrackId, TrackParameters};
 use crate::egress::burst::Packet;
 use crate::event::Event;
+use crate::layer::{Choice, Layer, LayerRate};
 use crate::relay::RouteId;
 use crate::subscription::Subscription;
 use crate::tap::Tap;
@@ -157,20 +158,58 @@ impl Track {
         !self.subscriptions.is_empty() || !self.routes.is_empty() || !self.taps.is_empty()
     }
 
-    /// The encoding to forward: the best, or the pinned one. While the pinned one is not sent, what flows goes on, and the
-    /// best takes its place when it ends too; but a strict subscription waits.
+    /// What to forward: what control has chosen, else what suits the viewer's network, else the best. While the encoding
+    /// that was chosen is not sent, what flows goes on, and the best takes its place when it ends too; but a strict
+    /// subscription waits.
     #[inline]
-    pub fn target(&self, subscription: &Subscription) -> Option<u8> {
-        if subscription.pinned.is_none() && !subscription.strict {
-            return self.best;
-        }
-        let pinned = subscription.pinned.as_ref().and_then(|pinned| pinned.encoding);
+    pub fn target(&self, subscription: &Subscription) -> Option<Layer> {
         if subscription.strict {
-            return pinned;
+            return subscription.named.map(Layer::whole);
         }
-        let Some(pinned) = pinned else { return self.best };
-        let flows = || subscription.source().map(|source| source.encoding).filter(|&flows| self.is_alive(flows));
-        if self.is_alive(pinned) { Some(pinned) } else { flows().or(self.best) }
+        let choice = &subscription.choice;
+        if choice.is_pinned() {
+            let named = subscription.named.filter(|&named| self.is_alive(named));
+            let flows = || subscription.source().map(|source| source.encoding).filter(|&flows| self.is_alive(flows));
+            let encoding = match (named, subscription.named) {
+                (Some(named), _) => Some(named),
+                (None, Some(_)) => flows().or(self.best),
+                (None, None) => self.best,
+            };
+            return encoding.map(|encoding| self.best_within(choice, encoding));
+        }
+        let target = subscription.target.filter(|target| self.is_alive(target.encoding));
+        target.or_else(|| {
+            let encoding = if choice.limits_size() { self.largest_within(choice) } else { None };
+            encoding.or(self.best).map(|encoding| self.best_within(choice, encoding))
+        })
+    }
+
+    /// The largest living encoding that a choice allows, else the smallest.
+    fn largest_within(&self, choice: &Choice) -> Option<u8> {
+        let area = |size: (u16, u16)| u32::from(size.0) * u32::from(size.1);
+        let alive = || (0..).zip(&self.encodings).filter(|(_, encoding)| encoding.alive && encoding.size != (0, 0));
+        let within = alive().filter(|(_, encoding)| choice.allows_size(encoding.size));
+        let chosen = within.max_by_key(|(_, encoding)| area(encoding.size));
+        chosen.or_else(|| alive().min_by_key(|(_, encoding)| area(encoding.size))).map(|(index, _)| index)
+    }
+
+    /// The highest layers of an encoding that a choice allows.
+    fn best_within(&self, choice: &Choice, encoding: u8) -> Layer {
+        let lowest = |named: Option<u8>, limit: Option<u8>| named.into_iter().chain(limit).min().unwrap_or(Layer::ALL);
+        let spatial = lowest(choice.spatial, choice.max_spatial);
+        Layer { encoding, spatial, temporal: lowest(choice.temporal, choice.max_temporal) }
+    }
+
+    /// What viewers can choose from, from the cheapest to the best.
+    pub fn layers(&mut self, now: Instant) -> Vec<LayerRate> {
+        let mut layers: Vec<LayerRate> = (0..).zip(&mut self.encodings).map(|(index, one)| one.layer(now, index)).collect();
+        layers.sort_by_key(|rate| (u32::from(rate.size.0) * u32::from(rate.size.1), rate.bitrate, rate.layer));
+        layers
+    }
+
+    /// Whether there is anything to choose from.
+    pub fn is_layered(&self) -> bool {
+        self.encodings.len() > 1
     }
 
     fn is_alive(&self, encoding: u8) -> bool {

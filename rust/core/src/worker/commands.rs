@@ -8,9 +8,10 @@ use crate::command::{
 };
 use crate::event::{Path, SocketId};
 use crate::ice::Outcome;
+use crate::layer::Choice;
 use crate::relay::RouteId;
 use crate::srtp::{Inbound, MasterKey, Outbound, Profile};
-use crate::subscription::{Pinned, Subscription};
+use crate::subscription::Subscription;
 use crate::track::{Origin, Track};
 use crate::transport::Transport;
 use crate::worker::{Reply, Worker};
@@ -66,7 +67,7 @@ impl Worker {
                 let slot = self.objects.subscription(subscription)?;
                 self.objects.detach(slot);
             }
-            Command::SelectLayer { subscription, rid } => self.select_layer(now, subscription, rid)?,
+            Command::SelectLayer { subscription, choice } => self.select_layer(now, subscription, choice)?,
             Command::Pause { subscription, paused } => {
                 let slot = self.objects.subscription(subscription)?;
                 let subscription = &mut self.objects.subscriptions[slot];
@@ -301,14 +302,10 @@ impl Worker {
         Ok(())
     }
 
-    fn select_layer(&mut self, now: Instant, id: SubscriptionId, rid: Option<String>) -> Result<(), CommandError> {
+    fn select_layer(&mut self, now: Instant, id: SubscriptionId, choice: Choice) -> Result<(), CommandError> {
         let slot = self.objects.subscription(id)?;
         let subscription = &mut self.objects.subscriptions[slot];
-        let track = subscription.track.and_then(|track| self.objects.tracks.get(track));
-        subscription.pinned = rid.map(|rid| {
-            let encoding = track.and_then(|track| track.encoding_of(&rid));
-            Pinned { rid, encoding }
-        });
+        subscription.choose(choice, subscription.track.and_then(|track| self.objects.tracks.get(track)));
         self.want_key_frame_for(now, slot);
         Ok(())
     }

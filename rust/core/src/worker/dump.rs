@@ -136,13 +136,14 @@ impl Worker {
         let track = subscription.track.and_then(|slot| self.objects.tracks.get(slot));
         let counters = &subscription.counters;
         tree.line(format_args!(
-            "subscription {}: {:?} track {:?} ssrc {} rtx {:?} | pinned {:?} flows {:?} paused {} volatile {} | next {} segments {} | packets {} retransmitted {} nacks {}/{}/{} plis {} | waited {} unmapped {} paused {}",
+            "subscription {}: {:?} track {:?} ssrc {} rtx {:?} | choice {:?} target {:?} flows {:?} paused {} volatile {} | next {} segments {} | packets {} retransmitted {} nacks {}/{}/{} plis {} | waited {} unmapped {} paused {}",
             subscription.id.0,
             subscription.kind,
             track.map(|track| track.id.0),
             subscription.ssrc,
             subscription.rtx_ssrc,
-            subscription.pinned.as_ref().map(|pinned| &pinned.rid),
+            subscription.choice,
+            subscription.target,
             subscription.source(),
             subscription.paused,
             subscription.volatile,

@@ -122,7 +122,7 @@ impl Worker {
             return;
         }
         let source = subscription.source().map(|source| source.encoding);
-        let Some(encoding) = source.or_else(|| track.target(subscription)) else { return };
+        let Some(encoding) = source.or_else(|| track.target(subscription).map(|layer| layer.encoding)) else { return };
         if let Some(encoding) = track.encodings.get_mut(usize::from(encoding)) {
             encoding.key_frame_requests.want();
         }

@@ -9,6 +9,7 @@ use crate::command::Kind;
 use crate::egress::burst::{Packet, Source};
 use crate::egress::flush::{Replayed, announce};
 use crate::event::Path;
+use crate::layer::Layer;
 use crate::objects::Objects;
 use crate::subscription::replay::{Frame, Replay};
 use crate::subscription::{Outgoing, Subscription};
@@ -87,7 +88,8 @@ impl Worker {
         let begun = begin(&mut self.objects, now, key, source);
         if begun {
             let track = &self.objects.tracks[slot];
-            announce(track, &mut self.objects.subscriptions[key], encoding, &mut self.notices);
+            let layer = Layer { encoding, ..Layer::default() };
+            announce(track, &mut self.objects.subscriptions[key], layer, &mut self.notices);
             self.replays.active.push(key);
             self.replays.at.get_or_insert(now);
         }

@@ -133,7 +133,7 @@ impl Worker {
         if track.kind != Kind::Video || subscription.paused || !ready {
             return None;
         }
-        let target = track.target(subscription)?;
+        let target = track.target(subscription)?.encoding;
         let encoding = &track.encodings[usize::from(target)];
         let flowing = Source { encoding: target, generation: encoding.generation };
         if subscription.source() == Some(flowing) || coming == Some(target) {
