@@ -305,9 +305,22 @@ class TrackStats:
     lost: int
     """Packets that never came, repair included."""
     repaired: int
+    reordered: int
+    """Packets that came behind later ones, without having been asked for."""
     nacks_sent: int
     plis_sent: int
     key_frames: int
+    frames: int
+    """Pictures that were whole and could be decoded: all before them had come, or a key frame. 0 of sound."""
+    freezes: int
+    """Times that the next picture took three times as long as usual, and 150 ms longer (freezeCount of W3C
+    webrtc-stats), the one that lasts included."""
+    freeze_ms: float
+    """Sum of these times."""
+    first_packet_ms: float | None
+    """Since the transport was opened; a client of WHIP or WHEP opens it when it sends its offer."""
+    first_key_frame_ms: float | None
+    """When the first key frame was whole."""
     jitter_ms: float
     width: int
     height: int
@@ -328,6 +341,12 @@ class SubscriptionStats:
     nacks_received: int
     nacks_unanswered: int
     plis_received: int
+    replayed: int
+    """Those of `packets` that it was shown of the past."""
+    dropped: int
+    """Packets of its track that did not leave when they came; `WorkerStats.packets_dropped` has the reasons."""
+    lost: int
+    """Packets that the viewer has missed so far, by its newest receiver report."""
     fraction_lost: float
     """From the newest receiver report, 0.0-1.0."""
     jitter_ms: float
@@ -397,6 +416,18 @@ class WorkerStats:
     nacks_received: int
     nacks_unanswered: int
     plis_received: int
+
+    # For each packet of a track and each subscription to it: it left, or there is a reason.
+    # packets_offered == packets_forwarded - packets_replayed + sum(packets_dropped.values())
+    packets_offered: int
+    packets_forwarded: int
+    """Without retransmissions."""
+    packets_replayed: int
+    """Those of them that were of the past when the viewer came."""
+    packets_dropped: dict[str, int]
+    """By reason: `not_connected`, `paused`, `waiting_for_key_frame`, `other_encoding` (a layer that the viewer does not
+    get), `no_payload_type`, `padding` (its number is closed up), `late` (of what was never begun, or is forgotten),
+    `replayed` (it follows in its turn). Reasons that did not occur are left out."""
 
 @final
 class Stats:

@@ -153,6 +153,25 @@ def _of_workers(stats: Stats) -> Iterator[Total]:
         },
     )
     yield Total(
+        name="live777_forwarding",
+        text="Packets of tracks times their viewers, those that left, and those that left later, from the cache",
+        label="outcome",
+        values={
+            "offered": sum(worker.packets_offered for worker in workers),
+            "forwarded": sum(worker.packets_forwarded for worker in workers),
+            "replayed": sum(worker.packets_replayed for worker in workers),
+        },
+    )
+    dropped: Counter[str] = Counter()
+    for worker in workers:
+        dropped.update(worker.packets_dropped)
+    yield Total(
+        name="live777_dropped_packets",
+        text="Packets that a viewer was not sent when they came",
+        label="reason",
+        values=dropped,
+    )
+    yield Total(
         name="live777_media_events",
         text="Loss and repair: packets, NACKs, picture loss indications, rejected datagrams",
         label="event",

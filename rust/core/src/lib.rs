@@ -24,6 +24,7 @@ pub mod srtp;
 pub mod stats;
 pub mod stun;
 mod subscription;
+mod tally;
 pub mod tap;
 mod timers;
 mod track;

@@ -4,6 +4,7 @@ use crate::codec::Codec;
 use crate::command::{SubscriptionId, TapId, TrackId, TransportId};
 use crate::event::Path;
 use crate::subscription::Subscription;
+use crate::subscription::drops::Drops;
 use crate::track::Track;
 use crate::transport::Transport;
 
@@ -37,6 +38,8 @@ pub struct WorkerStats {
     pub unknown_datagrams: u64,
     /// Events dropped because control did not drain them.
     pub events_dropped: u64,
+    /// Packets of tracks times the subscriptions to them: `packets_forwarded` less `packets_replayed`, and `dropped`.
+    pub packets_offered: u64,
     /// What its objects counted.
     pub totals: Totals,
 }
@@ -59,6 +62,9 @@ pub struct Totals {
     pub nacks_received: u64,
     pub nacks_unanswered: u64,
     pub plis_received: u64,
+    pub packets_forwarded: u64,
+    pub packets_replayed: u64,
+    pub dropped: Drops,
 }
 
 impl Totals {
@@ -90,6 +96,9 @@ impl Totals {
         self.nacks_received += subscription.counters.nacks_received;
         self.nacks_unanswered += subscription.counters.nacks_unanswered;
         self.plis_received += subscription.counters.plis_received;
+        self.packets_forwarded += subscription.counters.packets;
+        self.packets_replayed += subscription.counters.replayed;
+        self.dropped.add(&subscription.counters.dropped);
     }
 }
 
@@ -141,12 +150,24 @@ pub struct TrackStats {
     pub lost: u64,
     /// Packets that came by retransmission.
     pub repaired: u64,
+    /// Packets that came behind later ones, without having been asked for.
+    pub reordered: u64,
     /// Generic NACK packets sent.
     pub nacks_sent: u64,
     /// PLI or FIR sent.
     pub plis_sent: u64,
     /// Key frames seen.
     pub key_frames: u64,
+    /// Pictures that were whole and could be decoded, 0 of sound.
+    pub frames: u64,
+    /// Times that no new picture was whole when it was due, the one that lasts included.
+    pub freezes: u64,
+    /// How long in all, in milliseconds.
+    pub freeze_ms: f64,
+    /// From the opening of the transport to the first packet, in milliseconds.
+    pub first_packet_ms: Option<f64>,
+    /// The same to the first key frame, when it was whole.
+    pub first_key_frame_ms: Option<f64>,
     /// Interarrival jitter (RFC 3550 section 6.4.1), in milliseconds.
     pub jitter_ms: f64,
     /// Picture width in pixels, 0 while unknown.
@@ -238,6 +259,12 @@ pub struct SubscriptionStats {
     pub nacks_unanswered: u64,
     /// PLI and FIR received.
     pub plis_received: u64,
+    /// Those of `packets` that it was shown of the past.
+    pub replayed: u64,
+    /// Packets of its track that did not leave when they came; `WorkerStats` has the reasons.
+    pub dropped: u64,
+    /// Packets that the viewer has missed so far, by its newest receiver report.
+    pub lost: u64,
     /// From the newest receiver report, 0.0-1.0.
     pub fraction_lost: f64,
     /// From the newest receiver report, in milliseconds.

@@ -48,7 +48,10 @@ fn viewer(net: &mut Net, id: u64) -> Viewer {
 }
 
 fn select(net: &mut Net, id: u64, rid: Option<&str>) {
-    let command = Command::SelectLayer { subscription: scene::video_subscription(id), choice: Choice::of(rid.map(str::to_owned)) };
+    let command = Command::SelectLayer {
+        subscription: scene::video_subscription(id),
+        choice: Choice::of(rid.map(str::to_owned)),
+    };
     net.workers[0].command(net.now, command).expect("select");
 }
 

@@ -147,7 +147,8 @@ fn push_layers(net: &mut Net, rtx: bool) {
 
 fn pin_layers(net: &mut Net) {
     for (layer, rid) in RIDS.iter().enumerate() {
-        let command = Command::SelectLayer { subscription: subscription(layer), choice: Choice::of(Some((*rid).to_owned())) };
+        let command =
+            Command::SelectLayer { subscription: subscription(layer), choice: Choice::of(Some((*rid).to_owned())) };
         net.workers[0].command(net.now, command).expect("select");
     }
 }

@@ -1,5 +1,7 @@
 //! Declares the classes that Python only reads: frozen, every field an attribute, and a repr as Python writes it.
 
+use std::collections::BTreeMap;
+
 /// `record! { /// Text. Name { field: type, ... } }`
 macro_rules! record {
     ($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* $(,)? }) => {
@@ -36,6 +38,12 @@ impl Show for bool {
     }
 }
 
+impl Show for BTreeMap<&'static str, u64> {
+    fn show(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
 impl<T: Show> Show for Option<T> {
     fn show(&self) -> String {
         self.as_ref().map_or_else(|| String::from("None"), Show::show)
@@ -52,5 +60,6 @@ mod tests {
         assert_eq!(None::<f64>.show(), "None");
         assert_eq!(Some(String::from("hi")).show(), "\"hi\"");
         assert_eq!(1.0_f64.show(), "1.0");
+        assert_eq!(super::BTreeMap::from([("late", 2)]).show(), r#"{"late": 2}"#);
     }
 }

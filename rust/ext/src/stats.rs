@@ -1,5 +1,7 @@
 //! The classes of the answer to `stats`.
 
+use std::collections::BTreeMap;
+
 use live777_media::stats as media;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -37,9 +39,15 @@ record! {
         bytes: u64,
         lost: u64,
         repaired: u64,
+        reordered: u64,
         nacks_sent: u64,
         plis_sent: u64,
         key_frames: u64,
+        frames: u64,
+        freezes: u64,
+        freeze_ms: f64,
+        first_packet_ms: Option<f64>,
+        first_key_frame_ms: Option<f64>,
         jitter_ms: f64,
         width: u16,
         height: u16,
@@ -61,6 +69,9 @@ record! {
         nacks_received: u64,
         nacks_unanswered: u64,
         plis_received: u64,
+        replayed: u64,
+        dropped: u64,
+        lost: u64,
         fraction_lost: f64,
         jitter_ms: f64,
     }
@@ -127,6 +138,10 @@ record! {
         nacks_received: u64,
         nacks_unanswered: u64,
         plis_received: u64,
+        packets_offered: u64,
+        packets_forwarded: u64,
+        packets_replayed: u64,
+        packets_dropped: BTreeMap<&'static str, u64>,
     }
 }
 
@@ -161,9 +176,15 @@ impl From<media::TrackStats> for TrackStats {
             bytes: row.bytes,
             lost: row.lost,
             repaired: row.repaired,
+            reordered: row.reordered,
             nacks_sent: row.nacks_sent,
             plis_sent: row.plis_sent,
             key_frames: row.key_frames,
+            frames: row.frames,
+            freezes: row.freezes,
+            freeze_ms: row.freeze_ms,
+            first_packet_ms: row.first_packet_ms,
+            first_key_frame_ms: row.first_key_frame_ms,
             jitter_ms: row.jitter_ms,
             width: row.width,
             height: row.height,
@@ -186,6 +207,9 @@ impl From<media::SubscriptionStats> for SubscriptionStats {
             nacks_received: row.nacks_received,
             nacks_unanswered: row.nacks_unanswered,
             plis_received: row.plis_received,
+            replayed: row.replayed,
+            dropped: row.dropped,
+            lost: row.lost,
             fraction_lost: row.fraction_lost,
             jitter_ms: row.jitter_ms,
         }
@@ -256,6 +280,10 @@ impl WorkerStats {
             nacks_received: totals.nacks_received,
             nacks_unanswered: totals.nacks_unanswered,
             plis_received: totals.plis_received,
+            packets_offered: snapshot.stats.worker.packets_offered,
+            packets_forwarded: totals.packets_forwarded,
+            packets_replayed: totals.packets_replayed,
+            packets_dropped: totals.dropped.iter().collect(),
         }
     }
 }

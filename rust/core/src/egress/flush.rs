@@ -13,6 +13,7 @@ use crate::layer::Layer;
 use crate::notices::Notices;
 use crate::objects::Objects;
 use crate::srtp::{MAX_RTP_OVERHEAD, MacBatch};
+use crate::subscription::drops::Drop;
 use crate::subscription::{Admission, Outgoing, Subscription};
 use crate::track::Track;
 use crate::transport::Transport;
@@ -87,6 +88,8 @@ pub struct Egress {
     pub datagrams: u64,
     /// Calls of `Transmit`.
     pub runs: u64,
+    /// Packets times subscriptions of their track: what there was to forward.
+    pub offered: u64,
 }
 
 impl Egress {
@@ -100,6 +103,7 @@ impl Egress {
         }
         for &track in tracks {
             let Some(track) = objects.tracks.get(track) else { continue };
+            self.offered += (track.burst.len() * track.subscriptions.len()) as u64;
             for &subscription in &track.subscriptions {
                 let slot = objects.subscriptions[subscription].transport;
                 Self::mark(&mut objects.transports, slot, self.epoch, &mut self.affected);
@@ -155,14 +159,15 @@ impl Egress {
             let item = Item { subscription: subscription_slot, place, outgoing, rtx_payload_type: None, again: false };
             self.append(subscription, packet, item);
         }
-        if !ready {
-            return;
-        }
         for index in 0..transport.subscriptions.len() {
             let key = transport.subscriptions[index];
             let subscription = &mut objects.subscriptions[key];
             let Some(track) = subscription.track.and_then(|track| objects.tracks.get(track)) else { continue };
             if track.burst.is_empty() {
+                continue;
+            }
+            if !ready {
+                subscription.counters.dropped.count_many(Drop::Unconnected, track.burst.len());
                 continue;
             }
             let target = track.target(subscription);
@@ -172,10 +177,26 @@ impl Egress {
                 if matches!(admission, Admission::Start) {
                     let timestamp = track.handover(subscription, packet);
                     subscription.start(packet, timestamp);
-                    announce(track, subscription, Layer { encoding: packet.source.encoding, ..Layer::default() }, flush.notices);
+                    announce(
+                        track,
+                        subscription,
+                        Layer { encoding: packet.source.encoding, ..Layer::default() },
+                        flush.notices,
+                    );
                     admission = subscription.admit(packet, target);
                 }
-                let Admission::Forward(outgoing) = admission else { continue };
+                let outgoing = match admission {
+                    Admission::Forward(outgoing) => outgoing,
+                    Admission::Pass(reason) => {
+                        subscription.counters.dropped.count(reason);
+                        continue;
+                    }
+                    // Not twice in a row.
+                    Admission::Start => {
+                        subscription.counters.dropped.count(Drop::Waiting);
+                        continue;
+                    }
+                };
                 let place = Place::Burst(packet_index);
                 let item = Item { subscription: key, place, outgoing, rtx_payload_type: None, again: false };
                 self.append(subscription, packet, item);
@@ -251,6 +272,7 @@ impl Egress {
                     counters.retransmitted += 1;
                 } else {
                     counters.packets += 1;
+                    counters.replayed += u64::from(matches!(item.place, Place::History { .. }));
                     counters.bytes += len as u64;
                     counters.payload_bytes += u64::from(packet.payload_len);
                 }

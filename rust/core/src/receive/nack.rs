@@ -59,6 +59,8 @@ pub struct NackGenerator {
     /// Smoothed time from a request to its answer.
     response: Option<Duration>,
     given_up: u64,
+    /// The highest of those.
+    newest_given_up: Option<u64>,
 }
 
 impl NackGenerator {
@@ -90,7 +92,8 @@ impl NackGenerator {
         if gap > 0 {
             self.hasten(next);
             let excess = self.missing.len().saturating_sub(MAX_MISSING);
-            self.missing.drain(..excess);
+            self.newest_given_up =
+                self.missing.drain(..excess).next_back().map(|last| last.sequence).max(self.newest_given_up);
             self.given_up += excess as u64;
         }
         self.lose_patience(now, sequence);
@@ -105,12 +108,13 @@ impl NackGenerator {
         }
         let response = self.response.map(|response| response * 5 / 4);
         let interval = response.or(rtt).unwrap_or(UNKNOWN_RTT).max(MIN_INTERVAL);
-        let given_up = &mut self.given_up;
+        let (given_up, newest_given_up) = (&mut self.given_up, &mut self.newest_given_up);
         let mut due: Option<Instant> = None;
         self.missing.retain_mut(|missing| {
             if missing.next <= now {
                 if missing.tries >= MAX_TRIES || now.saturating_duration_since(missing.since) >= GIVE_UP {
                     *given_up += 1;
+                    *newest_given_up = Some(missing.sequence).max(*newest_given_up);
                     return false;
                 }
                 // Each try waits a quarter longer: a repair that is slow to come is not asked for over and over.
@@ -133,6 +137,17 @@ impl NackGenerator {
     /// Packets missed for good so far.
     pub fn given_up(&self) -> u64 {
         self.given_up
+    }
+
+    /// Whether all packets from `first` to `last` have come. Behind one that was given up it is no longer known of those
+    /// before it.
+    #[inline]
+    pub fn has_all(&self, first: u64, last: u64) -> bool {
+        if self.newest_given_up.is_some_and(|lost| lost >= first) || self.highest.is_none_or(|highest| highest < last) {
+            return false;
+        }
+        let next = self.missing.partition_point(|missing| missing.sequence < first);
+        self.missing.get(next).is_none_or(|missing| missing.sequence > last)
     }
 
     /// Packets missed now.

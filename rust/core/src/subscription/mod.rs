@@ -1,6 +1,7 @@
 //! One track forwarded onto one transport: which packets pass, and under which numbers.
 
 pub mod continuity;
+pub mod drops;
 pub mod replay;
 pub mod retransmit;
 
@@ -11,6 +12,7 @@ use crate::layer::{Choice, Layer};
 use crate::rtp::{ExtensionKind, ExtensionMap};
 use crate::track::Track;
 use continuity::{Continuity, Segment};
+use drops::{Drop, Drops};
 use replay::Replay;
 use retransmit::Retransmissions;
 
@@ -24,8 +26,8 @@ pub enum Admission {
     Forward(Outgoing),
     /// It is the first of a source: call [`Subscription::start`], then ask again.
     Start,
-    /// It does not concern the viewer.
-    Pass,
+    /// It does not leave, or not now.
+    Pass(Drop),
 }
 
 /// How a packet leaves.
@@ -58,17 +60,17 @@ pub struct Counters {
     pub nacks_repeated: u64,
     /// PLI and FIR.
     pub plis_received: u64,
-    /// Packets that came before the key frame that the viewer waits for.
-    pub before_key_frame: u64,
-    /// Packets whose payload type is not mapped.
-    pub unmapped: u64,
-    /// Packets that came while paused.
-    pub paused: u64,
+    /// Those of the packets sent that were offered before their time had come: they were replayed.
+    pub replayed: u64,
+    /// Packets of its track that did not leave when they came.
+    pub dropped: Drops,
 }
 
 /// The newest receiver report about a subscription.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reception {
+    /// Packets so far; repairs and duplicates may have made the viewer's own figure smaller than none.
+    pub lost: u64,
     /// 0.0-1.0.
     pub fraction_lost: f64,
     /// Milliseconds.
@@ -274,36 +276,34 @@ impl Subscription {
     #[inline]
     pub fn admit(&mut self, packet: &Packet, target: Option<Layer>) -> Admission {
         if self.paused {
-            self.counters.paused += 1;
-            return Admission::Pass;
+            return Admission::Pass(Drop::Paused);
         }
         if let Some(replay) = &self.replay
             && replay.source == packet.source
             && packet.sequence >= replay.next
         {
-            return Admission::Pass;
+            return Admission::Pass(Drop::Replayed);
         }
         let mapped = self.payload_type(packet.payload_type);
         let wanted = target.is_some_and(|target| target.encoding == packet.source.encoding);
-        if wanted && self.continuity.source() != Some(packet.source) {
-            if mapped.is_some() && packet.key_frame && packet.payload_len > 0 {
-                return Admission::Start;
-            }
-            self.counters.before_key_frame += 1;
+        let flows = self.continuity.source() == Some(packet.source);
+        if wanted && !flows && mapped.is_some() && packet.key_frame && packet.payload_len > 0 {
+            return Admission::Start;
         }
         let Some(payload_type) = mapped else {
-            self.counters.unmapped += 1;
             self.continuity.skip(packet);
-            return Admission::Pass;
+            return Admission::Pass(Drop::Unmapped);
         };
         if packet.payload_len == 0 && self.continuity.skip(packet) {
-            return Admission::Pass;
+            return Admission::Pass(Drop::Padding);
         }
         match self.continuity.pass(packet) {
             Some(segment) => {
                 Admission::Forward(Outgoing { sequence: segment.out(packet.sequence), segment, payload_type })
             }
-            None => Admission::Pass,
+            None if flows => Admission::Pass(Drop::Late),
+            None if wanted => Admission::Pass(Drop::Waiting),
+            None => Admission::Pass(Drop::OtherEncoding),
         }
     }
 

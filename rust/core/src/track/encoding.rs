@@ -6,6 +6,7 @@ use crate::codec::Codec;
 use crate::command::{EncodingParameters, Kind};
 use crate::egress::burst::Packet;
 use crate::layer::{Layer, LayerRate};
+use crate::receive::frames::FrameMeter;
 use crate::receive::history::History;
 use crate::receive::nack::NackGenerator;
 use crate::receive::report::ReceptionStats;
@@ -29,6 +30,8 @@ pub struct Counters {
     pub bytes: u64,
     /// Packets that came by retransmission.
     pub repaired: u64,
+    /// Packets that came behind later ones, without having been asked for.
+    pub reordered: u64,
     /// Packets with padding alone.
     pub padding_only: u64,
     /// Key frames.
@@ -62,6 +65,8 @@ pub struct Encoding {
     pub alive: bool,
     /// Newest packet.
     pub heard: Option<Instant>,
+    /// First packet.
+    pub began: Option<Instant>,
     /// Bytes per second.
     pub rate: RateMeter,
     /// Requests to the publisher.
@@ -82,6 +87,8 @@ pub struct Encoding {
     pub nacks: NackGenerator,
     /// What to report.
     pub reception: ReceptionStats,
+    /// When pictures are whole.
+    pub frames: FrameMeter,
     /// What viewers may ask for again.
     pub history: History<Packet>,
     /// What new viewers can be shown of it.
@@ -106,6 +113,7 @@ impl Encoding {
             size: (0, 0),
             alive: false,
             heard: None,
+            began: None,
             rate: RateMeter::default(),
             key_frame_requests: KeyFrameRequests::default(),
             reported: ReportedClock::default(),
@@ -116,6 +124,7 @@ impl Encoding {
             unwrapper: Unwrapper::default(),
             nacks: NackGenerator::default(),
             reception: ReceptionStats::default(),
+            frames: FrameMeter::default(),
             history: History::new(bound),
             gop: Gop::default(),
         }
@@ -213,5 +222,6 @@ impl Encoding {
         self.key_frame_timestamp = None;
         self.history.clear();
         self.gop.clear();
+        self.frames.restart();
     }
 }

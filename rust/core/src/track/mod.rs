@@ -202,7 +202,8 @@ impl Track {
 
     /// What viewers can choose from, from the cheapest to the best.
     pub fn layers(&mut self, now: Instant) -> Vec<LayerRate> {
-        let mut layers: Vec<LayerRate> = (0..).zip(&mut self.encodings).map(|(index, one)| one.layer(now, index)).collect();
+        let mut layers: Vec<LayerRate> =
+            (0..).zip(&mut self.encodings).map(|(index, one)| one.layer(now, index)).collect();
         layers.sort_by_key(|rate| (u32::from(rate.size.0) * u32::from(rate.size.1), rate.bitrate, rate.layer));
         layers
     }

@@ -73,6 +73,8 @@ pub struct Transport {
     pub agent: Agent,
     /// Its id.
     pub id: TransportId,
+    /// When it was opened.
+    pub opened: Instant,
     /// It has sockets to itself, and uses no other.
     own_socket: bool,
     /// SSRCs of what the peer publishes.
@@ -109,6 +111,7 @@ impl Transport {
             inbound: None,
             agent: Agent::new(ice, seed, now),
             id,
+            opened: now,
             own_socket,
             bindings: Bindings::default(),
             extensions: ExtensionMap::default(),

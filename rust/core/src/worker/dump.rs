@@ -136,7 +136,7 @@ impl Worker {
         let track = subscription.track.and_then(|slot| self.objects.tracks.get(slot));
         let counters = &subscription.counters;
         tree.line(format_args!(
-            "subscription {}: {:?} track {:?} ssrc {} rtx {:?} | choice {:?} target {:?} flows {:?} paused {} volatile {} | next {} segments {} | packets {} retransmitted {} nacks {}/{}/{} plis {} | waited {} unmapped {} paused {}",
+            "subscription {}: {:?} track {:?} ssrc {} rtx {:?} | choice {:?} target {:?} flows {:?} paused {} volatile {} | next {} segments {} | packets {} retransmitted {} nacks {}/{}/{} plis {} | replayed {}",
             subscription.id.0,
             subscription.kind,
             track.map(|track| track.id.0),
@@ -155,10 +155,13 @@ impl Worker {
             counters.nacks_unanswered,
             counters.nacks_repeated,
             counters.plis_received,
-            counters.before_key_frame,
-            counters.unmapped,
-            counters.paused,
+            counters.replayed,
         ));
+        tree.nest(|tree| {
+            for (reason, count) in counters.dropped.iter() {
+                tree.line(format_args!("dropped {count}: {reason}"));
+            }
+        });
     }
 }
 

@@ -75,6 +75,7 @@ impl Worker {
         let subscription = &mut subscriptions[found];
         if subscription.ssrc == report.ssrc {
             let clock_rate = subscription.clock_rate();
+            subscription.reception.lost = u64::try_from(report.cumulative_lost).unwrap_or(0);
             subscription.reception.fraction_lost = f64::from(report.fraction_lost) / 256.0;
             subscription.reception.jitter_ms = f64::from(report.jitter) * 1000.0 / f64::from(clock_rate);
         }

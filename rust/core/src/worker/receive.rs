@@ -162,7 +162,8 @@ impl Worker {
         match arrival {
             Arrival::Duplicate => return Err(Reason::Duplicate),
             Arrival::Jump => encoding.begin_generation(encoding.generation.wrapping_add(1)),
-            Arrival::InOrder | Arrival::Gap | Arrival::Late { .. } => {}
+            Arrival::Late { repaired: false } => encoding.counters.reordered += u64::from(!received.repaired),
+            Arrival::InOrder | Arrival::Gap | Arrival::Late { repaired: true } => {}
         }
         if received.repaired || arrival == (Arrival::Late { repaired: true }) {
             encoding.counters.repaired += 1;
@@ -199,6 +200,11 @@ impl Worker {
         packet.late_key_frame = packet.key_frame
             && matches!(arrival, Arrival::Late { .. })
             && (!matches!(codec, Codec::H264 | Codec::H265) || codec.picture_size(payload).is_some());
+        encoding.began.get_or_insert(now);
+        if codec.is_video() && !payload.is_empty() {
+            let begins = packet.key_frame && whole || packet.late_key_frame;
+            encoding.frames.note(now, &packet, begins, &encoding.nacks);
+        }
         self.forward(now, binding.track, packet, whole, received.plaintext);
         Ok(arrival == Arrival::Gap || asks_now)
     }
@@ -208,13 +214,18 @@ impl Worker {
     pub(super) fn forward(&mut self, now: Instant, slot: usize, mut packet: Packet, whole: bool, plaintext: &[u8]) {
         let track = &mut self.objects.tracks[slot];
         let codec = track.codec(packet.payload_type).map_or(Codec::Other, |codec| codec.codec);
+        let watched = track.is_watched();
         let encoding = &mut track.encodings[usize::from(packet.source.encoding)];
         let (cached, begins) = (
             self.limits.bytes > 0 && codec.is_video(),
             !encoding.alive || encoding.generation != packet.source.generation,
         );
         let changed = encoding.note(now, &mut packet, codec, whole, plaintext);
-        encoding.history.insert(now, packet.sequence, packet, plaintext);
+        // Nobody will ask for what nobody gets.
+        let wanted = cached || watched;
+        if wanted {
+            encoding.history.insert(now, packet.sequence, packet, plaintext);
+        }
         if cached {
             let replayed = || self.replays.concern(&self.objects.subscriptions, slot, packet.source);
             encoding.gop.note(&packet, &self.limits, &mut encoding.history, replayed);
@@ -222,11 +233,13 @@ impl Worker {
         let started = (track.silent || changed).then(|| track.started(packet.source.encoding));
         track.silent = false;
         track.heard = Some(now);
-        let index = self.burst.push(packet, plaintext);
-        if track.burst.is_empty() {
-            self.touched.push(slot);
+        if wanted {
+            let index = self.burst.push(packet, plaintext);
+            if track.burst.is_empty() {
+                self.touched.push(slot);
+            }
+            track.burst.push(index);
         }
-        track.burst.push(index);
         if let Some(started) = started {
             // An imported track is the origin's to tell of.
             if !track.is_imported() {

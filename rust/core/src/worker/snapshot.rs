@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::command::TransportId;
 use crate::stats::{SourceStats, Stats, SubscriptionStats, TapStats, TrackStats, TransportStats, WorkerStats};
 use crate::subscription::Subscription;
 use crate::tap::Tap;
@@ -16,8 +15,7 @@ impl Worker {
         let objects = &self.objects;
         let mut tracks = Vec::new();
         for (_, track) in &objects.tracks {
-            let Some(transport) = track.transport() else { continue };
-            let transport = objects.transports[transport].id;
+            let Some(transport) = track.transport().map(|slot| &objects.transports[slot]) else { continue };
             tracks.extend(track.encodings.iter().map(|encoding| encoding_stats(now, transport, track, encoding)));
         }
         Stats {
@@ -25,6 +23,7 @@ impl Worker {
                 datagrams_sent: self.egress.datagrams + self.outbox.sent,
                 runs_sent: self.egress.runs + self.outbox.sent,
                 events_dropped: self.notices.dropped,
+                packets_offered: self.egress.offered,
                 totals: objects.totals(),
                 ..self.counters
             },
@@ -56,14 +55,20 @@ impl Worker {
             nacks_received: counters.nacks_received,
             nacks_unanswered: counters.nacks_unanswered,
             plis_received: counters.plis_received,
+            replayed: counters.replayed,
+            dropped: counters.dropped.total(),
+            lost: subscription.reception.lost,
             fraction_lost: subscription.reception.fraction_lost,
             jitter_ms: subscription.reception.jitter_ms,
         }
     }
 }
 
+fn millis(span: Duration) -> f64 {
+    span.as_secs_f64() * 1000.0
+}
+
 fn transport_stats(now: Instant, transport: &Transport) -> TransportStats {
-    let millis = |span: Duration| span.as_secs_f64() * 1000.0;
     TransportStats {
         transport: transport.id,
         connected: transport.agent.selected().is_some() && !transport.agent.is_lost(),
@@ -79,11 +84,13 @@ fn transport_stats(now: Instant, transport: &Transport) -> TransportStats {
     }
 }
 
-fn encoding_stats(now: Instant, transport: TransportId, track: &Track, encoding: &Encoding) -> TrackStats {
+fn encoding_stats(now: Instant, transport: &Transport, track: &Track, encoding: &Encoding) -> TrackStats {
     let mut rate = encoding.rate;
+    let (freezes, frozen) = encoding.frames.freezes(now);
+    let since_opened = |at: Instant| millis(at.saturating_duration_since(transport.opened));
     TrackStats {
         track: track.id,
-        transport,
+        transport: transport.id,
         rid: encoding.rid.clone(),
         ssrc: encoding.ssrc,
         payload_type: encoding.payload_type,
@@ -91,9 +98,15 @@ fn encoding_stats(now: Instant, transport: TransportId, track: &Track, encoding:
         bytes: encoding.counters.bytes,
         lost: encoding.lost(),
         repaired: encoding.counters.repaired,
+        reordered: encoding.counters.reordered,
         nacks_sent: encoding.counters.nacks_sent,
         plis_sent: encoding.key_frame_requests.sent,
         key_frames: encoding.counters.key_frames,
+        frames: encoding.frames.shown(),
+        freezes,
+        freeze_ms: millis(frozen),
+        first_packet_ms: encoding.began.map(since_opened),
+        first_key_frame_ms: encoding.frames.first_key_frame().map(since_opened),
         jitter_ms: f64::from(encoding.reception.jitter()) * 1000.0 / f64::from(encoding.clock_rate.max(1)),
         width: encoding.size.0,
         height: encoding.size.1,

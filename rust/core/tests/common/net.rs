@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use live777_media::command::Command;
 use live777_media::event::{Event, Path};
-use live777_media::worker::{GopLimits, Transmit, Worker, WorkerConfig};
+use live777_media::worker::{GopLimits, Reply, Transmit, Worker, WorkerConfig};
 
 /// A small generator, so that a failing seed fails again.
 #[derive(Clone, Debug)]
@@ -156,6 +157,7 @@ impl Net {
             let next = [flight, peer, timers].into_iter().flatten().min().unwrap_or(end).max(self.now);
             if next > end {
                 self.now = end;
+                self.assert_balance();
                 return;
             }
             self.now = next;
@@ -182,6 +184,16 @@ impl Net {
                 }
             }
             self.settle();
+        }
+    }
+
+    /// Every packet of every track was sent to each of its viewers, or dropped for a reason.
+    pub fn assert_balance(&mut self) {
+        for worker in &mut self.workers {
+            let Ok(Reply::Stats(stats)) = worker.command(self.now, Command::Stats) else { panic!("no statistics") };
+            let (offered, totals) = (stats.worker.packets_offered, stats.worker.totals);
+            let left = totals.packets_forwarded - totals.packets_replayed;
+            assert_eq!(offered, left + totals.dropped.total(), "{totals:?}");
         }
     }
 
