@@ -11,6 +11,8 @@ from live777py.rtc.dtls import DtlsTransport
 from tests.fakes.remote import CERTIFICATE, UFRAG
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from live777py.rtc.srtp import SrtpKeys
 
 TIMEOUT = 20.0
@@ -23,6 +25,10 @@ class LightPeer(asyncio.DatagramProtocol):
     def __init__(self) -> None:
         self.closed = asyncio.Event()
         self.received = 0
+        self.on_media: Callable[[bytes], None] | None = None
+        """Is given SRTP and SRTCP."""
+        self.answers = 0
+        """To STUN checks."""
         self._request = b""
         self._dtls = DtlsTransport(CERTIFICATE, role="client", send=self._send, on_closed=self.closed.set)
         self._checked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -57,12 +63,15 @@ class LightPeer(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, _addr: object) -> None:
         if data[0] < 4:
+            self.answers += data[:2] == b"\x01\x01"
             if not self._checked.done():
                 self._checked.set_result(None)
         elif 19 < data[0] < 64:
             self._dtls.datagram_received(data)
         else:
             self.received += 1
+            if self.on_media is not None:
+                self.on_media(data)
 
     def error_received(self, exc: Exception) -> None:
         """A gateway that is gone answers with ICMP; the time-outs tell."""

@@ -25,7 +25,7 @@ LAYERS: Final = {"0": (1280, 720), "1": (640, 360), "2": (320, 180)}
 _INTERVAL: Final = 0.02
 _MID: Final = "urn:ietf:params:rtp-hdrext:sdes:mid"
 _RID: Final = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
-_PROFILES: Final = {
+PROFILES: Final = {
     "AEAD_AES_128_GCM": Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
     "AEAD_AES_256_GCM": Policy.SRTP_PROFILE_AEAD_AES_256_GCM,
     "AES128_CM_HMAC_SHA1_80": Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
@@ -85,6 +85,6 @@ def _srtp(keys: SrtpKeys) -> Session:
     policy = Policy(
         key=keys.local_key + keys.local_salt,
         ssrc_type=Policy.SSRC_ANY_OUTBOUND,
-        srtp_profile=_PROFILES[keys.profile.engine_profile],
+        srtp_profile=PROFILES[keys.profile.engine_profile],
     )
     return Session(policy)
