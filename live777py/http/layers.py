@@ -18,8 +18,8 @@ from live777py.http.resource import Operation, Resource, json_content
 from live777py.streams.layers import AUTOMATIC, LayerChoice
 from live777py.streams.views import LayerView
 
-Size = Annotated[int, msgspec.Meta(ge=1)]
-LayerId = Annotated[int, msgspec.Meta(ge=0)]
+Size = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+LayerId = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
 
 class LayerRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -134,15 +134,12 @@ def _begin_layers(engine: MediaEngine, publisher: LiveSession | None, viewer: Li
     """With another publisher; a layer that it does not have is not chosen any more."""
     viewer.forwarded = None
     layers = None if publisher is None else publisher.layers
-    if viewer.choice.rid is not None and (layers is None or viewer.choice.rid not in layers):
+    unknown = viewer.choice.rid is not None and (layers is None or viewer.choice.rid not in layers)
+    if unknown:
         viewer.choice = AUTOMATIC
-    rid = None if layers is None else layers.resolve(viewer.choice)
-    changed, viewer.pinned = rid != viewer.pinned, rid
     for played, subscription in viewer.peer.subscriptions:
-        if played.rid is not None:
+        if played.rid is not None or (unknown and played.kind == "video"):
             engine.select_layer(subscription, played.rid)
-        elif changed and played.kind == "video":
-            engine.select_layer(subscription, rid)
 
 
 def _switched(viewer: LiveSession, kind: Kind, choice: Choice | None) -> Iterator[Route]:

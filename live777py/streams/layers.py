@@ -23,7 +23,10 @@ _NOTICEABLE: Final = 4 / 3
 
 @dataclass(frozen=True, kw_only=True)
 class LayerChoice:
-    """What a viewer wants: None leaves it to the gateway, within the limits."""
+    """What a viewer wants. Without rid, spatial and temporal layer it gets what its network carries, within the limits.
+
+    Layers are at most 255, sizes at most 65535.
+    """
 
     rid: str | None = None
     spatial: int | None = None
@@ -88,7 +91,7 @@ class LayerMeters:
     def choosable(self) -> bool:
         return len(self._encodings) > 1
 
-    def views(self, selected: str | None) -> list[LayerView]:
+    def views(self, selected: tuple[str | None, int] | None) -> list[LayerView]:
         """The best first: the largest picture, then the highest rate, then the order of the offer."""
         return [
             LayerView(
@@ -97,7 +100,7 @@ class LayerMeters:
                 height=encoding.height,
                 bitrate=encoding.bitrate,
                 active=encoding.active,
-                selected=encoding.rid == selected,
+                selected=selected is not None and encoding.rid == selected[0],
             )
             for encoding in self._best_first()
         ]
@@ -109,20 +112,11 @@ class LayerMeters:
             self._told = layers
         return self._told
 
-    def resolve(self, choice: LayerChoice) -> str | None:
-        """The rid to forward; None is whichever is best. Of sizes that are too large for the limits, the smallest."""
-        if choice.rid is not None or (choice.max_width is None and choice.max_height is None):
-            return choice.rid
-        measured = [encoding for encoding in self._best_first() if encoding.active and encoding.width]
-        fitting = [encoding for encoding in measured if encoding.fits(choice)]
-        return next((encoding.rid for encoding in fitting or reversed(measured)), None)
-
     def require(self, choice: LayerChoice) -> None:
-        """Raises `Unprocessable` where there is no such layer."""
+        """Raises `Unprocessable` where there is no such layer. A limit may be higher than what there is."""
         if choice.rid is not None and choice.rid not in self._encodings:
             raise Unprocessable("the publisher sends no such layer")
-        inside = (choice.spatial, choice.temporal, choice.max_spatial, choice.max_temporal)
-        if any(number is not None for number in inside):
+        if choice.spatial or choice.temporal:
             raise Unprocessable("the publisher's encodings have no such layer in them")
 
     def _best_first(self) -> list[_Encoding]:
@@ -147,11 +141,6 @@ class _Encoding:
         """A size of 0 is an unknown one."""
         if width and height:
             self.width, self.height = width, height
-
-    def fits(self, choice: LayerChoice) -> bool:
-        return (choice.max_width is None or self.width <= choice.max_width) and (
-            choice.max_height is None or self.height <= choice.max_height
-        )
 
     def layer(self) -> Layer:
         return Layer(rid=self.rid, width=self.width, height=self.height, bitrate=self.bitrate if self.active else 0)
@@ -186,23 +175,18 @@ def select_layer(engine: MediaEngine, publisher: LiveSession | None, viewer: Liv
     layers = _layers_for(publisher, viewer)
     layers.require(choice)
     viewer.choice = choice
-    forward(engine, viewer, layers.resolve(choice))
-
-
-def forward(engine: MediaEngine, viewer: LiveSession, rid: str | None) -> None:
-    """None leaves the choice to the engine."""
-    viewer.pinned = rid
     for played, subscription in viewer.peer.subscriptions:
         if played.kind == "video":
-            engine.select_layer(subscription, rid)
-
-
-def measured(engine: MediaEngine, publisher: LiveSession | None, viewer: LiveSession) -> None:
-    """Sizes may have changed: who has set a limit to them may get another layer."""
-    if publisher is not None and publisher.layers is not None:
-        rid = publisher.layers.resolve(viewer.choice)
-        if rid != viewer.pinned:
-            forward(engine, viewer, rid)
+            engine.select_layer(
+                subscription,
+                choice.rid,
+                spatial=choice.spatial,
+                temporal=choice.temporal,
+                max_width=choice.max_width,
+                max_height=choice.max_height,
+                max_spatial=choice.max_spatial,
+                max_temporal=choice.max_temporal,
+            )
 
 
 def _layers_for(publisher: LiveSession | None, viewer: LiveSession) -> LayerMeters:

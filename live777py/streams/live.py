@@ -45,9 +45,9 @@ class LiveSession:
     """A session whose peer exists. Sessions that are over have none; they are only listed.
 
     `muted` are the kinds that do not flow from this publisher, or to this viewer. `choice` is what was asked for this
-    viewer, `pinned` the encoding that follows from it, `forwarded` the one that it gets. `layers` is what is measured
-    of a publisher's video, `sizes` the picture of each of its encodings by track and rid. `pushed` is what was offered
-    to another server. `announced` says that the bus was told of its coming.
+    viewer, `forwarded` the rid and spatial layer that it gets. `layers` is what is measured of a publisher's video,
+    `sizes` the picture of each of its encodings by track and rid. `pushed` is what was offered to another server.
+    `announced` says that the bus was told of its coming.
 
     `withheld` are the kinds of this publisher that nobody gets, as if it did not send them. `chosen` is what this
     viewer gets in place of its stream's tracks (None: nothing), `followers` are the viewers of other streams who chose
@@ -69,7 +69,6 @@ class LiveSession:
         "muted",
         "origin",
         "peer",
-        "pinned",
         "pushed",
         "session",
         "sizes",
@@ -85,8 +84,7 @@ class LiveSession:
         self.session = session
         self.muted: frozenset[Kind] = frozenset()
         self.choice = AUTOMATIC
-        self.pinned: str | None = None
-        self.forwarded: str | None = None
+        self.forwarded: tuple[str | None, int] | None = None
         self.layers: LayerMeters | None = None
         self.pushed: tuple[PublishedMedia, ...] | None = None
         self.announced = False
@@ -143,7 +141,7 @@ class LiveSession:
 
     def media_changed(self, event: native.TrackStarted | native.TrackSilent | native.LayerChanged) -> None:
         if isinstance(event, native.LayerChanged):
-            self.forwarded = event.rid
+            self.forwarded = (event.rid, event.spatial)
         elif isinstance(event, native.TrackStarted):
             if event.width and event.height:
                 self.sizes[event.track, event.rid] = (event.width, event.height)

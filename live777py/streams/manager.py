@@ -391,9 +391,6 @@ class StreamManager:
             self._registry.enter(live, "disconnected")
         for live in heard:
             self._registry.enter(live, "connected")
-        for live in self._registry.sessions.values():
-            if live.choice is not layers.AUTOMATIC:
-                layers.measured(self._engine, self._video_of(live), live)
         self._registry.bus.publish(StatsSampled())
 
 

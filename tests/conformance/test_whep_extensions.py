@@ -194,8 +194,10 @@ async def layers_are_chosen(ground: Ground) -> None:
             ({"mediaId": "0"}, 200),
             ({"mediaId": "0", "rid": "unknown"}, 422),
             ({"mediaId": "7"}, 422),
+            ({"rid": "0", "spatialLayerId": 0, "temporalLayerId": 0}, 200),
+            ({"maxSpatialLayerId": 2, "maxTemporalLayerId": 0}, 200),
             ({"spatialLayerId": 5}, 422),
-            ({"maxTemporalLayerId": 0}, 422),
+            ({"temporalLayerId": 5}, 422),
             ({"maxWidth": "wide"}, 422),
         ):
             response = await _post(gateway, layer, body)

@@ -85,6 +85,8 @@ async def test_a_layer_is_chosen(
         {"mediaId": "2"},
         {"mediaId": "video"},
         {"spatialLayerId": -1},
+        {"maxSpatialLayerId": 256},
+        {"maxWidth": 65536},
         {"temporalLayerId": "0"},
         {"maxWidth": 0},
         {"maxHeight": 1.5},

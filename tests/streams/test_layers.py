@@ -126,34 +126,18 @@ async def test_a_selection_outlives_its_publisher_where_the_next_one_has_the_lay
     assert simulcast.pinned() is None
 
 
-async def test_the_best_within_the_limits_whatever_is_measured(simulcast: Simulcast) -> None:
-    await simulcast.select(max_width=700)
-    assert simulcast.pinned() is None, "as long as no size is known"
-    await simulcast.measure(_0=(1280, 900), _1=(640, 400), _2=(320, 100))
-    assert simulcast.pinned() == "1"
-    await simulcast.measure(_0=(1280, 900), _1=(640, 0), _2=(320, 100))
-    assert simulcast.pinned() == "2", "the fitting one is not sent"
-    await simulcast.measure(_0=(1280, 900), _1=(640, 400), _2=(320, 100))
-    await simulcast.select(max_width=2000, max_height=180)
-    assert simulcast.pinned() == "2"
-    await simulcast.select(max_width=16)
-    assert simulcast.pinned() == "2", "all are too large"
-    await simulcast.select("0", max_width=16)
-    assert simulcast.pinned() == "0", "who names a layer gets it"
-    await simulcast.select(max_height=1080)
-    assert simulcast.pinned() == "0"
-    await simulcast.select()
-    assert simulcast.pinned() is None
-
-
-async def test_limits_outlive_the_publisher(simulcast: Simulcast) -> None:
-    await simulcast.measure(_0=(1280, 900), _1=(640, 400), _2=(320, 100))
-    await simulcast.select(max_width=640)
-    assert simulcast.pinned() == "1"
+async def test_limits_are_the_engines_to_keep(simulcast: Simulcast) -> None:
+    limits = simulcast.house.fake.limits
+    await simulcast.select(max_width=700, max_height=400, max_spatial=1, max_temporal=0)
+    asked = {"max_width": 700, "max_height": 400, "max_spatial": 1, "max_temporal": 0}
+    assert (simulcast.pinned(), limits[simulcast.video]) == (None, asked)
+    assert simulcast.audio not in limits
     await simulcast.returns("a", "b")
-    assert simulcast.pinned() is None
-    await simulcast.measure(_a=(1280, 900), _b=(640, 400))
-    assert simulcast.pinned() == "b"
+    assert limits[simulcast.video] == asked, "they outlive the publisher"
+    await simulcast.select("a", spatial=0, temporal=0)
+    assert (simulcast.pinned(), limits[simulcast.video]) == ("a", {"spatial": 0, "temporal": 0})
+    await simulcast.select()
+    assert (simulcast.pinned(), limits[simulcast.video]) == (None, {})
 
 
 async def test_layers_are_the_same_object_until_something_noticeable_changes(simulcast: Simulcast) -> None:
@@ -188,7 +172,7 @@ async def test_what_cannot_be_selected(simulcast: Simulcast) -> None:
     house = simulcast.house
     with pytest.raises(Unprocessable):
         await simulcast.select("3")
-    for inside in ("spatial", "temporal", "max_spatial", "max_temporal"):
+    for inside in ("spatial", "temporal"):
         with pytest.raises(Unprocessable):
             await simulcast.select("0", **{inside: 1})
     for stream, session in (("s", "none"), ("none", simulcast.viewer.session)):
