@@ -1,4 +1,7 @@
-"""The command line. Exit codes: 0 ended by a signal, 1 cannot start (port, permission), 2 wrong arguments or file."""
+"""The command line. Exit codes: 0 ended by a signal, 1 cannot start (port, permission), 2 wrong arguments or file.
+
+Of `bench`: 0 all sessions were good, 1 one was not.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _check(arguments.config)
         elif arguments.command == "token":
             _create_token(arguments)
+        elif arguments.command == "bench":
+            return _bench(arguments)
         else:
             _serve(arguments.config, arguments.verbose)
     except ConfigError as error:
@@ -81,6 +86,13 @@ def _create_token(arguments: argparse.Namespace) -> None:
     print(create(load(arguments.config, os.environ).livekit, wanted))
 
 
+def _bench(arguments: argparse.Namespace) -> int:
+    log.setup("error", verbose=arguments.verbose)
+    from live777py.loadtest import command  # noqa: PLC0415 (as above)
+
+    return command.bench(arguments)
+
+
 def _fail(detail: str, code: int) -> int:
     print(f"live777py: {log.redact(' '.join(detail.split()))}", file=sys.stderr)
     return code
@@ -115,4 +127,36 @@ def _parser() -> argparse.ArgumentParser:
         "video grants; may be repeated. default: roomJoin, if there is a room",
     )
     create.add_argument("--valid-for", default="6h", metavar="TIME", help="such as 90s, 30m, 6h, 7d. default: 6h")
+    _add_bench(commands.add_parser("bench", help="load a WHIP or WHEP server, this one or another"))
     return parser
+
+
+def _add_bench(bench: argparse.ArgumentParser) -> None:
+    bench.add_argument("mode", choices=("whip", "whep"), help="publish, or play")
+    bench.add_argument("url", help="{n} in it is the number of the session, from 0")
+    bench.add_argument("--sessions", type=_count, default=1, metavar="N", help="default: 1")
+    bench.add_argument("--duration", type=_seconds, default=10.0, metavar="SECONDS", help="with all. default: 10")
+    bench.add_argument(
+        "--ramp", type=_seconds, default=50.0, metavar="N", help="sessions begun a second, 0: all at once. default: 50"
+    )
+    bench.add_argument("--token", metavar="TOKEN", help="bearer token; {n} as in the URL")
+    bench.add_argument("--codec", choices=("h264", "vp8"), default="h264", help="of what is published. default: h264")
+    bench.add_argument(
+        "--bind", action="append", default=[], metavar="IP", help="media address of this machine; may be repeated"
+    )
+    bench.add_argument("--json", action="store_true", help="print the report as JSON (docs/bench.md)")
+    bench.add_argument("-v", "--verbose", action="count", default=argparse.SUPPRESS, help="log more")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise ValueError(text)
+    return number

@@ -33,6 +33,7 @@ TOTAL_TIMEOUT: Final = 30.0
 MAX_BODY: Final = 64 * 1024
 MAX_REDIRECTS: Final = 5
 MAX_ADDRESSES: Final = 4
+MAX_CONNECTIONS: Final = 100
 
 _REDIRECTS: Final = frozenset({307, 308})
 _OTHER_REDIRECTS: Final = frozenset({300, 301, 302, 303, 305, 306})
@@ -55,8 +56,10 @@ class Outbound:
     connection is used twice.
     """
 
-    def __init__(self, policy: AddressPolicy) -> None:
+    def __init__(self, policy: AddressPolicy, *, connections: int = MAX_CONNECTIONS) -> None:
+        """`connections`: requests at the same time, others wait; 0 is any number."""
         self.policy = policy
+        self._connections = connections
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
@@ -159,6 +162,7 @@ class Outbound:
             connector = aiohttp.TCPConnector(
                 resolver=_CheckingResolver(self._allows),
                 socket_factory=self._socket,
+                limit=self._connections,
                 use_dns_cache=False,
                 force_close=True,
             )
