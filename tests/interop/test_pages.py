@@ -282,7 +282,7 @@ async def test_the_player_offers_the_layers_of_simulcast(gateway: Gateway, chrom
     player = viewer.locator("whep-player")
     await assert_decodes(player)
     for layer, width in [("h", 480), ("f", 960), ("", 960)]:
-        await viewer.get_by_role("combobox", name="Layer").select_option(layer)
+        await viewer.get_by_role("combobox", name="Quality").select_option(layer)
         await viewer.wait_for_function(
             "([player, width]) => player.video.videoWidth === width", arg=[await player.element_handle(), width]
         )

@@ -3,7 +3,7 @@
 import { css } from "lit";
 
 export const picture = css`
-  :host { display: block; position: relative; aspect-ratio: 16 / 9; overflow: hidden; background: #000; color: #fff; --focus: #fff; }
+  :host { display: block; position: relative; aspect-ratio: 16 / 9; overflow: hidden; background: #000; color: #fff; --focus: #fff; container-type: inline-size; }
   video { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; }
   .over { position: absolute; inset: 0; display: grid; place-content: center; justify-items: center; gap: 12px; padding: 48px 16px;
     background: rgb(14 15 17 / 0.78); text-align: center; overflow-wrap: anywhere; }
@@ -28,8 +28,11 @@ export const picture = css`
   @media (hover: none) { .bar { opacity: 1 !important; } }
   .live { display: inline-flex; align-items: center; gap: 6px; padding: 0 6px; font-size: 12px; font-weight: 600; letter-spacing: 0.04em; }
   .live::before { content: ""; width: 8px; height: 8px; border-radius: 50%; background: #ff5a40; }
+  .off { color: #b9bbc0; }
+  .live.off::before { background: #85878c; }
   input { width: 84px; accent-color: #fff; }
-  select { max-width: 150px; height: 30px; padding: 0 4px; border: 0; border-radius: 6px; background: rgb(255 255 255 / 0.16); color: inherit; font: inherit; font-size: 12px; }
+  select { flex: 0 1 150px; min-width: 64px; height: 30px; padding: 0 4px; border: 0; border-radius: 6px; background: rgb(255 255 255 / 0.16); color: inherit; font: inherit; font-size: 12px; }
+  @container (max-width: 480px) { input { display: none; } }
   option { background: #1c1e21; }
   .spin { width: 28px; height: 28px; border: 3px solid rgb(255 255 255 / 0.25); border-top-color: #fff; border-radius: 50%; animation: spin 1s linear infinite; }
   @keyframes spin { to { transform: rotate(1turn); } }

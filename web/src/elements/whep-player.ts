@@ -6,6 +6,7 @@ import type { GatewayError } from "../lib/errors";
 import { bitrate } from "../lib/format";
 import type { Layer, Session } from "../lib/session";
 import type { Stats } from "../lib/stats";
+import { followViewer } from "../lib/viewer-events";
 import { WhepClient } from "../lib/whep";
 import { MediaElement } from "./base";
 import * as icons from "./icons";
@@ -31,6 +32,7 @@ export class WhepPlayer extends MediaElement<PlayerState> {
     picture: { state: true },
     layers: { state: true },
     layer: { state: true },
+    live: { state: true },
     latency: { state: true },
   };
   declare autoplay: boolean;
@@ -44,20 +46,24 @@ export class WhepPlayer extends MediaElement<PlayerState> {
   declare private picture: boolean;
   /** The layers to choose from, the best first; empty: there is no choice. */
   declare layers: Layer[];
-  /** The chosen layer; null: the server chooses. */
+  /** The id of the chosen layer; null: the server chooses. */
   declare layer: string | null;
+  /** Whether there is a publisher; null: the server does not tell. */
+  declare live: boolean | null;
   /** From drawing to display of a test pattern in ms, by this machine's clock; null without one. */
   declare latency: number | null;
   #moved = 0;
   /** Ends what belongs to the media that play now. */
   #media = new AbortController();
+  /** Ends what is heard of the session. */
+  #events = new AbortController();
 
   static override styles = [tokens, nerdStyles, picture];
 
   constructor() {
     super("idle", "in");
     this.autoplay = this.muted = this.lowlatency = this.details = this.silenced = this.picture = false;
-    this.media = this.layer = this.latency = null;
+    this.media = this.layer = this.live = this.latency = null;
     this.layers = [];
     this.addEventListener("contextmenu", (event) => this.#menu(event));
     this.addEventListener("keydown", (event) => this.#key(event));
@@ -90,17 +96,19 @@ export class WhepPlayer extends MediaElement<PlayerState> {
     if (session === this.session) this.layers = layers;
   }
 
-  /** Plays one layer of a simulcast stream; null leaves the choice to the server. Throws GatewayError. */
-  async selectLayer(encodingId: string | null): Promise<void> {
-    await this.session?.selectLayer(encodingId);
-    this.layer = encodingId;
+  /** Plays one layer, by its id (`layerId`); null leaves the choice to the server. Throws GatewayError. */
+  async selectLayer(id: string | null): Promise<void> {
+    const layer = this.layers.find((layer) => layerId(layer) === id);
+    await this.session?.selectLayer(id === null ? null : (layer ?? { encodingId: id }));
+    this.layer = id;
   }
 
   /** Ends the session. */
   override async stop(): Promise<void> {
     const stopped = this.halt();
     this.#media.abort();
-    this.media = this.latency = null;
+    this.#events.abort();
+    this.media = this.live = this.latency = null;
     this.layers = [];
     this.#enter("idle");
     await stopped;
@@ -122,11 +130,34 @@ export class WhepPlayer extends MediaElement<PlayerState> {
   protected override onSession(session: Session): void {
     super.onSession(session);
     this.layers = [];
-    this.layer = null;
+    this.layer = this.live = null;
+    this.#events.abort();
+    this.#events = new AbortController();
+    const client = this.client;
+    void followViewer(
+      session,
+      {
+        onLive: (live) => this.#hear(live),
+        onLayers: (layers) => (this.layers = layers),
+        onReconnect: (url) => client?.move(url),
+        onLost: () => (this.live = null),
+      },
+      this.#events.signal,
+    );
+  }
+
+  /** That the publisher has gone is known sooner than its media stand still. */
+  #hear(live: boolean): void {
+    this.live = live;
+    if (!live && this.state === "playing") this.#enter("waiting");
   }
 
   #follow(client: WhepClient): void {
     const { failure } = client;
+    if (client.state !== "connected") {
+      this.#events.abort();
+      this.live = null;
+    }
     if (client.state === "connecting" && this.#moved === 0 && this.state !== "waiting") this.#enter("connecting");
     if (client.state === "connected") this.#enter("waiting");
     if (client.state === "retrying" && failure) {
@@ -144,7 +175,9 @@ export class WhepPlayer extends MediaElement<PlayerState> {
     this.picture = video.videoWidth > 0;
     this.#moved = Date.now();
     if (this.client?.state === "connected") this.#enter("playing");
-    if (this.session?.layerUrl) void this.loadLayers().catch((error: GatewayError) => this.fail(error));
+    const untold = this.live === null && this.layers.length === 0;
+    if (untold && this.session?.layerUrl)
+      void this.loadLayers().catch((error: GatewayError) => error.status !== 409 && this.fail(error));
     this.#media.abort();
     this.#media = new AbortController();
     watchLatency(video, (latency) => (this.latency = latency), this.#media.signal);
@@ -154,7 +187,7 @@ export class WhepPlayer extends MediaElement<PlayerState> {
     if (stats.bytes > (before?.bytes ?? 0)) this.#moved = stats.at;
     this.picture = stats.framesDecoded > 0;
     if (this.client?.state !== "connected") return;
-    const flowing = this.#moved > 0 && stats.at - this.#moved < STALL_MS;
+    const flowing = this.live !== false && this.#moved > 0 && stats.at - this.#moved < STALL_MS;
     if (flowing !== (this.state === "playing")) this.#enter(flowing ? "playing" : "waiting");
   }
 
@@ -238,7 +271,11 @@ export class WhepPlayer extends MediaElement<PlayerState> {
       case "connecting":
         return say(html`<span class="spin"></span>`, "Connecting…", sub);
       case "waiting":
-        return say(icons.wave, "Waiting for the publisher", html`<p class="sub">Playback starts by itself.</p>`);
+        return say(
+          icons.wave,
+          this.live ? "Waiting for the picture" : "Waiting for the publisher",
+          html`<p class="sub">Playback starts by itself.</p>`,
+        );
       case "ended":
         return say(icons.stop, "The stream has ended", again("Play again"));
       case "error":
@@ -259,6 +296,7 @@ export class WhepPlayer extends MediaElement<PlayerState> {
       <input type="range" min="0" max="1" step="0.05" value="1" aria-label="Volume" ?hidden=${this.muted}
         @input=${(event: Event) => this.video && (this.video.volume = Number((event.target as HTMLInputElement).value))} />
       ${this.state === "playing" ? html`<span class="live">LIVE</span>` : nothing}
+      ${this.live === false ? html`<span class="live off">OFFLINE</span>` : nothing}
       <span class="space"></span>
       ${this.layers.length > 1 ? this.#layerChoice() : nothing}
       ${button("Statistics (i)", icons.info, () => (this.details = !this.details), this.details)}
@@ -273,17 +311,26 @@ export class WhepPlayer extends MediaElement<PlayerState> {
       void this.selectLayer(chosen || null).catch((error: GatewayError) => this.fail(error));
     };
     const entry = (layer: Layer) => html`
-      <option value=${layer.encodingId} ?selected=${layer.encodingId === this.layer}>${layerName(layer)}</option>
+      <option value=${layerId(layer)} ?selected=${layerId(layer) === this.layer} ?disabled=${layer.active === false}>
+        ${layerName(layer)}
+      </option>
     `;
-    return html`<select aria-label="Layer" @change=${choose}>
-      <option value="" ?selected=${this.layer === null}>Auto</option>
+    const height = this.layer === null && this.state === "playing" ? this.reading?.height : 0;
+    return html`<select aria-label="Quality" title="Quality" @change=${choose}>
+      <option value="" ?selected=${this.layer === null}>Auto${height ? ` (${height}p)` : ""}</option>
       ${this.layers.map(entry)}
     </select>`;
   }
 }
 
+/** The rid, or S0, S1 and so on for a spatial layer. */
+export function layerId({ encodingId, spatialLayerId }: Layer): string {
+  return encodingId ?? `S${spatialLayerId ?? 0}`;
+}
+
 /** A layer in words: its size and bitrate if they are known, else its id. */
-export function layerName({ encodingId, width, height, bitrate: rate }: Layer): string {
-  if (!width) return encodingId;
+export function layerName(layer: Layer): string {
+  const { width, height, bitrate: rate } = layer;
+  if (!width) return layerId(layer);
   return `${width}×${height}${rate ? ` · ${bitrate(rate)}` : ""}`;
 }

@@ -24,6 +24,7 @@ export interface ClientOptions {
 export const GONE = 410;
 const CONNECT_TIMEOUT_MS = 15_000;
 const DISCONNECTED_GRACE_MS = 5_000;
+const SPREAD_MS = 1_000;
 const RETRYABLE = new Set([0, 408, 409, 425, 429, 500, 502, 503, 504]);
 
 export abstract class Client {
@@ -33,10 +34,15 @@ export abstract class Client {
   peer: RTCPeerConnection | null = null;
   session: Session | null = null;
   #channel: RTCDataChannel | null = null;
+  /** Where the next attempt goes. */
+  #url: string;
+  #moved = new AbortController();
   #run: AbortController | null = null;
   #done: Promise<void> = Promise.resolve();
 
-  constructor(protected readonly options: ClientOptions) {}
+  constructor(protected readonly options: ClientOptions) {
+    this.#url = options.url;
+  }
 
   /** Adds the transceivers of a new attempt. */
   protected abstract prepare(peer: RTCPeerConnection): void;
@@ -59,6 +65,16 @@ export abstract class Client {
     if (!this.#run) this.#enter("idle");
   }
 
+  /**
+   * The server wants the session to go on as another one: at this endpoint, or (null) at the same one, if the client tries
+   * again at all. A second is spread over, since all viewers are told at once.
+   */
+  move(url: string | null): void {
+    if (url === null && (this.options.reconnect ?? null) === null) return;
+    this.#url = url ?? this.#url;
+    this.#moved.abort();
+  }
+
   /** Sends by the data channel; false if none is open. */
   send(text: string): boolean {
     if (this.#channel?.readyState !== "open") return false;
@@ -71,11 +87,19 @@ export abstract class Client {
     while (!signal.aborted) {
       this.#enter("connecting");
       let connected = false;
-      const error = await this.#attempt(signal, () => {
+      const moved = (this.#moved = new AbortController()).signal;
+      const error = await this.#attempt(AbortSignal.any([signal, moved]), () => {
         connected = true;
         this.#enter("connected");
       });
-      if (signal.aborted || error === null) return;
+      if (signal.aborted) return;
+      if (moved.aborted) {
+        this.#enter("connecting");
+        await pause(SPREAD_MS * Math.random(), signal);
+        continue;
+      }
+      if (error === null) return;
+      this.#url = connected ? this.#url : this.options.url;
       const first = this.options.reconnect ?? null;
       if (first === null || !this.retryable(error)) {
         this.#run = null;
@@ -95,7 +119,7 @@ export abstract class Client {
     try {
       this.prepare(peer);
       if (this.options.onMessage) this.#openChannel(peer, this.options.onMessage);
-      session = await Session.open(peer, this.options.url, this.options.token ?? "");
+      session = await Session.open(peer, this.#url, this.options.token ?? "");
       if (signal.aborted) return null;
       this.session = session;
       this.options.onSession?.(session);

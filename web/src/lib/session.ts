@@ -10,10 +10,12 @@ import { type Candidate, trickleFragment, withStereo } from "./sdp";
 const NO_TRICKLE = new Set([405, 501]);
 
 const LAYER_RELATION = "urn:ietf:params:whep:ext:core:layer";
+const EVENTS_RELATION = "urn:ietf:params:whep:ext:core:server-sent-events";
 
-/** An encoding of a simulcast stream; other servers than ours tell no more than its id. */
+/** An encoding of a simulcast stream, or a spatial layer of the only one; other servers tell no more than the id. */
 export interface Layer {
-  encodingId: string;
+  encodingId?: string;
+  spatialLayerId?: number;
   width?: number;
   height?: number;
   /** bit/s */
@@ -38,6 +40,10 @@ export class Session {
     readonly answer: string,
     /** Where a layer is chosen; null if the stream has none, as far as the server knew when the session began. */
     readonly layerUrl: URL | null,
+    /** Where event streams are made; null if the server has none. */
+    readonly eventsUrl: URL | null,
+    /** The types of events that it knows. */
+    readonly eventTypes: readonly string[],
   ) {}
 
   /**
@@ -61,10 +67,20 @@ export class Session {
     }
     const url = new URL(location, response.url);
     const link = response.headers.get("Link");
-    const layers = parseLinks(link).find(({ params }) => params.get("rel")?.split(/\s+/).includes(LAYER_RELATION));
-    const layerUrl = layers ? new URL(layers.target, response.url) : null;
+    const extension = (relation: string) =>
+      parseLinks(link).find(({ params }) => params.get("rel")?.split(/\s+/).includes(relation));
+    const [layers, events] = [extension(LAYER_RELATION), extension(EVENTS_RELATION)];
     const answer = await response.text();
-    const session = new Session(url, token, response.headers.get("ETag"), offer, answer, layerUrl);
+    const session = new Session(
+      url,
+      token,
+      response.headers.get("ETag"),
+      offer,
+      answer,
+      layers ? new URL(layers.target, response.url) : null,
+      events ? new URL(events.target, response.url) : null,
+      events?.params.get("events")?.split(",") ?? [],
+    );
     try {
       const servers = iceServers(link);
       if (servers.length > 0) peer.setConfiguration({ ...peer.getConfiguration(), iceServers: servers });
@@ -108,9 +124,16 @@ export class Session {
   }
 
   /** Plays one layer; null leaves the choice to the server. */
-  async selectLayer(encodingId: string | null): Promise<void> {
-    if (encodingId === null) await request(this.#layerUrl, this.token, { method: "DELETE" });
-    else await this.#post(this.#layerUrl, { encodingId });
+  async selectLayer(layer: Pick<Layer, "encodingId" | "spatialLayerId"> | null): Promise<void> {
+    if (layer === null) await request(this.#layerUrl, this.token, { method: "DELETE" });
+    else await this.#post(this.#layerUrl, { encodingId: layer.encodingId, spatialLayerId: layer.spatialLayerId });
+  }
+
+  /** Makes an event stream of these types. */
+  async openEvents(types: readonly string[]): Promise<URL> {
+    if (!this.eventsUrl) throw new GatewayError("The server has no events.", 404);
+    const response = await this.#post(this.eventsUrl, types);
+    return new URL(response.headers.get("Location") ?? "", this.eventsUrl);
   }
 
   /** Stops or resumes one kind of media at the server. */
@@ -122,9 +145,9 @@ export class Session {
     return this.layerUrl ?? new URL(`${this.url.href}/layer`);
   }
 
-  async #post(url: URL, body: unknown): Promise<void> {
+  async #post(url: URL, body: unknown): Promise<Response> {
     const headers = { "Content-Type": "application/json" };
-    await request(url, this.token, { method: "POST", headers, body: JSON.stringify(body) });
+    return request(url, this.token, { method: "POST", headers, body: JSON.stringify(body) });
   }
 
   #gather(candidate: RTCIceCandidate | null): void {

@@ -3,7 +3,7 @@
 import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 import { useGateway } from "../elements/base";
 import { controls, tokens } from "../elements/theme";
-import { layerName, WhepPlayer } from "../elements/whep-player";
+import { layerId, layerName, WhepPlayer } from "../elements/whep-player";
 import { WhipPublisher } from "../elements/whip-publisher";
 import { Gateway } from "../lib/gateway";
 import { debuggerParameters } from "../lib/parameters";
@@ -171,7 +171,7 @@ class StreamDebugger extends LitElement {
       await player?.loadLayers();
       this.layers = player?.layers ?? [];
       const names = this.layers.map((layer) =>
-        layer.width ? `${layer.encodingId} ${layerName(layer)}` : layer.encodingId,
+        layer.width ? `${layerId(layer)} ${layerName(layer)}` : layerId(layer),
       );
       this.#note("player", `layers: ${names.join(", ") || "none"}`);
     } catch (error) {
@@ -240,7 +240,7 @@ class StreamDebugger extends LitElement {
       <button aria-pressed=${this.layer === id} title=${more} @click=${() => choose(id, id ?? "auto")}>${name}</button>
     `;
     const entries = ranked(this.layers).map(([name, layer]) =>
-      button(layer.encodingId, name, `${layer.encodingId}: ${layerName(layer)}`),
+      button(layerId(layer), name, `${layerId(layer)}: ${layerName(layer)}`),
     );
     return html`<div>
       <h3>Layer <button class="text" @click=${() => this.#loadLayers()}>Refresh</button></h3>
@@ -306,7 +306,7 @@ class StreamDebugger extends LitElement {
 /** The layers with what people call them, the best first; one that sends nothing has no size to tell its rank. */
 function ranked(layers: readonly Layer[]): [string, Layer][] {
   const known = RANKS.filter(([rid]) => layers.some(({ encodingId }) => encodingId === rid));
-  if (known.length < layers.length) return layers.map((layer) => [layer.encodingId, layer]);
+  if (known.length < layers.length) return layers.map((layer) => [layerId(layer), layer]);
   return known.flatMap(([rid, name]) =>
     layers.filter(({ encodingId }) => encodingId === rid).map((layer): [string, Layer] => [name, layer]),
   );
