@@ -47,7 +47,7 @@ class Mailbox:
         self._ready.set()
 
     async def take(self) -> list[bytes]:
-        """Waits for something; empty when the mailbox has been closed."""
+        """Waits for something; empty when the mailbox has been closed and there is nothing left."""
         await self._ready.wait()
         if not self.closed:
             self._ready.clear()
@@ -57,18 +57,13 @@ class Mailbox:
 
 
 async def send_events(request: web.Request, mailbox: Mailbox) -> web.StreamResponse:
-    """Until the mailbox is closed or the listener has gone."""
+    """Until the mailbox is closed and empty, or the listener has gone."""
     response = web.StreamResponse(headers=_HEADERS)
     try:
         await response.prepare(request)
         if request.method == "HEAD":
             return response
-        while not mailbox.closed:
-            try:
-                async with asyncio.timeout(KEEP_ALIVE):
-                    messages = await mailbox.take()
-            except TimeoutError:
-                messages = [_COMMENT]
+        while messages := await _next(mailbox):
             async with asyncio.timeout(STALLED):
                 for message in messages:
                     await response.write(message)
@@ -78,3 +73,11 @@ async def send_events(request: web.Request, mailbox: Mailbox) -> web.StreamRespo
     except ConnectionResetError:
         pass
     return response
+
+
+async def _next(mailbox: Mailbox) -> list[bytes]:
+    try:
+        async with asyncio.timeout(KEEP_ALIVE):
+            return await mailbox.take()
+    except TimeoutError:
+        return [_COMMENT]

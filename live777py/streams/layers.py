@@ -55,12 +55,14 @@ class Layer:
 class LayerMeters:
     """Size and rate of each layer of one track."""
 
-    __slots__ = ("_encodings", "_told", "track")
+    __slots__ = ("_encodings", "_measured", "_told", "track")
 
     def __init__(self, track: int, rids: tuple[str | None, ...]) -> None:
         self.track = track
         self._encodings = {rid: _Encoding(rid) for rid in rids}
         self._told: tuple[Layer, ...] = ()
+        self._measured = self.choosable
+        """Since `_told` was looked at."""
 
     @classmethod
     def of(cls, publisher: LiveSession) -> LayerMeters | None:
@@ -79,6 +81,7 @@ class LayerMeters:
         if event.track == self.track and encoding is not None:
             encoding.active = True
             encoding.measure(event.width, event.height)
+            self._measured = self.choosable
 
     def sample(self, row: native.TrackStats) -> None:
         encoding = self._encodings.get(row.rid)
@@ -86,6 +89,7 @@ class LayerMeters:
             encoding.measure(row.width, row.height)
             encoding.bitrate = row.bitrate
             encoding.active = row.active
+            self._measured = self.choosable
 
     @property
     def choosable(self) -> bool:
@@ -107,9 +111,11 @@ class LayerMeters:
 
     def layers(self) -> tuple[Layer, ...]:
         """The best first. As long as nothing noticeable changes it is the same object."""
-        layers = tuple(encoding.layer() for encoding in self._best_first()) if self.choosable else ()
-        if not _alike(layers, self._told):
-            self._told = layers
+        if self._measured:
+            self._measured = False
+            layers = tuple(encoding.layer() for encoding in self._best_first())
+            if not _alike(layers, self._told):
+                self._told = layers
         return self._told
 
     def require(self, choice: LayerChoice) -> None:
