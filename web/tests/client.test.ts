@@ -29,6 +29,7 @@ describe("a refusal in words", () => {
     expect((await read(503, "application/json", "{", { "Retry-After": "3" })).retryAfter).toBe(3);
     expect((await read(502, "text/html", "<h1>Bad gateway</h1>")).message).toBe("The gateway answered 502.");
     expect((await read(401, "text/plain", "")).message).toBe("A valid token is needed.");
+    expect((await read(406, "application/sdp", "v=0")).message).toBe("This browser has no codec for the stream.");
   });
 });
 

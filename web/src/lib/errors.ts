@@ -21,6 +21,7 @@ const MEANING: Record<number, string> = {
   401: "A valid token is needed.",
   403: "The token does not allow this.",
   404: "There is no such stream.",
+  406: "This browser has no codec for the stream.",
   409: "Somebody is already publishing to this stream.",
   422: "The gateway cannot use the offered media.",
   429: "Too many requests.",
