@@ -141,7 +141,7 @@ impl Objects {
         give_back(&mut self.subscriptions);
         let transport = &mut self.transports[subscription.transport];
         transport.subscriptions.retain(|&other| other != slot);
-        transport.egress.retransmissions.retain(|again| again.subscription != slot);
+        transport.egress.extras.retain(|extra| extra.subscription != slot);
         subscription
     }
 

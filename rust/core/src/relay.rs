@@ -2,7 +2,8 @@
 //!
 //! The origin *exports* a track to a route; the other worker *imports* it under the same [`TrackId`]. Packets travel as
 //! one shared burst of plaintext RTP, so that a further route costs a reference count. An imported track behaves like
-//! a local one: it has its own history, answers its own NACKs and merges the key frame requests of its viewers into
+//! a local one: it has its own history, which begins with the group of pictures that the origin is in, answers its own
+//! NACKs and merges the key frame requests of its viewers into
 //! one request that travels back.
 
 use std::sync::Arc;
@@ -23,6 +24,14 @@ pub enum RelayMessage {
         /// The exported track.
         track: TrackId,
         /// Plaintext RTP of all its encodings.
+        burst: Arc<PacketBuffer>,
+    },
+    /// What there is of the groups of pictures that the encodings of a track are in, in order: the first message about a
+    /// track. It is kept to be shown, and not forwarded.
+    Past {
+        /// The exported track.
+        track: TrackId,
+        /// Plaintext RTP.
         burst: Arc<PacketBuffer>,
     },
     /// Where the RTP clock of an encoding stands, from a sender report of the publisher.

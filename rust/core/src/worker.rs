@@ -84,7 +84,7 @@ pub struct Worker {
     burst: PacketBuffer,
     /// Slots of the tracks that have packets in the burst.
     touched: Vec<usize>,
-    /// Slots of the transports that have retransmissions to send.
+    /// Slots of the transports that have extras to send.
     answering: Vec<usize>,
     limits: GopLimits,
     replays: Replays,
@@ -150,14 +150,12 @@ impl Worker {
         }
         self.burst.clear();
         // After the live packets, which a replay may catch up with: none leaves twice.
-        if self.turn_replays(now) {
-            self.send_burst(now, out);
-            self.burst.clear();
-        }
+        self.turn_replays(now, out);
         // What taps and replays ask publishers for.
         self.outbox.drain(out);
     }
 
+    /// Sends what is in the burst, without emptying it.
     fn send_burst(&mut self, now: Instant, out: &mut impl Transmit) {
         let mut flush = Flush {
             abs_send_time: self.ntp.abs_send_time(now),

@@ -238,7 +238,8 @@ impl AsRawFd for Mailbox {
 fn packets_of(message: &RelayMessage) -> usize {
     match message {
         RelayMessage::Packets { burst, .. } => burst.packets().len().max(1),
-        RelayMessage::Clock { .. } | RelayMessage::KeyFrameRequest { .. } => 1,
+        // Once for each track and worker, and bounded by `GopLimits`.
+        RelayMessage::Past { .. } | RelayMessage::Clock { .. } | RelayMessage::KeyFrameRequest { .. } => 1,
     }
 }
 

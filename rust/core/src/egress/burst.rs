@@ -124,6 +124,12 @@ impl PacketBuffer {
         &self.bytes[start..start + usize::from(packet.header_len) + usize::from(packet.payload_len)]
     }
 
+    /// The data of a header extension element.
+    pub fn element(&self, packet: &Packet, element: &Element) -> &[u8] {
+        let start = packet.start as usize + usize::from(element.offset);
+        &self.bytes[start..start + usize::from(element.len)]
+    }
+
     /// Empties the buffer and keeps its memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -133,5 +139,10 @@ impl PacketBuffer {
     /// Whether there is no packet.
     pub fn is_empty(&self) -> bool {
         self.packets.is_empty()
+    }
+
+    /// Bytes of all packets.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
     }
 }

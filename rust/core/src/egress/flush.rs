@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use slab::Slab;
 
-use crate::egress::burst::{Packet, PacketBuffer};
+use crate::egress::burst::PacketBuffer;
 use crate::egress::header::HeaderFields;
 use crate::egress::plan::{self, MAX_SEGMENTS};
-use crate::egress::write::{self, Item, Place};
+use crate::egress::write::{self, Item, Sending};
 use crate::event::{Event, Path};
 use crate::layer::Layer;
 use crate::notices::Notices;
@@ -39,30 +39,17 @@ pub struct Flush<'a> {
     pub notices: &'a mut Notices,
 }
 
-/// A retransmission that waits for the flush.
+/// A packet for one viewer alone that waits for the flush.
 #[derive(Clone, Copy, Debug)]
-pub struct Retransmission {
+pub struct Extra {
     /// Slot of the subscription.
     pub subscription: usize,
     /// Index of a copy of the packet in the burst.
     pub packet: usize,
-    /// The numbers it had.
+    /// Its numbers.
     pub outgoing: Outgoing,
-}
-
-/// A packet of the past that waits for the flush. It is still in the history then.
-#[derive(Clone, Copy, Debug)]
-pub struct Replayed {
-    /// Slot of the subscription.
-    pub subscription: usize,
-    /// Slot of its track.
-    pub track: usize,
-    /// Index of the encoding.
-    pub encoding: u8,
-    /// Sequence number in the encoding's history.
-    pub sequence: u64,
-    /// The numbers it gets.
-    pub outgoing: Outgoing,
+    /// It has been sent before, with these numbers; else it is part of a replay.
+    pub again: bool,
 }
 
 /// A run in the arena.
@@ -93,7 +80,7 @@ pub struct Egress {
 }
 
 impl Egress {
-    /// Sends the packets of `tracks` (slots) to their subscribers, and what `transports` have to send again.
+    /// Sends the packets of `tracks` (slots) to their subscribers, and the extras of `transports`.
     pub fn flush(&mut self, flush: &mut Flush<'_>, tracks: &[usize], transports: &[usize], out: &mut impl Transmit) {
         self.epoch += 1;
         self.affected.clear();
@@ -130,34 +117,22 @@ impl Egress {
         }
     }
 
-    /// Lists what the transport gets: retransmissions, then its subscriptions' packets.
+    /// Lists what the transport gets: extras, then its subscriptions' packets.
     fn collect(&mut self, flush: &mut Flush<'_>, slot: usize) {
         self.items.clear();
         self.segments.clear();
         let objects = &mut *flush.objects;
         let transport = &mut objects.transports[slot];
         let ready = transport.path.is_some() && transport.outbound.is_some();
-        for again in transport.egress.retransmissions.drain(..) {
-            let Some(subscription) = objects.subscriptions.get(again.subscription) else { continue };
-            if ready {
-                let rtx_payload_type = subscription.retransmits_as(again.outgoing.payload_type);
-                let item = Item {
-                    subscription: again.subscription,
-                    place: Place::Burst(again.packet),
-                    outgoing: again.outgoing,
-                    rtx_payload_type,
-                    again: true,
-                };
-                self.append(subscription, &flush.burst.packets()[again.packet], item);
-            }
-        }
-        for past in transport.egress.replayed.drain(..) {
-            let Some(subscription) = objects.subscriptions.get(past.subscription) else { continue };
-            let place = Place::History { track: past.track, encoding: past.encoding, sequence: past.sequence };
-            let Some((packet, _)) = place.find(flush.burst, &objects.tracks).filter(|_| ready) else { continue };
-            let (subscription_slot, outgoing) = (past.subscription, past.outgoing);
-            let item = Item { subscription: subscription_slot, place, outgoing, rtx_payload_type: None, again: false };
-            self.append(subscription, packet, item);
+        for extra in transport.egress.extras.drain(..) {
+            let Some(subscription) = objects.subscriptions.get(extra.subscription).filter(|_| ready) else { continue };
+            let Extra { subscription: key, packet, outgoing, again } = extra;
+            let (rtx_payload_type, sending) = match again {
+                true => (subscription.retransmits_as(outgoing.payload_type), Sending::Again),
+                false => (None, Sending::Replayed),
+            };
+            let item = Item { subscription: key, packet, outgoing, rtx_payload_type, sending };
+            self.append(subscription, flush.burst, item);
         }
         for index in 0..transport.subscriptions.len() {
             let key = transport.subscriptions[index];
@@ -197,15 +172,21 @@ impl Egress {
                         continue;
                     }
                 };
-                let place = Place::Burst(packet_index);
-                let item = Item { subscription: key, place, outgoing, rtx_payload_type: None, again: false };
-                self.append(subscription, packet, item);
+                let item = Item {
+                    subscription: key,
+                    packet: packet_index,
+                    outgoing,
+                    rtx_payload_type: None,
+                    sending: Sending::Live,
+                };
+                self.append(subscription, flush.burst, item);
             }
         }
     }
 
     #[inline]
-    fn append(&mut self, subscription: &Subscription, packet: &Packet, item: Item) {
+    fn append(&mut self, subscription: &Subscription, burst: &PacketBuffer, item: Item) {
+        let packet = &burst.packets()[item.packet];
         let rtx = item.rtx_payload_type.is_some();
         let size = write::size(subscription.template(rtx), packet, rtx) as u16;
         self.segments.push(plan::Segment { size, padding: 0, paddable: subscription.volatile });
@@ -230,7 +211,7 @@ impl Egress {
             for index in run.segments.clone() {
                 let item = &self.items[index];
                 let subscription = &mut objects.subscriptions[item.subscription];
-                let Some((packet, plaintext)) = item.place.find(flush.burst, &objects.tracks) else { continue };
+                let packet = &flush.burst.packets()[item.packet];
                 if subscription.template.takes_transport_sequence() {
                     transport.egress.transport_sequence = transport.egress.transport_sequence.wrapping_add(1);
                 }
@@ -255,7 +236,7 @@ impl Egress {
                 let padding = self.segments[index].padding;
                 let out = &mut self.arena[self.used..];
                 let template = subscription.template(item.rtx_payload_type.is_some());
-                let (header_len, len) = write::write(template, fields, item, packet, plaintext, padding, out);
+                let (header_len, len) = write::write(template, fields, item, packet, flush.burst, padding, out);
                 let (wire_len, pending) = outbound.seal_rtp_deferred(out, header_len, len, sequence);
                 if let Some(pending) = pending {
                     if self.batch.is_full() {
@@ -268,11 +249,11 @@ impl Egress {
                 self.used += wire_len;
                 segment = segment.max(wire_len);
                 let counters = &mut subscription.counters;
-                if item.again {
+                if item.sending == Sending::Again {
                     counters.retransmitted += 1;
                 } else {
                     counters.packets += 1;
-                    counters.replayed += u64::from(matches!(item.place, Place::History { .. }));
+                    counters.replayed += u64::from(item.sending == Sending::Replayed);
                     counters.bytes += len as u64;
                     counters.payload_bytes += u64::from(packet.payload_len);
                 }

@@ -1,7 +1,7 @@
 //! The RTP header that a viewer gets: fixed fields, MID, RID and stamps from a template, the rest copied element by
 //! element.
 
-use crate::egress::burst::{COPIED, Element, Packet};
+use crate::egress::burst::{COPIED, Element, Packet, PacketBuffer};
 use crate::rtp::{ExtensionKind, ExtensionMap};
 
 /// RTP header without CSRCs and extension, in bytes.
@@ -111,7 +111,7 @@ impl HeaderTemplate {
 
     /// Writes the header and returns its length. `out` must have room for [`HeaderTemplate::len`] bytes.
     #[inline]
-    pub fn write(&self, fields: &HeaderFields, packet: &Packet, plaintext: &[u8], out: &mut [u8]) -> usize {
+    pub fn write(&self, fields: &HeaderFields, packet: &Packet, source: &PacketBuffer, out: &mut [u8]) -> usize {
         out[1] = u8::from(fields.marker) << 7 | fields.payload_type;
         out[2..4].copy_from_slice(&fields.sequence.to_be_bytes());
         out[4..8].copy_from_slice(&fields.timestamp.to_be_bytes());
@@ -134,7 +134,7 @@ impl HeaderTemplate {
                 out[end + 1] = element.len;
             }
             end += element_header;
-            let data = &plaintext[usize::from(element.offset)..][..usize::from(element.len)];
+            let data = source.element(packet, element);
             out[end..end + data.len()].copy_from_slice(data);
             end += data.len();
         }
@@ -208,7 +208,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::egress::burst::{PacketBuffer, Source};
+    use crate::egress::burst::Source;
 
     fn packet(elements: &[(ExtensionKind, &[u8])]) -> (PacketBuffer, Packet) {
         let mut plaintext = vec![0u8; 12];
@@ -267,7 +267,7 @@ mod tests {
     fn written(template: &HeaderTemplate, elements: &[(ExtensionKind, &[u8])]) -> Vec<u8> {
         let (buffer, packet) = packet(elements);
         let mut out = vec![0xff; template.len(&packet)];
-        assert_eq!(template.write(&fields(), &packet, buffer.plaintext(&packet), &mut out), out.len());
+        assert_eq!(template.write(&fields(), &packet, &buffer, &mut out), out.len());
         out
     }
 

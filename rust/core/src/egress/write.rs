@@ -1,12 +1,9 @@
 //! One packet, from plaintext in the burst to sealed bytes in the arena.
 
-use slab::Slab;
-
 use crate::egress::burst::{Packet, PacketBuffer, PictureNumbers};
 use crate::egress::header::{HeaderFields, HeaderTemplate};
 use crate::subscription::Outgoing;
 use crate::subscription::continuity::{Segment, rewritten};
-use crate::track::Track;
 
 /// The original sequence number in front of a retransmitted payload (RFC 4588 section 4).
 const OSN_LEN: usize = 2;
@@ -16,39 +13,25 @@ const OSN_LEN: usize = 2;
 pub(super) struct Item {
     /// Slot of the subscription.
     pub subscription: usize,
-    /// Where its plaintext is.
-    pub place: Place,
+    /// Index in the burst.
+    pub packet: usize,
     /// Its numbers.
     pub outgoing: Outgoing,
     /// Payload type on the retransmission stream, for a retransmission by RFC 4588.
     pub rtx_payload_type: Option<u8>,
-    /// The packet was sent before.
-    pub again: bool,
+    /// What it is sent for.
+    pub sending: Sending,
 }
 
-/// Where the plaintext of a packet is.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Place {
-    /// At this index of the burst.
-    Burst(usize),
-    /// In the history of an encoding of the track in this slot.
-    History { track: usize, encoding: u8, sequence: u64 },
-}
-
-impl Place {
-    /// The packet and its plaintext, without padding.
-    #[inline]
-    pub(super) fn find<'a>(self, burst: &'a PacketBuffer, tracks: &'a Slab<Track>) -> Option<(&'a Packet, &'a [u8])> {
-        match self {
-            Place::Burst(index) => {
-                let packet = &burst.packets()[index];
-                Some((packet, burst.plaintext(packet)))
-            }
-            Place::History { track, encoding, sequence } => {
-                tracks.get(track)?.encodings.get(usize::from(encoding))?.history.peek(sequence)
-            }
-        }
-    }
+/// Why a packet is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sending {
+    /// It has just come.
+    Live,
+    /// It came before the viewer did.
+    Replayed,
+    /// The viewer has asked for it again.
+    Again,
 }
 
 /// Bytes that [`write`] makes of a packet, without tag and run padding.
@@ -67,20 +50,20 @@ pub(super) fn write(
     mut fields: HeaderFields,
     item: &Item,
     packet: &Packet,
-    plaintext: &[u8],
+    source: &PacketBuffer,
     padding: u8,
     out: &mut [u8],
 ) -> (usize, usize) {
     let rtx = item.rtx_payload_type.is_some();
     let padding = usize::from(padding) + usize::from(packet.payload_len == 0 && !rtx);
     fields.padding = padding > 0;
-    let header_len = template.write(&fields, packet, plaintext, out);
+    let header_len = template.write(&fields, packet, source, out);
     let mut at = header_len;
     if rtx {
         out[at..at + OSN_LEN].copy_from_slice(&(item.outgoing.sequence as u16).to_be_bytes());
         at += OSN_LEN;
     }
-    let payload = &plaintext[usize::from(packet.header_len)..][..usize::from(packet.payload_len)];
+    let payload = source.payload(packet);
     out[at..at + payload.len()].copy_from_slice(payload);
     if let Some(pictures) = &packet.pictures {
         renumber(pictures, &item.outgoing.segment, &mut out[at..at + payload.len()]);

@@ -6,6 +6,7 @@
 //! refer to them. No two source packets ever get the same number: under AES-GCM that would be fatal.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::egress::burst::{Packet, PictureNumbers, Source};
@@ -34,16 +35,13 @@ pub struct Segment {
     pub picture_id_offset: u16,
     /// Added to TL0PICIDX of VP8 or VP9.
     pub tl0_offset: u8,
-    /// Frames before this sequence number have a timestamp offset of their own ...
-    pub replayed_until: u64,
-    /// ... which the replay of this number remembers.
-    pub replay: u32,
 }
 
 /// The timestamps that the frames of a replay left with.
 #[derive(Debug)]
 struct Stamps {
-    replay: u32,
+    /// The viewer's numbers that it covers.
+    out: Range<u64>,
     newest: Instant,
     /// Source timestamp, and what was added to it.
     frames: Vec<(u32, u32)>,
@@ -72,7 +70,8 @@ pub struct Continuity {
     past: VecDeque<Segment>,
     newest: Option<Newest>,
     replays: VecDeque<Stamps>,
-    next_replay: u32,
+    /// Before this number of the viewer's there were replays that are forgotten.
+    forgotten: u64,
 }
 
 /// The newest packet sent, in the viewer's numbers.
@@ -94,7 +93,7 @@ impl Continuity {
             past: VecDeque::new(),
             newest: None,
             replays: VecDeque::new(),
-            next_replay: 0,
+            forgotten: 0,
         }
     }
 
@@ -138,8 +137,6 @@ impl Continuity {
             timestamp_offset: 0,
             picture_id_offset: 0,
             tl0_offset: 0,
-            replayed_until: 0,
-            replay: 0,
         };
         let mut timestamp = timestamp;
         if let Some(newest) = &self.newest {
@@ -160,8 +157,8 @@ impl Continuity {
     /// Begins a segment whose first frames are of the past. The frame at the live edge has `edge` at the source and `live`
     /// at the viewer, at least `frames` ticks after what was sent last; the frames before it get theirs by `replay`.
     pub fn begin_replay(&mut self, first: &Packet, edge: u32, live: u32, frames: u32) {
-        /// Frames that may still come before this viewer has caught up, without moving the edge.
-        const ROOM: u32 = 128;
+        /// For frames that may still come before this viewer has caught up, without moving the edge, and for holes.
+        const ROOM: u32 = 128 + 256;
         let last = self.newest.map(|newest| newest.timestamp);
         self.start(first, live);
         let room = frames + ROOM;
@@ -169,16 +166,15 @@ impl Continuity {
             Some(last) if (live.wrapping_sub(last) as i32) < room as i32 => last.wrapping_add(room),
             _ => live,
         };
-        self.next_replay += 1;
         if let Some(segment) = &mut self.current {
             segment.timestamp_offset = live.wrapping_sub(edge);
-            (segment.replayed_until, segment.replay) = (u64::MAX, self.next_replay);
             self.last = Some((segment.source, segment.timestamp_offset));
         }
         if self.replays.len() == MAX_REPLAYS {
-            self.replays.pop_front();
+            self.forget_replay();
         }
-        self.replays.push_back(Stamps { replay: self.next_replay, newest: first.arrival, frames: Vec::new() });
+        let out = self.next_out..self.next_out;
+        self.replays.push_back(Stamps { out, newest: first.arrival, frames: Vec::new() });
     }
 
     /// Passes a packet of the past in its order. `stamp` is the timestamp to send, before the viewer's offset.
@@ -186,7 +182,7 @@ impl Continuity {
         let segment = self.current.filter(|segment| segment.source == packet.source)?;
         let timestamp_offset = stamp.wrapping_add(segment.timestamp_offset).wrapping_sub(packet.timestamp);
         if let Some(stamps) = self.replays.back_mut() {
-            stamps.newest = now;
+            (stamps.newest, stamps.out.end) = (now, segment.out(packet.sequence) + 1);
             if stamps.frames.last().is_none_or(|&(timestamp, _)| timestamp != packet.timestamp) {
                 stamps.frames.push((packet.timestamp, timestamp_offset));
             }
@@ -202,21 +198,21 @@ impl Continuity {
         Some(segment)
     }
 
-    /// The viewer is at the live edge: from `edge` on timestamps are those of the segment.
+    /// The viewer is at the live edge: from the packet `edge` on timestamps are those of the segment.
     pub fn end_replay(&mut self, edge: u64) {
-        if let Some(segment) = &mut self.current {
-            segment.replayed_until = edge;
+        if let (Some(segment), Some(stamps)) = (&self.current, self.replays.back_mut()) {
+            stamps.out.end = segment.out(edge);
         }
     }
 
     /// The segment with the timestamp offset that a packet has or had, which is another for a frame that was replayed.
-    /// None if that frame was not sent, or is forgotten.
-    #[inline]
+    /// None if that frame was not sent, or is forgotten: a number must never leave with another timestamp.
     pub fn stamped(&self, segment: Segment, packet: &Packet) -> Option<Segment> {
-        if packet.sequence >= segment.replayed_until {
-            return Some(segment);
+        let out = segment.out(packet.sequence);
+        if out < self.forgotten {
+            return None;
         }
-        let stamps = self.replays.iter().find(|stamps| stamps.replay == segment.replay)?;
+        let Some(stamps) = self.replays.iter().find(|stamps| stamps.out.contains(&out)) else { return Some(segment) };
         let &(_, timestamp_offset) = stamps.frames.iter().find(|(timestamp, _)| *timestamp == packet.timestamp)?;
         Some(Segment { timestamp_offset, ..segment })
     }
@@ -228,7 +224,16 @@ impl Continuity {
 
     /// Frees what nobody asks for any more.
     pub fn forget_replays(&mut self, now: Instant) {
-        self.replays.retain(|stamps| now.saturating_duration_since(stamps.newest) <= MAX_STAMPS_AGE);
+        let old = |stamps: &Stamps| now.saturating_duration_since(stamps.newest) > MAX_STAMPS_AGE;
+        while self.replays.front().is_some_and(old) {
+            self.forget_replay();
+        }
+    }
+
+    fn forget_replay(&mut self) {
+        if let Some(stamps) = self.replays.pop_front() {
+            self.forgotten = stamps.out.end;
+        }
     }
 
     /// Ends the current segment: what flows next begins with `start`.
@@ -261,12 +266,34 @@ impl Continuity {
                     arrival: packet.arrival,
                     pictures: packet.pictures.as_ref().map(|pictures| rewritten(pictures, segment)),
                 });
+                return Some(*segment);
             }
             let segment = *segment;
-            return self.stamped(segment, packet);
+            return self.late(segment, packet);
         }
         let segment = *self.past.iter().rev().find(|segment| segment.covers(packet.source, packet.sequence))?;
-        self.stamped(segment, packet)
+        self.late(segment, packet)
+    }
+
+    /// As `stamped`, for a packet that has not been sent. If it is of a frame that a replay has passed over because none of
+    /// it was there, that comes right after the frame before it.
+    fn late(&mut self, segment: Segment, packet: &Packet) -> Option<Segment> {
+        let stamped = self.stamped(segment, packet);
+        if stamped.is_some() {
+            return stamped;
+        }
+        let out = segment.out(packet.sequence);
+        let stamps = self.replays.iter_mut().find(|stamps| stamps.out.contains(&out) && out >= self.forgotten)?;
+        let index =
+            stamps.frames.partition_point(|(timestamp, _)| (timestamp.wrapping_sub(packet.timestamp) as i32) < 0);
+        let (before, offset) = *stamps.frames.get(index.checked_sub(1)?)?;
+        let stamp = before.wrapping_add(offset).wrapping_add(1);
+        if stamps.frames.get(index).is_some_and(|&(after, offset)| after.wrapping_add(offset) == stamp) {
+            return None;
+        }
+        let timestamp_offset = stamp.wrapping_sub(packet.timestamp);
+        stamps.frames.insert(index, (packet.timestamp, timestamp_offset));
+        Some(Segment { timestamp_offset, ..segment })
     }
 
     /// Takes a packet that the viewer need not get. Returns true if its number was closed up; false if later numbers

@@ -12,7 +12,7 @@ use crate::receive::history::History;
 const MAX_PACKETS: u64 = 4096;
 /// A group that is being replayed may grow to so many times its bound, so that who has begun can finish.
 const GRACE: u64 = 2;
-/// Shorter groups say little of the rate.
+/// Shorter groups say little of the rate in the long run.
 const SHORT: Duration = Duration::from_millis(500);
 
 /// How much of a group is kept, and how many viewers are shown it at once.
@@ -60,8 +60,8 @@ pub struct Group {
 pub struct Gop {
     group: Option<Group>,
     newest: Option<Newest>,
-    /// Bytes per second of the group before.
-    rate: u64,
+    /// Bytes of the group before, and how long it took.
+    before: Option<(u64, Duration)>,
 }
 
 impl Gop {
@@ -80,7 +80,7 @@ impl Gop {
         self.newest.as_ref()
     }
 
-    /// Forgets everything but the rate.
+    /// Forgets everything but how much the group before was.
     pub fn clear(&mut self) {
         (self.group, self.newest) = (None, None);
     }
@@ -126,7 +126,7 @@ impl Gop {
         if beyond(1) {
             group.full = true;
             if beyond(GRACE) || !replayed() {
-                self.end_of_rate(now);
+                self.end(now);
                 self.group = None;
                 history.release(now);
             }
@@ -145,7 +145,7 @@ impl Gop {
     }
 
     fn begin(&mut self, packet: &Packet, history: &mut History<Packet>) {
-        self.end_of_rate(packet.arrival);
+        self.end(packet.arrival);
         history.keep_from(packet.arrival, packet.sequence);
         let mut group = Group {
             first: packet.sequence,
@@ -168,21 +168,22 @@ impl Gop {
         self.group = Some(group);
     }
 
-    fn end_of_rate(&mut self, now: Instant) {
+    fn end(&mut self, now: Instant) {
         let Some(group) = &self.group else { return };
         let span = now.saturating_duration_since(group.began);
         if span >= SHORT {
-            self.rate = group.bytes * 1000 / span.as_millis() as u64;
+            self.before = Some((group.bytes, span));
         }
     }
 
-    /// Bytes per second in the long run: of the group before, or of this one if that is more.
+    /// Bytes per second in the long run: of the group before, or of this one if that is more already. A key frame is large,
+    /// so a group that has just begun is counted as long as the one before.
     pub fn bytes_per_second(&self, now: Instant) -> u64 {
-        let current = self.group.map_or(0, |group| {
-            let span = now.saturating_duration_since(group.began).max(Duration::from_secs(1));
-            group.bytes * 1000 / span.as_millis() as u64
-        });
-        self.rate.max(current)
+        let rate = |bytes: u64, span: Duration| bytes * 1000 / (span.as_millis() as u64).max(1);
+        let least = self.before.map_or(Duration::from_secs(1), |(_, span)| span);
+        let before = self.before.map_or(0, |(bytes, span)| rate(bytes, span));
+        let span = |group: &Group| now.saturating_duration_since(group.began).max(least);
+        self.group.map_or(0, |group| rate(group.bytes, span(&group))).max(before)
     }
 
     /// Ticks from one frame to the next.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::command::{IceParameters, TransportId};
-use crate::egress::flush::{Replayed, Retransmission};
+use crate::egress::flush::Extra;
 use crate::event::{Path, SocketId};
 use crate::ice::Agent;
 use crate::rtp::{ExtensionKind, ExtensionMap};
@@ -48,10 +48,8 @@ pub struct EgressState {
     pub epoch: u64,
     /// Last transport-wide sequence number given.
     pub transport_sequence: u16,
-    /// Answers to NACKs that wait for the flush.
-    pub retransmissions: Vec<Retransmission>,
-    /// Packets of the past that wait for the flush.
-    pub replayed: Vec<Replayed>,
+    /// Answers to NACKs and packets of the past that wait for the flush.
+    pub extras: Vec<Extra>,
 }
 
 /// The state of one transport.

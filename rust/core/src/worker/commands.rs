@@ -320,6 +320,7 @@ impl Worker {
             return Err(CommandError::LimitReached);
         }
         track.routes.push(route);
+        self.export_past(slot, route);
         self.export_clocks(slot);
         self.want_key_frames(now, slot);
         Ok(())

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::command::Kind;
-use crate::egress::flush::Retransmission;
+use crate::egress::flush::Extra;
 use crate::event::Path;
 use crate::receive::report::round_trip;
 use crate::rtcp::{Packet, Packets, ReportBlock, SenderInfo, lost_sequences};
@@ -139,7 +139,7 @@ impl Worker {
         let track = subscription.track.and_then(|track| self.objects.tracks.get(track));
         for out in lost_sequences(pairs) {
             subscription.counters.nacks_received += 1;
-            let full = transport.egress.retransmissions.len() >= MAX_RETRANSMISSIONS;
+            let full = transport.egress.extras.len() >= MAX_RETRANSMISSIONS;
             if full || subscription.retransmissions.is_spent(now) {
                 subscription.counters.nacks_repeated += 1;
                 continue;
@@ -160,11 +160,11 @@ impl Worker {
                 subscription.counters.nacks_repeated += 1;
                 continue;
             }
-            if transport.egress.retransmissions.is_empty() {
+            if transport.egress.extras.is_empty() {
                 self.answering.push(slot);
             }
             let packet = self.burst.push(*packet, plaintext);
-            transport.egress.retransmissions.push(Retransmission { subscription: key, packet, outgoing });
+            transport.egress.extras.push(Extra { subscription: key, packet, outgoing, again: true });
         }
     }
 }

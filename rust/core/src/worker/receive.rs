@@ -3,11 +3,14 @@
 use std::time::Instant;
 
 use crate::codec::{Codec, vp8, vp9};
+use crate::command::Kind;
 use crate::egress::burst::{COPIED, Element, Packet, PictureNumbers, Source};
 use crate::event::Path;
 use crate::receive::nack::Arrival;
 use crate::receive::rtx;
 use crate::rtp::Header;
+use crate::track::Track;
+use crate::track::gop::GopLimits;
 use crate::transport::bindings::Binding;
 use crate::transport::ignored::Reason;
 use crate::worker::Worker;
@@ -168,7 +171,6 @@ impl Worker {
         if received.repaired || arrival == (Arrival::Late { repaired: true }) {
             encoding.counters.repaired += 1;
         }
-        encoding.clock_rate = clock_rate;
         let source = Source { encoding: binding.encoding, generation: encoding.generation };
         let mut packet = Packet {
             start: 0,
@@ -211,25 +213,12 @@ impl Worker {
 
     /// Lets a packet flow: to its viewers, to other workers, into the history. Packets of other workers join here.
     /// `whole` says that viewers may begin here if it is the start of a key frame.
-    pub(super) fn forward(&mut self, now: Instant, slot: usize, mut packet: Packet, whole: bool, plaintext: &[u8]) {
+    pub(super) fn forward(&mut self, now: Instant, slot: usize, packet: Packet, whole: bool, plaintext: &[u8]) {
+        let encoding = &self.objects.tracks[slot].encodings[usize::from(packet.source.encoding)];
+        let begins = !encoding.alive || encoding.generation != packet.source.generation;
+        let (packet, changed) = self.keep(now, slot, packet, whole, plaintext);
         let track = &mut self.objects.tracks[slot];
-        let codec = track.codec(packet.payload_type).map_or(Codec::Other, |codec| codec.codec);
-        let watched = track.is_watched();
-        let encoding = &mut track.encodings[usize::from(packet.source.encoding)];
-        let (cached, begins) = (
-            self.limits.bytes > 0 && codec.is_video(),
-            !encoding.alive || encoding.generation != packet.source.generation,
-        );
-        let changed = encoding.note(now, &mut packet, codec, whole, plaintext);
-        // Nobody will ask for what nobody gets.
-        let wanted = cached || watched;
-        if wanted {
-            encoding.history.insert(now, packet.sequence, packet, plaintext);
-        }
-        if cached {
-            let replayed = || self.replays.concern(&self.objects.subscriptions, slot, packet.source);
-            encoding.gop.note(&packet, &self.limits, &mut encoding.history, replayed);
-        }
+        let wanted = is_wanted(track, &self.limits);
         let started = (track.silent || changed).then(|| track.started(packet.source.encoding));
         track.silent = false;
         track.heard = Some(now);
@@ -255,10 +244,44 @@ impl Worker {
             }
             self.schedule_track(now, slot);
         }
-        if cached && packet.late_key_frame {
+        if packet.late_key_frame {
             self.want_key_frames_for_all(now, slot, None);
         }
     }
+
+    /// Takes note of a packet and keeps it, to be sent again or shown later. Returns it as viewers are to see it, and
+    /// whether control has to hear of a change.
+    pub(super) fn keep(
+        &mut self,
+        now: Instant,
+        slot: usize,
+        mut packet: Packet,
+        whole: bool,
+        plaintext: &[u8],
+    ) -> (Packet, bool) {
+        let track = &mut self.objects.tracks[slot];
+        let wanted = is_wanted(track, &self.limits);
+        let (codec, clock_rate) =
+            track.codec(packet.payload_type).map_or((Codec::Other, 0), |known| (known.codec, known.clock_rate));
+        let encoding = &mut track.encodings[usize::from(packet.source.encoding)];
+        if clock_rate > 0 {
+            encoding.clock_rate = clock_rate;
+        }
+        let changed = encoding.note(now, &mut packet, codec, whole, plaintext);
+        if wanted {
+            encoding.history.insert(now, packet.sequence, packet, plaintext);
+        }
+        if self.limits.bytes > 0 && codec.is_video() {
+            let replayed = || self.replays.concern(&self.objects.subscriptions, slot, packet.source);
+            encoding.gop.note(&packet, &self.limits, &mut encoding.history, replayed);
+        }
+        (packet, changed)
+    }
+}
+
+/// Whether a track's packets are of use: nobody will ask for what nobody gets.
+fn is_wanted(track: &Track, limits: &GopLimits) -> bool {
+    track.is_watched() || track.kind == Kind::Video && limits.bytes > 0
 }
 
 /// VP8 and VP9: the picture numbers of a payload.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::egress::burst::PacketBuffer;
-use crate::relay::RelayMessage;
+use crate::relay::{RelayMessage, RouteId};
 use crate::track::Origin;
 use crate::track::clock::ClockPoint;
 use crate::worker::Worker;
@@ -26,6 +26,26 @@ impl Worker {
             for &route in &track.routes {
                 self.notices.relay(route, RelayMessage::Packets { track: track.id, burst: Arc::clone(&burst) });
             }
+        }
+    }
+
+    /// Gives a new route what its viewers can be shown at once.
+    pub(super) fn export_past(&mut self, slot: usize, route: RouteId) {
+        let track = &self.objects.tracks[slot];
+        // What is in the burst follows with the burst.
+        let number =
+            |&index: &usize| (self.burst.packets()[index].source.encoding, self.burst.packets()[index].sequence);
+        let follows: Vec<_> = track.burst.iter().map(number).collect();
+        let mut past = PacketBuffer::default();
+        for (index, encoding) in (0..).zip(&track.encodings) {
+            let (Some(group), Some(newest)) = (encoding.gop.open(), encoding.gop.newest()) else { continue };
+            let numbers = (group.first..=newest.sequence).filter(|&sequence| !follows.contains(&(index, sequence)));
+            for (packet, plaintext) in numbers.filter_map(|sequence| encoding.history.peek(sequence)) {
+                past.push(*packet, plaintext);
+            }
+        }
+        if !past.is_empty() {
+            self.notices.relay(route, RelayMessage::Past { track: track.id, burst: Arc::new(past) });
         }
     }
 
@@ -59,6 +79,22 @@ impl Worker {
                     }
                 }
                 self.schedule_track(now, slot);
+            }
+            RelayMessage::Past { track, burst } => {
+                let Ok(slot) = self.objects.track(track) else { return };
+                let track = &self.objects.tracks[slot];
+                if !track.is_imported() || track.heard.is_some() {
+                    return;
+                }
+                for &packet in burst.packets() {
+                    if usize::from(packet.source.encoding) < self.objects.tracks[slot].encodings.len() {
+                        self.keep(packet.arrival, slot, packet, true, burst.plaintext(&packet));
+                    }
+                }
+                let track = &mut self.objects.tracks[slot];
+                (track.silent, track.heard) = (false, Some(now));
+                track.choose(now);
+                self.want_key_frames_for_all(now, slot, None);
             }
             RelayMessage::Clock { track, encoding, at, rtp_timestamp } => {
                 let Ok(slot) = self.objects.track(track) else { return };

@@ -7,25 +7,32 @@ use slab::Slab;
 
 use crate::command::Kind;
 use crate::egress::burst::{Packet, Source};
-use crate::egress::flush::{Replayed, announce};
-use crate::event::Path;
+use crate::egress::flush::{Extra, announce};
 use crate::layer::Layer;
 use crate::objects::Objects;
 use crate::subscription::replay::{Frame, Replay};
 use crate::subscription::{Outgoing, Subscription};
 use crate::track::encoding::Encoding;
-use crate::worker::Worker;
+use crate::transport::Transport;
+use crate::worker::{Transmit, Worker};
 
 /// Between two turns of the replays.
 const SLICE: Duration = Duration::from_millis(2);
-/// Slowest replay, in bytes per second: the key frame of a still picture is much larger than its rate says.
+/// Bytes that replays copy before they are sent: as many as stay in the cache.
+const MAX_COPIED: usize = 64 * 1024;
+/// Least rate of a publisher, in bytes per second: that of a still picture says little.
 const MIN_RATE: u64 = 62_500;
-/// Times the publisher's rate, to a viewer whose link is not known. A replay at a rate that the link does not carry loses
-/// seconds, not milliseconds.
-const UNKNOWN_LINK: u64 = 2;
-/// The same where there is no link, and its bound of 40 Mbit/s.
-const LOOPBACK: u64 = 8;
-const MAX_LOOPBACK_RATE: u64 = 5_000_000;
+/// Fourths of the publisher's rate, to a viewer whose link is not known. A replay at a rate that the link does not carry
+/// loses seconds, not milliseconds, and headers and sound come on top of it.
+const UNKNOWN_LINK: u64 = 7;
+/// Eighths of what the link carries, where that is known, in bytes per second ...
+const KNOWN_LINK: u64 = 7;
+/// ... at most this ...
+const MAX_RATE: u64 = 5_000_000;
+/// ... and at least so many fourths of the publisher's rate: what is slower never catches up.
+const SLOWEST: u64 = 5;
+/// Times the publisher's rate for the key frame, which would leave at once if it were live.
+const KEY_FRAME: u64 = 8;
 
 /// The replays of a worker.
 #[derive(Debug, Default)]
@@ -96,23 +103,29 @@ impl Worker {
         begun
     }
 
-    /// Lets the replays go on; `flush` sends what they have listed. Call it when no live packet is in the burst.
-    /// Returns true if there is something to send.
-    pub(super) fn turn_replays(&mut self, now: Instant) -> bool {
+    /// Lets the replays go on. Call it when no live packet is in the burst.
+    pub(super) fn turn_replays(&mut self, now: Instant, out: &mut impl Transmit) {
         if self.replays.at.is_none_or(|at| now < at) {
-            return false;
+            return;
         }
         let mut active = std::mem::take(&mut self.replays.active);
         let mut lost = Vec::new();
-        active.retain(|&key| match self.turn_replay(now, key) {
-            Turn::Goes => true,
-            Turn::Done => false,
-            Turn::Lost => {
-                lost.push(key);
-                false
+        active.retain(|&key| {
+            let turn = self.turn_replay(now, key);
+            if self.burst.size() >= MAX_COPIED {
+                self.send_burst(now, out);
+                self.burst.clear();
             }
+            if matches!(turn, Turn::Lost) {
+                lost.push(key);
+            }
+            matches!(turn, Turn::Goes)
         });
         self.replays.active = active;
+        if !self.burst.is_empty() {
+            self.send_burst(now, out);
+            self.burst.clear();
+        }
         for key in lost {
             self.want_key_frame_for(now, key);
         }
@@ -124,7 +137,6 @@ impl Worker {
             }
         }
         self.replays.at = (!self.replays.active.is_empty()).then(|| now + SLICE);
-        !self.answering.is_empty()
     }
 
     fn turn_replay(&mut self, now: Instant, key: usize) -> Turn {
@@ -132,14 +144,15 @@ impl Worker {
         let Some(mut replay) = subscription.replay.take() else { return Turn::Done };
         let slot = subscription.track.filter(|_| subscription.source() == Some(replay.source));
         let Some(slot) = slot else { return Turn::Done };
-        let encoding = &mut self.objects.tracks[slot].encodings[usize::from(replay.source.encoding)];
-        let transport = &mut self.objects.transports[subscription.transport];
-        let generation = encoding.generation == replay.source.generation;
-        let Some(path) = transport.path.filter(|_| generation && encoding.gop.group().is_some()) else {
+        let encoding = &self.objects.tracks[slot].encodings[usize::from(replay.source.encoding)];
+        let transport = &self.objects.transports[subscription.transport];
+        let kept = encoding.generation == replay.source.generation && encoding.gop.group().is_some();
+        if transport.path.is_none() || !kept {
             subscription.continuity.stop();
             return Turn::Lost;
-        };
-        let most = replay.earn(now, rate(now, encoding, path));
+        }
+        let key_frame = replay.frames <= 1;
+        let most = replay.earn(now, rate(now, encoding, transport, key_frame));
         let mut sent = 0;
         loop {
             let encoding = &self.objects.tracks[slot].encodings[usize::from(replay.source.encoding)];
@@ -153,7 +166,7 @@ impl Worker {
                 return Turn::Done;
             }
             let Some((packet, plaintext)) = encoding.history.peek(replay.next) else {
-                replay.next += 1;
+                replay.pass_over();
                 continue;
             };
             if packet.payload_len == 0 {
@@ -197,20 +210,14 @@ impl Worker {
             if let Some(segment) = subscription.continuity.replay(now, packet, stamp) {
                 let outgoing = Outgoing { sequence: segment.out(packet.sequence), segment, payload_type };
                 let transport = &mut self.objects.transports[subscription.transport];
-                if transport.egress.replayed.is_empty() {
+                if transport.egress.extras.is_empty() {
                     self.answering.push(subscription.transport);
                 }
-                let (encoding, sequence) = (replay.source.encoding, packet.sequence);
-                transport.egress.replayed.push(Replayed {
-                    subscription: key,
-                    track: slot,
-                    encoding,
-                    sequence,
-                    outgoing,
-                });
+                let packet = self.burst.push(*packet, plaintext);
+                transport.egress.extras.push(Extra { subscription: key, packet, outgoing, again: false });
             }
             sent += 1;
-            replay.next += 1;
+            replay.advance();
         }
         self.objects.subscriptions[key].replay = Some(replay);
         Turn::Goes
@@ -236,11 +243,12 @@ fn begin(objects: &mut Objects, now: Instant, key: usize, source: Source) -> boo
 }
 
 /// Bytes per second at which a viewer is shown the past.
-fn rate(now: Instant, encoding: &mut Encoding, path: Path) -> u64 {
-    let publisher = encoding.rate.bytes_per_second(now).max(encoding.gop.bytes_per_second(now)).max(MIN_RATE);
-    let unknown = publisher * UNKNOWN_LINK;
-    if path.remote.ip().is_loopback() {
-        return (publisher * LOOPBACK).min(MAX_LOOPBACK_RATE).max(unknown);
-    }
-    unknown
+fn rate(now: Instant, encoding: &Encoding, transport: &Transport, key_frame: bool) -> u64 {
+    let publisher = encoding.gop.bytes_per_second(now).max(MIN_RATE);
+    let unknown = publisher * UNKNOWN_LINK / 4;
+    let pace = match transport.available_bitrate() {
+        Some(bitrate) => (bitrate / 8 * KNOWN_LINK / 8).min(MAX_RATE).max(publisher * SLOWEST / 4),
+        None => unknown,
+    };
+    if key_frame { pace.max(publisher * KEY_FRAME) } else { pace }
 }

@@ -46,6 +46,33 @@ impl Default for Link {
     }
 }
 
+/// What all datagrams to peers pass through: so many bytes a second, IP and UDP headers of 28 counted, and a queue.
+#[derive(Debug)]
+pub struct Narrow {
+    bytes_per_second: u32,
+    queue: Duration,
+    free_at: Option<Instant>,
+    pub dropped: usize,
+}
+
+impl Narrow {
+    pub fn new(bytes_per_second: u32, queue: Duration) -> Narrow {
+        Narrow { bytes_per_second, queue, free_at: None, dropped: 0 }
+    }
+
+    /// When a datagram is through, if the queue has room for it.
+    fn passes(&mut self, now: Instant, len: usize) -> Option<Instant> {
+        let begins = self.free_at.map_or(now, |at| at.max(now));
+        if begins - now > self.queue {
+            self.dropped += 1;
+            return None;
+        }
+        let through = begins + Duration::from_secs(len as u64 + 28) / self.bytes_per_second;
+        self.free_at = Some(through);
+        Some(through)
+    }
+}
+
 /// One end that talks to a worker.
 pub trait Peer {
     /// Its address.
@@ -87,6 +114,7 @@ pub struct Net {
     pub workers: Vec<Worker>,
     pub events: Vec<(usize, Event)>,
     pub link: Link,
+    pub narrow: Option<Narrow>,
     /// A path whose datagrams are never lost or late.
     pub spared: Option<Path>,
     pub random: Random,
@@ -117,6 +145,7 @@ impl Net {
             workers: (0..workers).map(worker).collect(),
             events: Vec::new(),
             link: Link::default(),
+            narrow: None,
             spared: None,
             random: Random::new(seed),
             runs: Vec::new(),
@@ -140,10 +169,15 @@ impl Net {
         if !spared && self.random.chance(self.link.loss) {
             return;
         }
+        let mut at = self.now;
+        if let (false, Some(narrow), Flight::ToPeer(_, datagram)) = (spared, &mut self.narrow, &flight) {
+            let Some(through) = narrow.passes(self.now, datagram.len()) else { return };
+            at = through;
+        }
         let jitter = if spared { 0 } else { self.link.jitter.as_micros() as u64 };
         let extra = if jitter > 0 { self.random.below(jitter) } else { 0 };
         self.order += 1;
-        self.flights.insert((self.now + self.link.delay + Duration::from_micros(extra), self.order), flight);
+        self.flights.insert((at + self.link.delay + Duration::from_micros(extra), self.order), flight);
     }
 
     /// Runs until `duration` has passed. `peers[i].1` is the worker that peer `i` talks to.
