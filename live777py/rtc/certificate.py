@@ -11,7 +11,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
+from OpenSSL._util import lib
 
+from live777py.errors import StartError
 from live777py.rtc.srtp import PROFILES
 
 if TYPE_CHECKING:
@@ -34,6 +36,21 @@ _CIPHERS: Final = b":".join(
         b"ECDHE-RSA-AES128-SHA",
         b"ECDHE-ECDSA-AES256-SHA",
         b"ECDHE-RSA-AES256-SHA",
+    )
+)
+
+# Those of browsers. OpenSSL's own list has some that Pion (dtls 3.1) cannot read, which then waits for ever.
+_SIGNATURES: Final = b":".join(
+    (
+        b"ecdsa_secp256r1_sha256",
+        b"rsa_pss_rsae_sha256",
+        b"rsa_pkcs1_sha256",
+        b"ecdsa_secp384r1_sha384",
+        b"rsa_pss_rsae_sha384",
+        b"rsa_pkcs1_sha384",
+        b"ecdsa_secp521r1_sha512",
+        b"rsa_pss_rsae_sha512",
+        b"rsa_pkcs1_sha512",
     )
 )
 
@@ -77,6 +94,7 @@ class Certificate(RTCCertificate):
         context.use_certificate(self._cert)
         context.use_privatekey(self._key)
         context.set_cipher_list(_CIPHERS)
+        _set_signatures(context)
         context.set_tlsext_use_srtp(b":".join(profile.openssl_profile for profile in PROFILES))
         return context
 
@@ -87,6 +105,12 @@ class Certificate(RTCCertificate):
 
 
 _DTLS_1_2: Final = 0xFEFD
+
+
+def _set_signatures(context: SSL.Context) -> None:
+    """pyOpenSSL has no method for it."""
+    if lib.SSL_CTX_set1_sigalgs_list(context._context, _SIGNATURES) != 1:
+        raise StartError("OpenSSL knows none of the signature algorithms of DTLS")
 
 
 def _accept_any(connection: SSL.Connection, certificate: object, error: int, depth: int, ok: int) -> bool:
