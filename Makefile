@@ -15,7 +15,7 @@ MANIFEST := --manifest-path rust/Cargo.toml
 RUST_SOURCES := $(shell find rust -name target -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print 2>/dev/null)
 WEB_SOURCES := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
 
-.PHONY: help run setup ext web test test-rust test-python check bench fuzz soak screenshots fmt clean tools-run tools-test
+.PHONY: help run setup ext web test test-rust test-python check bench fuzz soak interop screenshots fmt clean tools-run tools-test tools-interop
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ tools-run:
 
 tools-test:
 	@scripts/tools.sh test
+
+tools-interop: tools-run tools-test
+	@scripts/tools.sh interop
 
 $(STAMP)/venv:
 	@mkdir -p $(STAMP)
@@ -82,6 +85,9 @@ fuzz: $(STAMP)/test ## every parser, a minute each (SECONDS_EACH=60)
 
 soak: setup $(STAMP)/test ## the slow suites: a thousand viewers, three times over
 	$(BIN)/pytest -m slow --timeout 3600
+
+interop: tools-interop setup $(STAMP)/test ## every client that can be had, and docs/interop.md of it (ARGS="-k Firefox": no table)
+	$(if $(ARGS),,LIVE777_INTEROP_TABLE=docs/interop.md) $(BIN)/pytest -m matrix --timeout 600 tests/interop/test_matrix.py $(ARGS)
 
 screenshots: tools-test setup $(STAMP)/test ## take the pictures of docs/images anew
 	$(BIN)/python scripts/screenshots.py

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes sure that the programs of a purpose are there: `tools.sh run` (build and serve) or `tools.sh test` (browsers, media).
+# Makes sure that the programs of a purpose are there: `tools.sh run` (build and serve), `tools.sh test` (browsers, media) or
+# `tools.sh interop` (other people's clients and servers; what cannot be had is told, and the table of make interop says so).
 # On Debian and Ubuntu as root it installs what is missing; elsewhere it says what to install, and stops.
 set -euo pipefail
 
@@ -40,8 +41,30 @@ test)
         need_file "/usr/share/doc/gstreamer1.0-$plugin" "gstreamer1.0-$plugin"
     done
     ;;
+interop)
+    modules="$(dirname "$0")/../tests/interop/npm"
+    if [ ! -e "$modules/node_modules/.package-lock.json" ] || [ "$modules/package-lock.json" -nt "$modules/node_modules/.package-lock.json" ]; then
+        # What is built for Node.js needs its headers, which lie beside it where they were installed with it.
+        npm_config_nodedir="$(dirname "$(dirname "$(readlink -f "$(command -v node)")")")" \
+            npm ci --prefix "$modules" --no-audit --no-fund --loglevel=error || echo "some clients of npm will be missing" >&2
+        [ -e "$modules/node_modules/.package-lock.json" ] && touch "$modules/node_modules/.package-lock.json"
+    fi
+    command -v go >/dev/null || echo "go is missing: Pion will be" >&2
+    if [ ! -e "$modules/simple-whip-server/server.js" ] && command -v apt-get >/dev/null; then
+        # Debian's package wants Debian's Node.js; its two files run with any.
+        unpacked="$(mktemp -d)"
+        chmod 755 "$unpacked"
+        (cd "$unpacked" && apt-get download -qq simple-whip-server && dpkg -x ./*.deb .) || echo "simple-whip-server will be missing" >&2
+        mkdir -p "$modules/simple-whip-server"
+        for file in server.js whip-janus.js; do
+            cp "$unpacked/usr/share/simple-whip-server/src/$file" "$modules/simple-whip-server/" || true
+        done
+        rm -rf "$unpacked"
+    fi
+    need janus janus
+    ;;
 *)
-    echo "usage: $0 run|test" >&2
+    echo "usage: $0 run|test|interop" >&2
     exit 2
     ;;
 esac

@@ -10,9 +10,10 @@ import pytest
 from tests.gateway import Gateway, running_gateway
 from tests.interop.chromium import chromium_browser
 from tests.interop.network import network_namespace
+from tests.interop.table import Row, Table
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Generator, Iterator
 
     from playwright.async_api import Browser
 
@@ -33,6 +34,36 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.interop)
+
+
+_TABLE = pytest.StashKey[Table]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A case of the matrix is a row of its table, whatever became of it."""
+    report = yield
+    if item.get_closest_marker("matrix") is None or not isinstance(item, pytest.Function):
+        return report
+    if report.when == "call" or (report.when == "setup" and not report.passed):
+        case: Any = item.callspec.params["case"]
+        number = item.callspec.indices["case"]
+        skipped = str(report.longrepr[2]).removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else ""
+        failed = "" if call.excinfo is None else call.excinfo.exconly().splitlines()[0][:120]
+        item.config.stash.setdefault(_TABLE, Table()).rows[number] = Row(
+            client=case.client.name,
+            version="" if report.skipped else case.client.version(),
+            direction=case.direction,
+            codecs=case.codecs,
+            result=case.works if report.passed else f"not run: {skipped}" if report.skipped else f"FAILS: {failed}",
+        )
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    session.config.stash.setdefault(_TABLE, Table()).write()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ go 1.26
 
 require (
 	github.com/livekit/protocol v1.50.4
+	github.com/pion/webrtc/v4 v4.2.11
 	github.com/twitchtv/twirp v8.1.3+incompatible
 )
 
@@ -51,7 +52,6 @@ require (
 	github.com/pion/stun/v3 v3.1.4 // indirect
 	github.com/pion/transport/v4 v4.0.2 // indirect
 	github.com/pion/turn/v5 v5.0.8 // indirect
-	github.com/pion/webrtc/v4 v4.2.11 // indirect
 	github.com/prometheus/client_golang v1.23.2 // indirect
 	github.com/prometheus/client_model v0.6.2 // indirect
 	github.com/prometheus/common v0.68.1 // indirect
