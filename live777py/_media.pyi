@@ -425,7 +425,7 @@ class WorkerStats:
     packets_replayed: int
     """Those of them that were of the past when the viewer came."""
     packets_dropped: dict[str, int]
-    """By reason: `not_connected`, `paused`, `waiting_for_key_frame`, `other_encoding` (a layer that the viewer does not
+    """By reason: `not_connected`, `paused`, `waiting_for_key_frame`, `other_layer`, `other_encoding` (what the viewer does not
     get), `no_payload_type`, `padding` (its number is closed up), `late` (of what was never begun, or is forgotten),
     `replayed` (it follows in its turn). Reasons that did not occur are left out."""
 

@@ -35,6 +35,11 @@ impl<'a> Bits<'a> {
         self.at += count;
     }
 
+    /// Bits read and skipped.
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
     /// Unsigned Exp-Golomb (H.264 9.1), up to 32 leading zeros.
     pub(super) fn ue(&mut self) -> Option<u32> {
         let mut zeros = 0;

@@ -2,6 +2,8 @@
 
 pub(crate) mod av1;
 mod bits;
+pub mod dependency;
+pub mod frame_marking;
 pub(crate) mod h264;
 pub(crate) mod h265;
 mod nal;

@@ -15,8 +15,10 @@ pub struct Descriptor {
     pub long_picture_id: bool,
     /// TL0PICIDX and its offset in the payload.
     pub tl0_picture_index: Option<(usize, u8)>,
-    /// Temporal layer.
-    pub temporal_id: u8,
+    /// Temporal layer; `None` where the descriptor has none.
+    pub temporal_id: Option<u8>,
+    /// Y bit: of the frames before, it refers to none but the one of temporal layer 0 that TL0PICIDX names.
+    pub layer_sync: bool,
 }
 
 impl Descriptor {
@@ -50,7 +52,10 @@ impl Descriptor {
             at += 1;
         }
         if present & 0x30 != 0 {
-            descriptor.temporal_id = *payload.get(at)? >> 6;
+            let byte = *payload.get(at)?;
+            if present & 0x20 != 0 {
+                (descriptor.temporal_id, descriptor.layer_sync) = (Some(byte >> 6), byte & 0x20 != 0);
+            }
             at += 1;
         }
         descriptor.len = at;
@@ -109,7 +114,8 @@ mod tests {
         let payload = with(&[0x90, 0xf0, 0x92, 0x34, 0x56, 0xa1], &KEY);
         let descriptor = Descriptor::parse(&payload).unwrap();
         assert_eq!((descriptor.len, descriptor.picture_id), (6, Some((2, 0x1234))));
-        assert_eq!((descriptor.tl0_picture_index, descriptor.temporal_id), (Some((4, 0x56)), 2));
+        assert_eq!((descriptor.tl0_picture_index, descriptor.temporal_id), (Some((4, 0x56)), Some(2)));
+        assert!(descriptor.layer_sync);
         assert!(descriptor.long_picture_id && is_key_frame_start(&payload));
         for len in 0..6 {
             assert!(Descriptor::parse(&payload[..len]).is_none(), "{len}");

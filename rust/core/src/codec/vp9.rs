@@ -2,7 +2,11 @@
 
 use super::bits::Bits;
 
+/// SID has three bits.
+pub const MAX_SPATIAL_LAYERS: usize = 8;
+
 /// The payload descriptor (RFC 9628 section 4.2), as far as it is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Descriptor {
     /// Picture id and its offset in the payload.
     pub picture_id: Option<(usize, u16)>,
@@ -16,12 +20,22 @@ pub struct Descriptor {
     pub start_of_frame: bool,
     /// E bit: the last one.
     pub end_of_frame: bool,
+    /// L bit: the layer indices are there.
+    pub layered: bool,
     /// Spatial layer.
     pub spatial_id: u8,
+    /// Temporal layer.
+    pub temporal_id: u8,
+    /// U bit: what follows in higher temporal layers refers to none of these before this picture.
+    pub switching_up: bool,
     /// D bit: it refers to the layer below.
     inter_layer: bool,
     /// Size of the largest spatial layer, from the scalability structure.
     pub size: Option<(u16, u16)>,
+    /// Number of spatial layers, from the scalability structure.
+    pub spatial_layers: Option<u8>,
+    /// Their sizes, 0 where the structure does not say.
+    pub sizes: [(u16, u16); MAX_SPATIAL_LAYERS],
     /// Length in bytes; the VP9 payload follows.
     pub len: usize,
 }
@@ -55,9 +69,11 @@ fn parse(payload: &[u8]) -> Option<Descriptor> {
             at += 1;
         }
     }
-    let (mut spatial_id, mut inter_layer) = (0, false);
+    let (mut spatial_id, mut temporal_id, mut switching_up, mut inter_layer) = (0, 0, false, false);
     if layers {
         let byte = *payload.get(at)?;
+        temporal_id = byte >> 5;
+        switching_up = byte & 0x10 != 0;
         spatial_id = byte >> 1 & 0x07;
         inter_layer = byte & 1 != 0;
         at += 1;
@@ -75,15 +91,18 @@ fn parse(payload: &[u8]) -> Option<Descriptor> {
             }
         }
     }
-    let mut size = None;
+    let (mut size, mut spatial_layers) = (None, None);
+    let mut sizes = [(0, 0); MAX_SPATIAL_LAYERS];
     if structure {
         let byte = *payload.get(at)?;
-        let spatial_layers = usize::from(byte >> 5) + 1;
+        let count = (byte >> 5) + 1;
+        spatial_layers = Some(count);
         at += 1;
         if byte & 0x10 != 0 {
-            for _ in 0..spatial_layers {
+            for entry in &mut sizes[..usize::from(count)] {
                 let layer: &[u8; 4] = payload.get(at..)?.first_chunk()?;
-                size = Some((u16::from_be_bytes([layer[0], layer[1]]), u16::from_be_bytes([layer[2], layer[3]])));
+                *entry = (u16::from_be_bytes([layer[0], layer[1]]), u16::from_be_bytes([layer[2], layer[3]]));
+                size = Some(*entry);
                 at += 4;
             }
         }
@@ -102,9 +121,14 @@ fn parse(payload: &[u8]) -> Option<Descriptor> {
         inter_predicted: predicted,
         start_of_frame: start,
         end_of_frame: end,
+        layered: layers,
         spatial_id,
+        temporal_id,
+        switching_up,
         inter_layer,
         size,
+        spatial_layers,
+        sizes,
         len: at,
     })
 }
@@ -238,6 +262,21 @@ mod tests {
         // The same without sizes: the frame tells.
         let payload = with(&[0x0a, 0x28, 0x01, 0x04, 0x01], &KEY);
         assert_eq!(picture_size(&payload), Some((1280, 720)));
+    }
+
+    #[test]
+    fn layer_indices_and_the_sizes_of_all_layers() {
+        // I, P, L, F, B, E: TID 2, U, SID 1, D; one reference.
+        let descriptor = Descriptor::parse(&[0xfc, 0x81, 0x23, 0x53, 0x02, 0x86]).unwrap();
+        assert!(descriptor.layered && descriptor.switching_up && descriptor.inter_layer && descriptor.end_of_frame);
+        assert_eq!((descriptor.temporal_id, descriptor.spatial_id, descriptor.len), (2, 1, 5));
+        assert_eq!(descriptor.spatial_layers, None);
+        // I, L, F, B, V: two layers with sizes.
+        let structure = [0x30, 0x01, 0x40, 0x00, 0xb4, 0x02, 0x80, 0x01, 0x68];
+        let payload = with(&[&[0xba, 0x05, 0x00][..], &structure].concat(), &KEY);
+        let descriptor = Descriptor::parse(&payload).unwrap();
+        assert_eq!((descriptor.spatial_layers, &descriptor.sizes[..3]), (Some(2), &[(320, 180), (640, 360), (0, 0)][..]));
+        assert!(!Descriptor::parse(&[0x08, 0x82]).unwrap().layered);
     }
 
     #[test]

@@ -15,12 +15,17 @@ pub struct Source {
 }
 
 /// The header extensions whose elements mean the same at a viewer as they did at the publisher, and are copied.
-pub const COPIED: [ExtensionKind; 4] = [
+pub const COPIED: [ExtensionKind; 5] = [
     ExtensionKind::AudioLevel,
     ExtensionKind::DependencyDescriptor,
     ExtensionKind::VideoOrientation,
     ExtensionKind::PlayoutDelay,
+    ExtensionKind::FrameMarking,
 ];
+/// Index of the dependency descriptor in [`COPIED`].
+pub const DEPENDENCY: usize = 1;
+/// Index of frame marking.
+pub const FRAME_MARKING: usize = 4;
 
 /// Where a copied element lies in its packet.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +63,8 @@ pub struct PictureNumbers {
     pub tl0_offset: u8,
     /// TL0PICIDX.
     pub tl0: u8,
+    /// There are no gaps in picture ids, so that they are numbered anew where pictures are left out (VP8).
+    pub dense: bool,
 }
 
 /// One packet of a burst.
@@ -89,6 +96,67 @@ pub struct Packet {
     pub elements: [Element; COPIED.len()],
     /// VP8 and VP9 only.
     pub pictures: Option<PictureNumbers>,
+    /// Frame number in the dependency descriptor.
+    pub dependency_frame: Option<u16>,
+    /// Where it stands among the layers of its encoding.
+    pub layers: LayerTag,
+}
+
+impl Packet {
+    /// The data of an element that is copied, by its index in [`COPIED`]. `plaintext` begins with the packet's header.
+    pub fn element<'a>(&self, index: usize, plaintext: &'a [u8]) -> Option<&'a [u8]> {
+        let element = self.elements[index];
+        let start = usize::from(element.offset);
+        (element.len > 0).then(|| plaintext.get(start..start + usize::from(element.len)))?
+    }
+
+    /// The packet without what it carries: it fills the number of one that a viewer is not to get.
+    pub fn emptied(&self) -> Packet {
+        let elements = [Element::NONE; COPIED.len()];
+        Packet { payload_len: 0, marker: false, elements, pictures: None, dependency_frame: None, ..*self }
+    }
+}
+
+/// Every target.
+pub const ALL_TARGETS: u32 = u32::MAX;
+
+/// Where a packet stands among the layers of its encoding. A *target* is a selection of layers that viewers may get: one bit
+/// each, see `track::scalability`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerTag {
+    /// The targets that need it.
+    pub targets: u32,
+    /// The targets that can be gone up to with this frame.
+    pub switches: u32,
+    /// Number of the frame; used with the dependency descriptor only.
+    pub frame: u32,
+    /// Spatial layer.
+    pub spatial: u8,
+    /// Temporal layer.
+    pub temporal: u8,
+    /// The encoding has layers.
+    pub layered: bool,
+    /// First packet of the frame.
+    pub first: bool,
+    /// Last packet of the frame.
+    pub last: bool,
+    /// `switches` hold only for who gets the next lower temporal layer by now.
+    pub one_step: bool,
+}
+
+impl LayerTag {
+    /// Of a packet whose encoding has no layers.
+    pub const NONE: LayerTag = LayerTag {
+        targets: ALL_TARGETS,
+        switches: 0,
+        frame: 0,
+        spatial: 0,
+        temporal: 0,
+        layered: false,
+        first: false,
+        last: false,
+        one_step: false,
+    };
 }
 
 /// Packets of one burst in order of arrival, each with its plaintext.

@@ -148,17 +148,15 @@ impl Egress {
             let target = track.target(subscription);
             for &packet_index in &track.burst {
                 let packet = &flush.burst.packets()[packet_index];
-                let mut admission = subscription.admit(packet, target);
-                if matches!(admission, Admission::Start) {
+                let mut admission = subscription.admit(packet, target, track);
+                if let (Admission::Start, Some(target)) = (&admission, target) {
                     let timestamp = track.handover(subscription, packet);
-                    subscription.start(packet, timestamp);
-                    announce(
-                        track,
-                        subscription,
-                        Layer { encoding: packet.source.encoding, ..Layer::default() },
-                        flush.notices,
-                    );
-                    admission = subscription.admit(packet, target);
+                    subscription.start(packet, timestamp, target, track);
+                    announce(track, subscription, flush.notices);
+                    admission = subscription.admit(packet, Some(target), track);
+                }
+                if subscription.selection.take_change() {
+                    announce(track, subscription, flush.notices);
                 }
                 let outgoing = match admission {
                     Admission::Forward(outgoing) => outgoing,
@@ -187,8 +185,8 @@ impl Egress {
     #[inline]
     fn append(&mut self, subscription: &Subscription, burst: &PacketBuffer, item: Item) {
         let packet = &burst.packets()[item.packet];
-        let rtx = item.rtx_payload_type.is_some();
-        let size = write::size(subscription.template(rtx), packet, rtx) as u16;
+        let template = subscription.template(item.rtx_payload_type.is_some());
+        let size = write::size(template, &item, packet, burst) as u16;
         self.segments.push(plan::Segment { size, padding: 0, paddable: subscription.volatile });
         self.items.push(item);
     }
@@ -225,13 +223,14 @@ impl Egress {
                 };
                 let fields = HeaderFields {
                     payload_type,
-                    marker: packet.marker,
+                    marker: packet.marker || item.outgoing.segment.filter.ends_picture(&packet.layers),
                     padding: false,
                     sequence: sequence as u16,
                     timestamp: packet.timestamp.wrapping_add(item.outgoing.segment.timestamp_offset),
                     ssrc,
                     abs_send_time: flush.abs_send_time,
                     transport_sequence: transport.egress.transport_sequence,
+                    frame_offset: item.outgoing.segment.frame_offset,
                 };
                 let padding = self.segments[index].padding;
                 let out = &mut self.arena[self.used..];
@@ -255,7 +254,7 @@ impl Egress {
                     counters.packets += 1;
                     counters.replayed += u64::from(item.sending == Sending::Replayed);
                     counters.bytes += len as u64;
-                    counters.payload_bytes += u64::from(packet.payload_len);
+                    counters.payload_bytes += if item.outgoing.empty { 0 } else { u64::from(packet.payload_len) };
                 }
             }
             transport.counters.packets_sent += run.segments.len() as u64;
@@ -280,8 +279,9 @@ impl Egress {
 }
 
 /// Tells control what flows, where there is a choice.
-pub fn announce(track: &Track, subscription: &mut Subscription, layer: Layer, notices: &mut Notices) {
-    if track.is_layered() && subscription.announced != Some(layer) {
+pub fn announce(track: &Track, subscription: &mut Subscription, notices: &mut Notices) {
+    let Some(layer) = subscription.layer().filter(|_| track.is_layered()) else { return };
+    if subscription.announced != Some(layer) {
         subscription.announced = Some(layer);
         let rid = track.encodings.get(usize::from(layer.encoding)).and_then(|encoding| encoding.rid.clone());
         let Layer { spatial, temporal, .. } = layer;

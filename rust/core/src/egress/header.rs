@@ -1,7 +1,7 @@
 //! The RTP header that a viewer gets: fixed fields, MID, RID and stamps from a template, the rest copied element by
 //! element.
 
-use crate::egress::burst::{COPIED, Element, Packet, PacketBuffer};
+use crate::egress::burst::{COPIED, DEPENDENCY, Element, Packet, PacketBuffer};
 use crate::rtp::{ExtensionKind, ExtensionMap};
 
 /// RTP header without CSRCs and extension, in bytes.
@@ -35,6 +35,8 @@ pub struct HeaderFields {
     pub abs_send_time: u32,
     /// Transport-wide sequence number.
     pub transport_sequence: u16,
+    /// Added to the frame number of the dependency descriptor.
+    pub frame_offset: u16,
 }
 
 /// The constant elements in one of the two forms of RFC 8285.
@@ -100,24 +102,32 @@ impl HeaderTemplate {
 
     /// Bytes of the header that `write` will write for this packet.
     #[inline]
-    pub fn len(&self, packet: &Packet) -> usize {
-        let (constant, element_header, _) = self.form(packet);
+    pub fn len(&self, packet: &Packet, dependency: Option<&[u8]>) -> usize {
+        let (constant, element_header, _) = self.form(packet, dependency);
         let mut len = usize::from(constant.len);
         for element in self.elements(packet) {
-            len += element_header + usize::from(element.len);
+            len += element_header + length(element, dependency);
         }
         if len == 0 { FIXED_LEN } else { FIXED_LEN + 4 + len.next_multiple_of(4) }
     }
 
-    /// Writes the header and returns its length. `out` must have room for [`HeaderTemplate::len`] bytes.
+    /// Writes the header and returns its length. `dependency` takes the place of the packet's dependency descriptor. `out`
+    /// must have room for [`HeaderTemplate::len`] bytes.
     #[inline]
-    pub fn write(&self, fields: &HeaderFields, packet: &Packet, source: &PacketBuffer, out: &mut [u8]) -> usize {
+    pub fn write(
+        &self,
+        fields: &HeaderFields,
+        packet: &Packet,
+        source: &PacketBuffer,
+        dependency: Option<&[u8]>,
+        out: &mut [u8],
+    ) -> usize {
         out[1] = u8::from(fields.marker) << 7 | fields.payload_type;
         out[2..4].copy_from_slice(&fields.sequence.to_be_bytes());
         out[4..8].copy_from_slice(&fields.timestamp.to_be_bytes());
         out[8..12].copy_from_slice(&fields.ssrc.to_be_bytes());
         let first = 0x80 | u8::from(fields.padding) << 5;
-        let (constant, element_header, profile) = self.form(packet);
+        let (constant, element_header, profile) = self.form(packet, dependency);
         let body = FIXED_LEN + 4;
         let mut end = body + usize::from(constant.len);
         if constant.len == 0 && self.elements(packet).next().is_none() {
@@ -127,16 +137,25 @@ impl HeaderTemplate {
         out[body..end].copy_from_slice(&constant.bytes[..usize::from(constant.len)]);
         for element in self.elements(packet) {
             let id = self.ids[usize::from(element.kind)];
+            let len = length(element, dependency);
             if element_header == 1 {
-                out[end] = id << 4 | (element.len - 1);
+                out[end] = id << 4 | (len as u8 - 1);
             } else {
                 out[end] = id;
-                out[end + 1] = element.len;
+                out[end + 1] = len as u8;
             }
             end += element_header;
-            let data = source.element(packet, element);
-            out[end..end + data.len()].copy_from_slice(data);
-            end += data.len();
+            let is_dependency = usize::from(element.kind) == DEPENDENCY;
+            let data = match dependency {
+                Some(data) if is_dependency => data,
+                _ => source.element(packet, element),
+            };
+            out[end..end + len].copy_from_slice(data);
+            if is_dependency && fields.frame_offset != 0 && len >= 3 {
+                let number = u16::from_be_bytes([data[1], data[2]]).wrapping_add(fields.frame_offset);
+                out[end + 1..end + 3].copy_from_slice(&number.to_be_bytes());
+            }
+            end += len;
         }
         out[0] = first | 0x10;
         if constant.abs_send_time_at != 0 {
@@ -156,9 +175,10 @@ impl HeaderTemplate {
 
     /// Constant part, length of an element's own header, and profile: the short form unless an element is too long.
     #[inline]
-    fn form(&self, packet: &Packet) -> (&Constant, usize, u16) {
+    fn form(&self, packet: &Packet, dependency: Option<&[u8]>) -> (&Constant, usize, u16) {
+        let short = |element: &Element| length(element, dependency) <= 16;
         match &self.one_byte {
-            Some(constant) if self.elements(packet).all(|element| element.len <= 16) => (constant, 1, ONE_BYTE_PROFILE),
+            Some(constant) if self.elements(packet).all(short) => (constant, 1, ONE_BYTE_PROFILE),
             _ => (&self.two_byte, 2, TWO_BYTE_PROFILE),
         }
     }
@@ -167,6 +187,15 @@ impl HeaderTemplate {
     fn elements<'a>(&self, packet: &'a Packet) -> impl Iterator<Item = &'a Element> + use<'a> {
         let ids = self.ids;
         packet.elements.iter().filter(move |element| element.len > 0 && ids[usize::from(element.kind)] != 0)
+    }
+}
+
+/// Bytes of an element's data, as it is written.
+#[inline]
+fn length(element: &Element, dependency: Option<&[u8]>) -> usize {
+    match dependency {
+        Some(data) if usize::from(element.kind) == DEPENDENCY => data.len(),
+        _ => usize::from(element.len),
     }
 }
 
@@ -232,6 +261,8 @@ mod tests {
             arrival: Instant::now(),
             elements: slots,
             pictures: None,
+            dependency_frame: None,
+            layers: LayerTag::NONE,
         };
         let mut buffer = PacketBuffer::default();
         buffer.push(packet, &plaintext);
@@ -261,13 +292,14 @@ mod tests {
             ssrc: 0x0708_090a,
             abs_send_time: 0x00ab_cdef,
             transport_sequence: 0x1234,
+            frame_offset: 0,
         }
     }
 
     fn written(template: &HeaderTemplate, elements: &[(ExtensionKind, &[u8])]) -> Vec<u8> {
         let (buffer, packet) = packet(elements);
-        let mut out = vec![0xff; template.len(&packet)];
-        assert_eq!(template.write(&fields(), &packet, &buffer, &mut out), out.len());
+        let mut out = vec![0xff; template.len(&packet, None)];
+        assert_eq!(template.write(&fields(), &packet, &buffer, None, &mut out), out.len());
         out
     }
 

@@ -1,6 +1,7 @@
 //! One packet, from plaintext in the burst to sealed bytes in the arena.
 
-use crate::egress::burst::{Packet, PacketBuffer, PictureNumbers};
+use crate::codec::dependency::{MAX_LEN, limit_active};
+use crate::egress::burst::{DEPENDENCY, Packet, PacketBuffer, PictureNumbers};
 use crate::egress::header::{HeaderFields, HeaderTemplate};
 use crate::subscription::Outgoing;
 use crate::subscription::continuity::{Segment, rewritten};
@@ -36,9 +37,37 @@ pub(super) enum Sending {
 
 /// Bytes that [`write`] makes of a packet, without tag and run padding.
 #[inline]
-pub(super) fn size(template: &HeaderTemplate, packet: &Packet, rtx: bool) -> usize {
-    let payload = usize::from(packet.payload_len) + if rtx { OSN_LEN } else { 0 };
-    template.len(packet) + payload.max(1)
+pub(super) fn size(template: &HeaderTemplate, item: &Item, packet: &Packet, source: &PacketBuffer) -> usize {
+    let osn = if item.rtx_payload_type.is_some() { OSN_LEN } else { 0 };
+    if item.outgoing.empty {
+        return template.len(&packet.emptied(), None) + osn.max(1);
+    }
+    let mut limited = [0; MAX_LEN];
+    let dependency = dependency(item, packet, source, &mut limited);
+    template.len(packet, dependency) + (usize::from(packet.payload_len) + osn).max(1)
+}
+
+/// The dependency descriptor, where it is not the one that came: a viewer who gets some of the layers is told which.
+#[inline]
+fn dependency<'a>(
+    item: &Item,
+    packet: &Packet,
+    source: &PacketBuffer,
+    out: &'a mut [u8; MAX_LEN],
+) -> Option<&'a [u8]> {
+    let segment = &item.outgoing.segment;
+    let filter = &segment.filter;
+    let switches = segment.filter_from == packet.sequence;
+    if filter.decode_targets == 0 || filter.is_all() && !switches {
+        return None;
+    }
+    let element = packet.elements[DEPENDENCY];
+    if element.len == 0 {
+        return None;
+    }
+    let data = source.element(packet, &element);
+    let len = limit_active(data, filter.decode_targets, filter.contained, filter.active, switches, out)?;
+    Some(&out[..len])
 }
 
 /// Writes the packet as `fields` say, followed by `padding` bytes. Returns header and total length.
@@ -47,17 +76,38 @@ pub(super) fn size(template: &HeaderTemplate, packet: &Packet, rtx: bool) -> usi
 #[inline]
 pub(super) fn write(
     template: &HeaderTemplate,
-    mut fields: HeaderFields,
+    fields: HeaderFields,
     item: &Item,
     packet: &Packet,
     source: &PacketBuffer,
     padding: u8,
     out: &mut [u8],
 ) -> (usize, usize) {
+    if item.outgoing.empty {
+        let fields = HeaderFields { marker: false, ..fields };
+        return write_packet(template, fields, item, &packet.emptied(), source, None, padding, out);
+    }
+    let mut limited = [0; MAX_LEN];
+    let dependency = dependency(item, packet, source, &mut limited);
+    write_packet(template, fields, item, packet, source, dependency, padding, out)
+}
+
+#[inline]
+#[expect(clippy::too_many_arguments, reason = "what it writes comes from as many places")]
+fn write_packet(
+    template: &HeaderTemplate,
+    mut fields: HeaderFields,
+    item: &Item,
+    packet: &Packet,
+    source: &PacketBuffer,
+    dependency: Option<&[u8]>,
+    padding: u8,
+    out: &mut [u8],
+) -> (usize, usize) {
     let rtx = item.rtx_payload_type.is_some();
     let padding = usize::from(padding) + usize::from(packet.payload_len == 0 && !rtx);
     fields.padding = padding > 0;
-    let header_len = template.write(&fields, packet, source, out);
+    let header_len = template.write(&fields, packet, source, dependency, out);
     let mut at = header_len;
     if rtx {
         out[at..at + OSN_LEN].copy_from_slice(&(item.outgoing.sequence as u16).to_be_bytes());

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::codec::Codec;
 use crate::command::{CodecParameters, EncodingParameters, Kind, TapId};
 use crate::depacketise::{Depacketiser, red};
-use crate::egress::burst::{COPIED, Element, Packet, Source};
+use crate::egress::burst::{COPIED, Element, LayerTag, Packet, Source};
 use crate::frame::{Frame, MAX_FRAME};
 use crate::packetise::{MAX_PAYLOAD, Packetiser, Payloads};
 use crate::receive::clock::NtpClock;
@@ -128,6 +128,8 @@ pub fn fuzz_tap(bytes: &[u8]) {
             arrival: now,
             elements: [Element::NONE; COPIED.len()],
             pictures: None,
+            dependency_frame: None,
+            layers: LayerTag::NONE,
         };
         let view =
             View { encodings: &encodings, codecs: &codecs, best: Some(best), is_source: kind & 2 == 2, ntp: &ntp };

@@ -21,9 +21,11 @@ pub enum ExtensionKind {
     VideoOrientation,
     /// libwebrtc's playout-delay.
     PlayoutDelay,
+    /// RFC 9626.
+    FrameMarking,
 }
 
-const URIS: [(ExtensionKind, &str); 9] = [
+const URIS: [(ExtensionKind, &str); 10] = [
     (ExtensionKind::Mid, "urn:ietf:params:rtp-hdrext:sdes:mid"),
     (ExtensionKind::Rid, "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"),
     (ExtensionKind::RepairedRid, "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"),
@@ -36,6 +38,7 @@ const URIS: [(ExtensionKind, &str); 9] = [
     ),
     (ExtensionKind::VideoOrientation, "urn:3gpp:video-orientation"),
     (ExtensionKind::PlayoutDelay, "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"),
+    (ExtensionKind::FrameMarking, "urn:ietf:params:rtp-hdrext:framemarking"),
 ];
 
 impl ExtensionKind {

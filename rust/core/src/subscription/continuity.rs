@@ -10,9 +10,11 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::egress::burst::{Packet, PictureNumbers, Source};
+use crate::track::scalability::Filter;
 
-/// Ended segments that are remembered. Chromium probes with dozens of padding packets, which merge into one segment.
-const MAX_PAST: usize = 64;
+/// Ended segments that are remembered: two seconds of a viewer who gets a part of each picture. Chromium probes with dozens
+/// of padding packets, which merge into one segment.
+const MAX_PAST: usize = 128;
 /// After a replay its timestamps are remembered as long as its packets, and then some.
 const MAX_STAMPS_AGE: Duration = Duration::from_secs(10);
 /// Replays whose timestamps are remembered.
@@ -35,6 +37,12 @@ pub struct Segment {
     pub picture_id_offset: u16,
     /// Added to TL0PICIDX of VP8 or VP9.
     pub tl0_offset: u8,
+    /// Added to the frame number of the dependency descriptor.
+    pub frame_offset: u16,
+    /// The layers that pass ...
+    pub filter: Filter,
+    /// ... from this sequence number on.
+    pub filter_from: u64,
 }
 
 /// The timestamps that the frames of a replay left with.
@@ -69,6 +77,10 @@ pub struct Continuity {
     next_out: u64,
     past: VecDeque<Segment>,
     newest: Option<Newest>,
+    /// The layers that a new segment lets pass.
+    filter: Filter,
+    /// Newest picture that was left out, and whose number the next one gets.
+    closed: Option<u16>,
     replays: VecDeque<Stamps>,
     /// Before this number of the viewer's there were replays that are forgotten.
     forgotten: u64,
@@ -80,6 +92,7 @@ struct Newest {
     timestamp: u32,
     arrival: Instant,
     pictures: Option<(u16, u8)>,
+    frame: Option<u16>,
 }
 
 impl Continuity {
@@ -92,6 +105,8 @@ impl Continuity {
             next_out: u64::from(first),
             past: VecDeque::new(),
             newest: None,
+            filter: Filter::ALL,
+            closed: None,
             replays: VecDeque::new(),
             forgotten: 0,
         }
@@ -137,6 +152,9 @@ impl Continuity {
             timestamp_offset: 0,
             picture_id_offset: 0,
             tl0_offset: 0,
+            frame_offset: 0,
+            filter: self.filter,
+            filter_from: packet.sequence,
         };
         let mut timestamp = timestamp;
         if let Some(newest) = &self.newest {
@@ -147,7 +165,11 @@ impl Continuity {
                 segment.picture_id_offset = picture_id.wrapping_add(1).wrapping_sub(new.picture_id);
                 segment.tl0_offset = tl0.wrapping_add(1).wrapping_sub(new.tl0);
             }
+            if let (Some(frame), Some(new)) = (newest.frame, packet.dependency_frame) {
+                segment.frame_offset = frame.wrapping_add(1).wrapping_sub(new);
+            }
         }
+        self.closed = None;
         segment.timestamp_offset = timestamp.wrapping_sub(packet.timestamp);
         self.highest = packet.sequence.wrapping_sub(1);
         self.last = Some((segment.source, segment.timestamp_offset));
@@ -194,6 +216,7 @@ impl Continuity {
             timestamp: packet.timestamp.wrapping_add(timestamp_offset),
             arrival: now,
             pictures: packet.pictures.as_ref().map(|pictures| rewritten(pictures, &segment)),
+            frame: packet.dependency_frame.map(|frame| frame.wrapping_add(segment.frame_offset)),
         });
         Some(segment)
     }
@@ -265,6 +288,7 @@ impl Continuity {
                     timestamp: packet.timestamp.wrapping_add(segment.timestamp_offset),
                     arrival: packet.arrival,
                     pictures: packet.pictures.as_ref().map(|pictures| rewritten(pictures, segment)),
+                    frame: packet.dependency_frame.map(|frame| frame.wrapping_add(segment.frame_offset)),
                 });
                 return Some(*segment);
             }
@@ -318,6 +342,43 @@ impl Continuity {
         true
     }
 
+    /// Whether a packet of what flows is newer than all before.
+    #[inline]
+    pub fn is_new(&self, packet: &Packet) -> bool {
+        self.current.is_some_and(|segment| {
+            segment.source == packet.source
+                && packet.sequence >= segment.first
+                && packet.sequence.wrapping_sub(self.highest) as i64 > 0
+        })
+    }
+
+    /// The layers that pass of the source that begins next.
+    pub fn set_filter(&mut self, filter: Filter) {
+        self.filter = filter;
+    }
+
+    /// From this new packet on other layers pass.
+    pub fn refilter(&mut self, packet: &Packet, filter: Filter) {
+        self.filter = filter;
+        let Some(mut segment) = self.current else { return };
+        self.remember(Segment { end: packet.sequence, ..segment });
+        (segment.first, segment.filter, segment.filter_from) = (packet.sequence, filter, packet.sequence);
+        self.current = Some(segment);
+    }
+
+    /// Takes a new packet of a layer that does not pass: its number goes to the next one. So does the picture id of VP8,
+    /// which has no gaps (RFC 7741 section 4.2); that of VP9 is what references are counted in (RFC 9628 section 4.2, P_DIFF).
+    pub fn leave_out(&mut self, packet: &Packet) {
+        self.skip(packet);
+        let Some(pictures) = packet.pictures.filter(|pictures| pictures.dense) else { return };
+        if let Some(segment) = &mut self.current
+            && self.closed != Some(pictures.picture_id)
+        {
+            self.closed = Some(pictures.picture_id);
+            segment.picture_id_offset = segment.picture_id_offset.wrapping_sub(1);
+        }
+    }
+
     /// Where an already sent number came from: the segment and the source's sequence number.
     pub fn source_of(&self, out: u16) -> Option<(Segment, u64)> {
         let newest = self.next_out.checked_sub(1)?;
@@ -351,7 +412,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::egress::burst::{COPIED, Element};
+    use crate::egress::burst::{COPIED, Element, LayerTag};
 
     fn packet(now: Instant, encoding: u8, sequence: u64, payload_len: u16) -> Packet {
         Packet {
@@ -368,6 +429,8 @@ mod tests {
             arrival: now,
             elements: [Element::NONE; COPIED.len()],
             pictures: None,
+            dependency_frame: None,
+            layers: LayerTag::NONE,
         }
     }
 

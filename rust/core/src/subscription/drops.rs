@@ -16,6 +16,8 @@ tally! {
         Waiting => "waiting_for_key_frame",
         /// An encoding that the viewer does not get.
         OtherEncoding => "other_encoding",
+        /// A spatial or temporal layer that the viewer does not get.
+        OtherLayer => "other_layer",
         /// The viewer has negotiated no payload type for it.
         Unmapped => "no_payload_type",
         /// Padding alone; the numbers behind it are closed up.

@@ -4,7 +4,9 @@ pub mod continuity;
 pub mod drops;
 pub mod replay;
 pub mod retransmit;
+pub mod selection;
 
+use crate::codec::Codec;
 use crate::command::{CodecParameters, Kind, SubscriptionId, SubscriptionParameters};
 use crate::egress::burst::{Packet, Source};
 use crate::egress::header::{HeaderTemplate, MAX_NAME_LEN, Names};
@@ -15,6 +17,7 @@ use continuity::{Continuity, Segment};
 use drops::{Drop, Drops};
 use replay::Replay;
 use retransmit::Retransmissions;
+use selection::{Ability, Selection};
 
 /// Marks a payload type of the track that the viewer did not negotiate.
 const UNMAPPED: u8 = 0xff;
@@ -39,6 +42,8 @@ pub struct Outgoing {
     pub segment: Segment,
     /// The viewer's payload type.
     pub payload_type: u8,
+    /// It fills a number and carries nothing: a packet of a layer that is not for this viewer, which came late.
+    pub empty: bool,
 }
 
 /// Counters of one subscription, see `SubscriptionStats`.
@@ -110,6 +115,9 @@ pub struct Subscription {
     pub target: Option<Layer>,
     /// It carries a layer under its own name: the chosen one or nothing.
     pub strict: bool,
+    /// The spatial and temporal layers that pass.
+    pub selection: Selection,
+    ability: Ability,
     /// What control knows of.
     pub announced: Option<Layer>,
     /// Answered NACKs.
@@ -159,6 +167,8 @@ impl Subscription {
             named: None,
             target: None,
             strict: rid.is_some(),
+            selection: Selection::new(),
+            ability: Ability { drops: false, descriptor: false },
             announced: None,
             retransmissions: Retransmissions::default(),
             rtx_sequence: u64::from(first_rtx_sequence),
@@ -210,6 +220,10 @@ impl Subscription {
         self.volatile = payload_types.iter().all(|&(_, to)| self.retransmits_as(to).is_some() || !self.answers(to));
         (self.template, self.repair_template) =
             templates(self.mid.as_deref(), self.rid.as_deref(), &self.extensions, self.volatile);
+        let descriptor = self.extensions.id(ExtensionKind::DependencyDescriptor).is_some();
+        let sequential = payload_types.iter().any(|&(_, to)| self.codec(to).is_some_and(|codec| codec.codec == Codec::Av1));
+        self.ability = Ability { drops: descriptor || !sequential, descriptor };
+        self.selection = Selection::new();
     }
 
     /// Unbinds the track. Numbers go on with the next one.
@@ -274,7 +288,7 @@ impl Subscription {
 
     /// Decides on a packet of the attached track. `target` is what to forward.
     #[inline]
-    pub fn admit(&mut self, packet: &Packet, target: Option<Layer>) -> Admission {
+    pub fn admit(&mut self, packet: &Packet, target: Option<Layer>, track: &Track) -> Admission {
         if self.paused {
             return Admission::Pass(Drop::Paused);
         }
@@ -285,9 +299,9 @@ impl Subscription {
             return Admission::Pass(Drop::Replayed);
         }
         let mapped = self.payload_type(packet.payload_type);
-        let wanted = target.is_some_and(|target| target.encoding == packet.source.encoding);
+        let target = target.filter(|target| target.encoding == packet.source.encoding);
         let flows = self.continuity.source() == Some(packet.source);
-        if wanted && !flows && mapped.is_some() && packet.key_frame && packet.payload_len > 0 {
+        if target.is_some() && !flows && mapped.is_some() && packet.key_frame && packet.payload_len > 0 {
             return Admission::Start;
         }
         let Some(payload_type) = mapped else {
@@ -297,20 +311,60 @@ impl Subscription {
         if packet.payload_len == 0 && self.continuity.skip(packet) {
             return Admission::Pass(Drop::Padding);
         }
+        if packet.layers.layered && self.continuity.is_new(packet) && !self.follow(packet, target, track) {
+            self.continuity.leave_out(packet);
+            return Admission::Pass(Drop::OtherLayer);
+        }
         match self.continuity.pass(packet) {
-            Some(segment) => {
-                Admission::Forward(Outgoing { sequence: segment.out(packet.sequence), segment, payload_type })
-            }
+            Some(segment) => Admission::Forward(self.outgoing(segment, packet, payload_type)),
             None if flows => Admission::Pass(Drop::Late),
-            None if wanted => Admission::Pass(Drop::Waiting),
+            None if target.is_some() => Admission::Pass(Drop::Waiting),
             None => Admission::Pass(Drop::OtherEncoding),
         }
     }
 
+    /// Changes layers at a new packet where it is time to. Returns whether the packet passes.
+    fn follow(&mut self, packet: &Packet, target: Option<Layer>, track: &Track) -> bool {
+        if let Some(target) = target
+            && let Some(encoding) = track.encodings.get(usize::from(target.encoding))
+            && let Some(filter) = self.selection.follow(packet, target, &encoding.scalability, self.ability)
+        {
+            self.continuity.refilter(packet, filter);
+        }
+        self.selection.now().passes(&packet.layers)
+    }
+
+    /// How a packet of a segment leaves: the same each time that it is asked.
+    #[inline]
+    pub fn outgoing(&self, segment: Segment, packet: &Packet, payload_type: u8) -> Outgoing {
+        let empty = !segment.filter.passes(&packet.layers);
+        Outgoing { sequence: segment.out(packet.sequence), segment, payload_type, empty }
+    }
+
     /// Begins to forward the source of this packet; `timestamp` is the viewer's for it.
-    pub fn start(&mut self, packet: &Packet, timestamp: u32) {
+    pub fn start(&mut self, packet: &Packet, timestamp: u32, target: Layer, track: &Track) {
         self.replay = None;
+        self.choose_layers(target, track);
         self.continuity.start(packet, timestamp);
+    }
+
+    /// A source begins with a key frame: the layers of it that pass.
+    pub fn choose_layers(&mut self, target: Layer, track: &Track) {
+        let Some(encoding) = track.encodings.get(usize::from(target.encoding)) else { return };
+        let filter = self.selection.begin(target, &encoding.scalability, self.ability);
+        self.continuity.set_filter(filter);
+    }
+
+    /// Whether the viewer waits for a key frame of what flows, to get other layers of it.
+    pub fn waits_for_layers(&self, target: Layer, track: &Track) -> bool {
+        let encoding = track.encodings.get(usize::from(target.encoding));
+        encoding.is_some_and(|one| self.selection.waits_for_key_frame(target, &one.scalability, self.ability))
+    }
+
+    /// What flows, by its numbers.
+    pub fn layer(&self) -> Option<Layer> {
+        let (source, now) = (self.source()?, self.selection.now());
+        Some(Layer { encoding: source.encoding, spatial: now.spatial, temporal: now.temporal })
     }
 
     /// What flows now.

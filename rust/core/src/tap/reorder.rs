@@ -104,7 +104,7 @@ impl Reorder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::egress::burst::{COPIED, Element, Source};
+    use crate::egress::burst::{COPIED, Element, LayerTag, Source};
 
     const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -123,6 +123,8 @@ mod tests {
             arrival,
             elements: [Element::NONE; COPIED.len()],
             pictures: None,
+            dependency_frame: None,
+            layers: LayerTag::NONE,
         }
     }
 

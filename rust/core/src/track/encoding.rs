@@ -15,6 +15,7 @@ use crate::track::clock::{ClockPoint, ReportedClock};
 use crate::track::gop::Gop;
 use crate::track::key_frames::KeyFrameRequests;
 use crate::track::rate::RateMeter;
+use crate::track::scalability::{Scalability, TargetRate};
 
 /// Packets kept to answer NACKs and to replay from: two groups of pictures, or two seconds of 50 Mbit/s, or of 2.5 ms audio
 /// frames.
@@ -93,6 +94,8 @@ pub struct Encoding {
     pub history: History<Packet>,
     /// What new viewers can be shown of it.
     pub gop: Gop,
+    /// The layers in it.
+    pub scalability: Scalability,
 }
 
 impl Encoding {
@@ -127,6 +130,7 @@ impl Encoding {
             frames: FrameMeter::default(),
             history: History::new(bound),
             gop: Gop::default(),
+            scalability: Scalability::default(),
         }
     }
 
@@ -146,6 +150,7 @@ impl Encoding {
         self.counters.packets += 1;
         self.counters.bytes += plaintext.len() as u64;
         self.rate.add(now, plaintext.len());
+        self.scalability.note(now, packet, codec, plaintext);
         self.newest = Some(ClockPoint { instant: now, rtp_timestamp: packet.timestamp });
         if self.payload_type != packet.payload_type {
             self.payload_type = packet.payload_type;
@@ -177,15 +182,28 @@ impl Encoding {
         (u32::from(self.size.0) * u32::from(self.size.1), self.rate.bytes_per_second(now))
     }
 
-    /// The encoding as one layer, number `index` of its track.
-    pub fn layer(&mut self, now: Instant, index: u8) -> LayerRate {
-        LayerRate {
+    /// Its layers, where it is number `index` of its track.
+    pub fn layers(&mut self, now: Instant, index: u8) -> Vec<LayerRate> {
+        let (alive, size) = (self.alive, self.size);
+        let whole = LayerRate {
             layer: Layer { encoding: index, ..Layer::default() },
-            size: self.size,
+            size,
             bitrate: self.rate.bytes_per_second(now) * 8,
             pictures: 0,
-            active: self.alive,
+            active: alive,
+        };
+        let rates = self.scalability.rates(now);
+        if rates.is_empty() {
+            return vec![whole];
         }
+        let row = |rate: &TargetRate| LayerRate {
+            layer: Layer { encoding: index, spatial: rate.spatial, temporal: rate.temporal },
+            size: if rate.size == (0, 0) { size } else { rate.size },
+            bitrate: rate.bytes_per_second * 8,
+            pictures: rate.pictures,
+            active: alive && rate.bytes_per_second > 0,
+        };
+        rates.iter().map(row).collect()
     }
 
     /// The best point of its clock: from a sender report, else from the newest packet's arrival.
@@ -223,5 +241,6 @@ impl Encoding {
         self.history.clear();
         self.gop.clear();
         self.frames.restart();
+        self.scalability.clear();
     }
 }

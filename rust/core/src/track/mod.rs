@@ -5,6 +5,7 @@ pub mod encoding;
 pub mod gop;
 pub mod key_frames;
 pub mod rate;
+pub mod scalability;
 pub mod writer;
 
 use std::time::{Duration, Instant};
@@ -202,15 +203,15 @@ impl Track {
 
     /// What viewers can choose from, from the cheapest to the best.
     pub fn layers(&mut self, now: Instant) -> Vec<LayerRate> {
-        let mut layers: Vec<LayerRate> =
-            (0..).zip(&mut self.encodings).map(|(index, one)| one.layer(now, index)).collect();
+        let encodings = (0..).zip(&mut self.encodings);
+        let mut layers: Vec<LayerRate> = encodings.flat_map(|(index, encoding)| encoding.layers(now, index)).collect();
         layers.sort_by_key(|rate| (u32::from(rate.size.0) * u32::from(rate.size.1), rate.bitrate, rate.layer));
         layers
     }
 
     /// Whether there is anything to choose from.
     pub fn is_layered(&self) -> bool {
-        self.encodings.len() > 1
+        self.encodings.len() > 1 || self.encodings.iter().any(|encoding| encoding.scalability.is_layered())
     }
 
     fn is_alive(&self, encoding: u8) -> bool {

@@ -7,7 +7,6 @@ use crate::egress::flush::Extra;
 use crate::event::Path;
 use crate::receive::report::round_trip;
 use crate::rtcp::{Packet, Packets, ReportBlock, SenderInfo, lost_sequences};
-use crate::subscription::Outgoing;
 use crate::track::clock::ClockPoint;
 use crate::transport::DEFAULT_RTT;
 use crate::transport::ignored::Reason;
@@ -150,7 +149,7 @@ impl Worker {
                 let payload_type = subscription.payload_type(packet.payload_type)?;
                 let sent = packet.source == segment.source && subscription.answers(payload_type);
                 let segment = subscription.continuity.stamped(segment, packet).filter(|_| sent)?;
-                Some((Outgoing { sequence: segment.out(sequence), segment, payload_type }, packet, plaintext))
+                Some((subscription.outgoing(segment, packet, payload_type), packet, plaintext))
             });
             let Some((outgoing, packet, plaintext)) = found else {
                 subscription.counters.nacks_unanswered += 1;

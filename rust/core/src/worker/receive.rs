@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::codec::{Codec, vp8, vp9};
 use crate::command::Kind;
-use crate::egress::burst::{COPIED, Element, Packet, PictureNumbers, Source};
+use crate::egress::burst::{COPIED, Element, LayerTag, Packet, PictureNumbers, Source};
 use crate::event::Path;
 use crate::receive::nack::Arrival;
 use crate::receive::rtx;
@@ -186,6 +186,8 @@ impl Worker {
             arrival: now,
             elements: received.elements,
             pictures: None,
+            dependency_frame: None,
+            layers: LayerTag::NONE,
         };
         if !payload.is_empty() {
             packet.key_frame = codec.is_key_frame_start(payload).unwrap_or(true);
@@ -305,5 +307,6 @@ pub(super) fn pictures(codec: Codec, payload: &[u8]) -> Option<PictureNumbers> {
         picture_id,
         tl0_offset: tl0_offset as u8,
         tl0,
+        dense: codec == Codec::Vp8,
     })
 }

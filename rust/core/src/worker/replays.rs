@@ -11,7 +11,7 @@ use crate::egress::flush::{Extra, announce};
 use crate::layer::Layer;
 use crate::objects::Objects;
 use crate::subscription::replay::{Frame, Replay};
-use crate::subscription::{Outgoing, Subscription};
+use crate::subscription::Subscription;
 use crate::track::encoding::Encoding;
 use crate::transport::Transport;
 use crate::worker::{Transmit, Worker};
@@ -95,8 +95,7 @@ impl Worker {
         let begun = begin(&mut self.objects, now, key, source);
         if begun {
             let track = &self.objects.tracks[slot];
-            let layer = Layer { encoding, ..Layer::default() };
-            announce(track, &mut self.objects.subscriptions[key], layer, &mut self.notices);
+            announce(track, &mut self.objects.subscriptions[key], &mut self.notices);
             self.replays.active.push(key);
             self.replays.at.get_or_insert(now);
         }
@@ -179,6 +178,11 @@ impl Worker {
                 replay.next += 1;
                 continue;
             };
+            if !subscription.selection.now().passes(&packet.layers) {
+                subscription.continuity.leave_out(packet);
+                replay.next += 1;
+                continue;
+            }
             let begins = replay.frame.is_none_or(|frame| frame.timestamp != packet.timestamp);
             if begins && replay.next < group.first {
                 replay.jump(group.first);
@@ -208,7 +212,8 @@ impl Worker {
             }
             let stamp = replay.frame.map_or(packet.timestamp, |frame| frame.stamp);
             if let Some(segment) = subscription.continuity.replay(now, packet, stamp) {
-                let outgoing = Outgoing { sequence: segment.out(packet.sequence), segment, payload_type };
+                subscription.selection.note_sent(packet, &encoding.scalability);
+                let outgoing = subscription.outgoing(segment, packet, payload_type);
                 let transport = &mut self.objects.transports[subscription.transport];
                 if transport.egress.extras.is_empty() {
                     self.answering.push(subscription.transport);
@@ -236,6 +241,8 @@ fn begin(objects: &mut Objects, now: Instant, key: usize, source: Source) -> boo
     }
     let edge = Packet { timestamp: newest.timestamp, arrival: newest.arrival, ..*first };
     let live = track.handover(subscription, &edge);
+    let target = track.target(subscription).filter(|target| target.encoding == source.encoding);
+    subscription.choose_layers(target.unwrap_or(Layer::whole(source.encoding)), track);
     subscription.continuity.begin_replay(first, newest.timestamp, live, group.frames);
     let last = subscription.continuity.newest_in_source();
     subscription.replay = Some(Box::new(Replay::new(now, source, group.first, last)));

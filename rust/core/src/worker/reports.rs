@@ -133,11 +133,19 @@ impl Worker {
         if track.kind != Kind::Video || subscription.paused || !ready {
             return None;
         }
-        let target = track.target(subscription)?.encoding;
+        let layer = track.target(subscription)?;
+        let target = layer.encoding;
         let encoding = &track.encodings[usize::from(target)];
         let flowing = Source { encoding: target, generation: encoding.generation };
-        if subscription.source() == Some(flowing) || coming == Some(target) {
+        if coming == Some(target) {
             return None;
+        }
+        if subscription.source() == Some(flowing) {
+            if !subscription.waits_for_layers(layer, track) {
+                return None;
+            }
+            self.objects.tracks[slot].encodings[usize::from(target)].key_frame_requests.want();
+            return Some(slot);
         }
         if self.begin_replay(now, key, target) {
             self.objects.tracks[slot].encodings[usize::from(target)].key_frame_requests.welcome();

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::command::{CommandError, SourceParameters, TrackId, WrittenFrame};
-use crate::egress::burst::{COPIED, Element, Packet, Source};
+use crate::egress::burst::{COPIED, Element, LayerTag, Packet, Source};
 use crate::track::clock::ClockPoint;
 use crate::track::writer::{HEADER_LEN, Writer};
 use crate::track::{Origin, Track};
@@ -57,6 +57,8 @@ impl Worker {
                 arrival: now,
                 elements: [Element::NONE; COPIED.len()],
                 pictures: pictures(codec, payload),
+                dependency_frame: None,
+                layers: LayerTag::NONE,
             };
             self.forward(now, slot, packet, true, plaintext);
         }
