@@ -178,6 +178,27 @@ pub struct TrackStats {
     pub bitrate: u64,
     /// Whether it has sent lately: what is not active cannot be switched to now.
     pub active: bool,
+    /// What can be had of it, from the cheapest to the best; empty where it has no layers.
+    pub layers: Vec<LayerStats>,
+}
+
+/// One choice of layers of an encoding, and what it costs.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerStats {
+    /// Highest spatial layer.
+    pub spatial: u8,
+    /// Highest temporal layer.
+    pub temporal: u8,
+    /// Picture width in pixels, 0 while unknown.
+    pub width: u16,
+    /// Picture height in pixels, 0 while unknown.
+    pub height: u16,
+    /// Of these layers and all below them, in bits per second.
+    pub bitrate: u64,
+    /// Pictures per second.
+    pub frame_rate: f64,
+    /// Whether it is sent: what is not active cannot be switched to now.
+    pub active: bool,
 }
 
 /// Counters of one tap.
@@ -247,6 +268,10 @@ pub struct SubscriptionStats {
     pub track: Option<TrackId>,
     /// Encoding that is forwarded now.
     pub rid: Option<String>,
+    /// Its highest spatial layer that is forwarded.
+    pub spatial: u8,
+    /// Its highest temporal layer.
+    pub temporal: u8,
     /// Media packets sent, without retransmissions.
     pub packets: u64,
     /// Their RTP header and payload, in bytes.

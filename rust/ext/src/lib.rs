@@ -45,7 +45,9 @@ mod _media {
         CodecParameters, EncodingParameters, IceParameters, SourceParameters, SubscriptionParameters, TrackParameters,
     };
     #[pymodule_export]
-    use crate::stats::{SourceStats, Stats, SubscriptionStats, TapStats, TrackStats, TransportStats, WorkerStats};
+    use crate::stats::{
+        LayerStats, SourceStats, Stats, SubscriptionStats, TapStats, TrackStats, TransportStats, WorkerStats,
+    };
 
     #[pymodule_export]
     #[expect(non_upper_case_globals, reason = "Python's name")]

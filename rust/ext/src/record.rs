@@ -7,7 +7,14 @@ macro_rules! record {
     ($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* $(,)? }) => {
         $(#[$doc])*
         #[pyo3::pyclass(frozen, get_all, module = "live777py._media")]
+        #[derive(Clone)]
         pub struct $name { $($field: $type),* }
+
+        impl crate::record::Show for $name {
+            fn show(&self) -> String {
+                self.__repr__()
+            }
+        }
 
         #[pyo3::pymethods]
         impl $name {
@@ -44,6 +51,13 @@ impl Show for BTreeMap<&'static str, u64> {
     }
 }
 
+impl<T: Show> Show for Vec<T> {
+    fn show(&self) -> String {
+        let values: Vec<String> = self.iter().map(Show::show).collect();
+        format!("[{}]", values.join(", "))
+    }
+}
+
 impl<T: Show> Show for Option<T> {
     fn show(&self) -> String {
         self.as_ref().map_or_else(|| String::from("None"), Show::show)
@@ -60,6 +74,7 @@ mod tests {
         assert_eq!(None::<f64>.show(), "None");
         assert_eq!(Some(String::from("hi")).show(), "\"hi\"");
         assert_eq!(1.0_f64.show(), "1.0");
+        assert_eq!(vec![true, false].show(), "[True, False]");
         assert_eq!(super::BTreeMap::from([("late", 2)]).show(), r#"{"late": 2}"#);
     }
 }

@@ -53,6 +53,20 @@ record! {
         height: u16,
         bitrate: u64,
         active: bool,
+        layers: Vec<LayerStats>,
+    }
+}
+
+record! {
+    /// A choice of layers within an encoding.
+    LayerStats {
+        spatial: u8,
+        temporal: u8,
+        width: u16,
+        height: u16,
+        bitrate: u64,
+        frame_rate: f64,
+        active: bool,
     }
 }
 
@@ -63,6 +77,8 @@ record! {
         transport: u64,
         track: Option<u64>,
         rid: Option<String>,
+        spatial: u8,
+        temporal: u8,
         packets: u64,
         bytes: u64,
         retransmitted: u64,
@@ -190,7 +206,15 @@ impl From<media::TrackStats> for TrackStats {
             height: row.height,
             bitrate: row.bitrate,
             active: row.active,
+            layers: row.layers.iter().map(LayerStats::from).collect(),
         }
+    }
+}
+
+impl From<&media::LayerStats> for LayerStats {
+    fn from(row: &media::LayerStats) -> Self {
+        let &media::LayerStats { spatial, temporal, width, height, bitrate, frame_rate, active } = row;
+        Self { spatial, temporal, width, height, bitrate, frame_rate, active }
     }
 }
 
@@ -201,6 +225,8 @@ impl From<media::SubscriptionStats> for SubscriptionStats {
             transport: row.transport.0,
             track: row.track.map(|track| track.0),
             rid: row.rid,
+            spatial: row.spatial,
+            temporal: row.temporal,
             packets: row.packets,
             bytes: row.bytes,
             retransmitted: row.retransmitted,

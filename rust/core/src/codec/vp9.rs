@@ -275,7 +275,10 @@ mod tests {
         let structure = [0x30, 0x01, 0x40, 0x00, 0xb4, 0x02, 0x80, 0x01, 0x68];
         let payload = with(&[&[0xba, 0x05, 0x00][..], &structure].concat(), &KEY);
         let descriptor = Descriptor::parse(&payload).unwrap();
-        assert_eq!((descriptor.spatial_layers, &descriptor.sizes[..3]), (Some(2), &[(320, 180), (640, 360), (0, 0)][..]));
+        assert_eq!(
+            (descriptor.spatial_layers, &descriptor.sizes[..3]),
+            (Some(2), &[(320, 180), (640, 360), (0, 0)][..])
+        );
         assert!(!Descriptor::parse(&[0x08, 0x82]).unwrap().layered);
     }
 

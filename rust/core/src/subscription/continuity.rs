@@ -39,9 +39,9 @@ pub struct Segment {
     pub tl0_offset: u8,
     /// Added to the frame number of the dependency descriptor.
     pub frame_offset: u16,
-    /// The layers that pass ...
+    /// The layers that pass.
     pub filter: Filter,
-    /// ... from this sequence number on.
+    /// The first packet that did since they have changed; `u64::MAX` while there is none, 0 since the source began.
     pub filter_from: u64,
 }
 
@@ -154,7 +154,7 @@ impl Continuity {
             tl0_offset: 0,
             frame_offset: 0,
             filter: self.filter,
-            filter_from: packet.sequence,
+            filter_from: 0,
         };
         let mut timestamp = timestamp;
         if let Some(newest) = &self.newest {
@@ -277,11 +277,12 @@ impl Continuity {
     /// The segment by which to forward a packet, or None if it is not part of what the viewer gets.
     #[inline]
     pub fn pass(&mut self, packet: &Packet) -> Option<Segment> {
-        if let Some(segment) = &self.current
+        if let Some(segment) = &mut self.current
             && segment.source == packet.source
             && packet.sequence >= segment.first
         {
             if packet.sequence.wrapping_sub(self.highest) as i64 > 0 {
+                segment.filter_from = segment.filter_from.min(packet.sequence);
                 self.highest = packet.sequence;
                 self.next_out = segment.out(packet.sequence) + 1;
                 self.newest = Some(Newest {
@@ -352,6 +353,11 @@ impl Continuity {
         })
     }
 
+    /// Whether nothing is missing between the newest packet and this one.
+    pub fn is_next(&self, packet: &Packet) -> bool {
+        packet.sequence == self.highest.wrapping_add(1)
+    }
+
     /// The layers that pass of the source that begins next.
     pub fn set_filter(&mut self, filter: Filter) {
         self.filter = filter;
@@ -362,7 +368,7 @@ impl Continuity {
         self.filter = filter;
         let Some(mut segment) = self.current else { return };
         self.remember(Segment { end: packet.sequence, ..segment });
-        (segment.first, segment.filter, segment.filter_from) = (packet.sequence, filter, packet.sequence);
+        (segment.first, segment.filter, segment.filter_from) = (packet.sequence, filter, u64::MAX);
         self.current = Some(segment);
     }
 

@@ -221,7 +221,8 @@ impl Subscription {
         (self.template, self.repair_template) =
             templates(self.mid.as_deref(), self.rid.as_deref(), &self.extensions, self.volatile);
         let descriptor = self.extensions.id(ExtensionKind::DependencyDescriptor).is_some();
-        let sequential = payload_types.iter().any(|&(_, to)| self.codec(to).is_some_and(|codec| codec.codec == Codec::Av1));
+        let sequential =
+            payload_types.iter().any(|&(_, to)| self.codec(to).is_some_and(|codec| codec.codec == Codec::Av1));
         self.ability = Ability { drops: descriptor || !sequential, descriptor };
         self.selection = Selection::new();
     }
@@ -325,9 +326,10 @@ impl Subscription {
 
     /// Changes layers at a new packet where it is time to. Returns whether the packet passes.
     fn follow(&mut self, packet: &Packet, target: Option<Layer>, track: &Track) -> bool {
+        let in_order = self.continuity.is_next(packet);
         if let Some(target) = target
             && let Some(encoding) = track.encodings.get(usize::from(target.encoding))
-            && let Some(filter) = self.selection.follow(packet, target, &encoding.scalability, self.ability)
+            && let Some(filter) = self.selection.follow(packet, in_order, target, &encoding.scalability, self.ability)
         {
             self.continuity.refilter(packet, filter);
         }

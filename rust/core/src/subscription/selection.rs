@@ -59,11 +59,12 @@ impl Selection {
         self.now
     }
 
-    /// A packet that is newer than all before; `target` is what the viewer is to get now. Returns what flows from this packet
-    /// on, where that is something else.
+    /// A packet that is newer than all before, `in_order` right behind them; `target` is what the viewer is to get now.
+    /// Returns what flows from this packet on, where that is something else.
     pub fn follow(
         &mut self,
         packet: &Packet,
+        in_order: bool,
         target: Layer,
         scalability: &Scalability,
         ability: Ability,
@@ -77,7 +78,8 @@ impl Selection {
             if packet.key_frame || renumbered {
                 to = self.wanted;
             } else {
-                if begins {
+                // Not where parts of the picture that end it otherwise may still come.
+                if begins && (in_order || tag.spatial == 0) {
                     to = down(scalability, &self.now, &self.wanted);
                 }
                 if tag.first

@@ -183,12 +183,12 @@ impl Encoding {
     }
 
     /// Its layers, where it is number `index` of its track.
-    pub fn layers(&mut self, now: Instant, index: u8) -> Vec<LayerRate> {
-        let (alive, size) = (self.alive, self.size);
+    pub fn layers(&self, now: Instant, index: u8) -> Vec<LayerRate> {
+        let (alive, size, mut rate) = (self.alive, self.size, self.rate);
         let whole = LayerRate {
             layer: Layer { encoding: index, ..Layer::default() },
             size,
-            bitrate: self.rate.bytes_per_second(now) * 8,
+            bitrate: rate.bytes_per_second(now) * 8,
             pictures: 0,
             active: alive,
         };

@@ -202,8 +202,8 @@ impl Track {
     }
 
     /// What viewers can choose from, from the cheapest to the best.
-    pub fn layers(&mut self, now: Instant) -> Vec<LayerRate> {
-        let encodings = (0..).zip(&mut self.encodings);
+    pub fn layers(&self, now: Instant) -> Vec<LayerRate> {
+        let encodings = (0..).zip(&self.encodings);
         let mut layers: Vec<LayerRate> = encodings.flat_map(|(index, encoding)| encoding.layers(now, index)).collect();
         layers.sort_by_key(|rate| (u32::from(rate.size.0) * u32::from(rate.size.1), rate.bitrate, rate.layer));
         layers

@@ -241,7 +241,12 @@ impl Scalability {
             _ => {
                 self.version += 1;
                 let frames = [(u32::MAX, References::default()); FRAMES];
-                self.form = Form::Structure(Box::new(Described { active: structure.all(), structure, numbers: Unwrapper::default(), frames }));
+                self.form = Form::Structure(Box::new(Described {
+                    active: structure.all(),
+                    structure,
+                    numbers: Unwrapper::default(),
+                    frames,
+                }));
             }
         }
     }
@@ -351,7 +356,7 @@ impl Scalability {
     /// The highest target, above `now` and up to `wanted`, that a viewer can go up to with this frame. More spatial layers
     /// come with a key frame only.
     pub fn step(&self, tag: &LayerTag, now: &Filter, wanted: &Filter, forwarded: &Forwarded) -> Option<Filter> {
-        if tag.switches == 0 || !(now.passes(tag) || self.refers_to(tag.frame, forwarded)) {
+        if tag.switches == 0 || !(now.passes(tag) || tag.one_step || self.refers_to(tag.frame, forwarded)) {
             return None;
         }
         let possible = |target: &Target| {
@@ -364,9 +369,9 @@ impl Scalability {
         filters.filter(|to| to != now && now.is_within(to)).max_by_key(|to| (to.spatial, to.temporal))
     }
 
-    /// Whether a viewer has all that a frame refers to. What is not known counts as had, but for the dependency descriptor.
+    /// Whether a viewer certainly has all that a frame refers to.
     fn refers_to(&self, frame: u32, forwarded: &Forwarded) -> bool {
-        let Form::Structure(described) = &self.form else { return true };
+        let Form::Structure(described) = &self.form else { return false };
         let (number, references) = &described.frames[frame as usize % FRAMES];
         let Some(differences) = references.known().filter(|_| *number == frame) else { return false };
         differences.iter().all(|&difference| forwarded.contains(frame.wrapping_sub(difference.into())))
@@ -397,13 +402,12 @@ impl Scalability {
     }
 
     /// What each target costs. Empty where there is but one.
-    pub fn rates(&mut self, now: Instant) -> Vec<TargetRate> {
+    pub fn rates(&self, now: Instant) -> Vec<TargetRate> {
         if !self.is_layered() {
             return Vec::new();
         }
-        let targets: Vec<Target> = self.targets().collect();
         let row = |target: Target| {
-            let (rate, frames) = self.meters.get_mut(usize::from(target.bit))?;
+            let (mut rate, mut frames) = *self.meters.get(usize::from(target.bit))?;
             Some(TargetRate {
                 spatial: target.spatial,
                 temporal: target.temporal,
@@ -412,7 +416,7 @@ impl Scalability {
                 pictures: (frames.bytes_per_second(now) * 10 / PICTURE as u64) as u32,
             })
         };
-        targets.into_iter().filter_map(row).collect()
+        self.targets().filter_map(row).collect()
     }
 }
 

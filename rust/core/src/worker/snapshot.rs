@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::stats::{SourceStats, Stats, SubscriptionStats, TapStats, TrackStats, TransportStats, WorkerStats};
+use crate::layer::LayerRate;
+use crate::stats::{
+    LayerStats, SourceStats, Stats, SubscriptionStats, TapStats, TrackStats, TransportStats, WorkerStats,
+};
 use crate::subscription::Subscription;
 use crate::tap::Tap;
 use crate::track::encoding::Encoding;
@@ -44,11 +47,14 @@ impl Worker {
         let source = subscription.source();
         let encoding = track.zip(source).and_then(|(track, source)| track.encodings.get(usize::from(source.encoding)));
         let counters = &subscription.counters;
+        let layer = subscription.layer().unwrap_or_default();
         SubscriptionStats {
             subscription: subscription.id,
             transport: self.objects.transports[subscription.transport].id,
             track: track.map(|track| track.id),
             rid: encoding.and_then(|encoding| encoding.rid.clone()),
+            spatial: layer.spatial,
+            temporal: layer.temporal,
             packets: counters.packets,
             bytes: counters.bytes,
             retransmitted: counters.retransmitted,
@@ -112,7 +118,26 @@ fn encoding_stats(now: Instant, transport: &Transport, track: &Track, encoding: 
         height: encoding.size.1,
         bitrate: rate.bytes_per_second(now) * 8,
         active: encoding.heard_within(now, SILENCE),
+        layers: layer_stats(now, encoding),
     }
+}
+
+fn layer_stats(now: Instant, encoding: &Encoding) -> Vec<LayerStats> {
+    if !encoding.scalability.is_layered() {
+        return Vec::new();
+    }
+    let mut layers = encoding.layers(now, 0);
+    layers.sort_by_key(|rate| (rate.size.0, rate.bitrate, rate.layer));
+    let row = |rate: LayerRate| LayerStats {
+        spatial: rate.layer.spatial,
+        temporal: rate.layer.temporal,
+        width: rate.size.0,
+        height: rate.size.1,
+        bitrate: rate.bitrate,
+        frame_rate: f64::from(rate.pictures) / 10.0,
+        active: rate.active,
+    };
+    layers.into_iter().map(row).collect()
 }
 
 fn tap_stats(track: &Track, tap: &Tap) -> TapStats {

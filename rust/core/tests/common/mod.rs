@@ -4,6 +4,7 @@
 pub mod frames;
 pub mod net;
 pub mod publisher;
+pub mod scalable;
 pub mod scene;
 pub mod session;
 pub mod viewer;

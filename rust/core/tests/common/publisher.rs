@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use live777_media::event::Path;
 
 use super::net::Peer;
+use super::scalable::{self, Form};
 use super::session::{Opened, Session};
 use super::wire::{self, Rtcp, Rtp};
 
@@ -17,12 +18,18 @@ pub mod extension {
     pub const TRANSPORT_CC: u8 = 4;
     pub const ABS_SEND_TIME: u8 = 5;
     pub const AUDIO_LEVEL: u8 = 6;
+    pub const DEPENDENCY: u8 = 7;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Media {
     H264,
-    Vp8 { width: u16, height: u16 },
+    Vp8 {
+        width: u16,
+        height: u16,
+    },
+    /// With spatial and temporal layers, see [`super::scalable`].
+    Scalable(Form),
     Opus,
 }
 
@@ -56,6 +63,8 @@ pub struct Stream {
     pub octets: u32,
     pub sent: HashMap<u16, Rtp>,
     pub last: (Instant, u32),
+    /// Number of the newest key picture, of a scalable stream.
+    pub key_frame: u32,
 }
 
 impl Stream {
@@ -88,6 +97,7 @@ impl Stream {
             octets: 0,
             sent: HashMap::new(),
             last: (now, 0),
+            key_frame: 0,
         }
     }
 
@@ -136,6 +146,7 @@ impl Stream {
                 }
                 descriptor
             }
+            (Media::Scalable(_), _) => unreachable!("made by `scalable`"),
         };
         payload.resize(self.payload_size - 8, self.frame as u8);
         payload.extend_from_slice(&self.frame.to_be_bytes());
@@ -144,7 +155,7 @@ impl Stream {
         payload
     }
 
-    fn extensions(&self, repair: bool) -> Vec<(u8, Vec<u8>)> {
+    pub fn extensions(&self, repair: bool) -> Vec<(u8, Vec<u8>)> {
         let mut out = vec![(extension::MID, self.mid.as_bytes().to_vec())];
         if let Some(rid) = self.rid {
             let id = if repair { extension::REPAIRED_RID } else { extension::RID };
@@ -160,6 +171,11 @@ impl Stream {
     fn frame(&mut self, now: Instant) -> Vec<Rtp> {
         let key = self.media != Media::Opus && (self.frame.is_multiple_of(self.key_every) || self.force_key);
         self.force_key &= !key;
+        if let Media::Scalable(form) = self.media {
+            let packets = scalable::picture(self, form, key);
+            self.advance(now);
+            return packets;
+        }
         let mut packets: Vec<Rtp> = (0..self.packets_per_frame)
             .map(|index| Rtp {
                 payload_type: self.payload_type,
@@ -175,14 +191,18 @@ impl Stream {
         for _ in 0..self.padding_packets {
             packets.push(Rtp { marker: false, payload: Vec::new(), padding: 200, ..packets[0].clone() });
         }
+        self.advance(now);
+        self.picture_id = (self.picture_id + 1) & 0x7fff;
+        self.tl0 = self.tl0.wrapping_add(1);
+        packets
+    }
+
+    fn advance(&mut self, now: Instant) {
         self.last = (now, self.timestamp);
         self.frame += 1;
         self.timestamp = self
             .timestamp
             .wrapping_add((self.interval.as_micros() as u64 * u64::from(self.clock_rate) / 1_000_000) as u32);
-        self.picture_id = (self.picture_id + 1) & 0x7fff;
-        self.tl0 = self.tl0.wrapping_add(1);
-        packets
     }
 }
 
@@ -268,7 +288,9 @@ impl Publisher {
                     payload.extend_from_slice(&original.payload);
                     let index = stream.rtx_sequence;
                     stream.rtx_sequence += 1;
-                    let extensions = stream.extensions(true);
+                    let mut extensions = stream.extensions(true);
+                    let descriptor = original.extensions.iter().filter(|(id, _)| *id == extension::DEPENDENCY);
+                    extensions.extend(descriptor.cloned());
                     let sequence = index as u16;
                     (Rtp { payload_type, ssrc, sequence, payload, extensions, ..original.clone() }, index)
                 }

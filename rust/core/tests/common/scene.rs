@@ -13,6 +13,7 @@ use live777_media::worker::Worker;
 
 use super::net::{Net, Peer};
 use super::publisher::{Media, Publisher, Stream, extension};
+use super::scalable::Form;
 use super::session::Session;
 use super::viewer::{Receiver, Viewer};
 
@@ -20,6 +21,8 @@ pub const AUDIO: TrackId = TrackId(1);
 pub const VIDEO: TrackId = TrackId(2);
 pub const LOCAL_SSRC: u32 = 99;
 const VP8: Media = Media::Vp8 { width: 0, height: 0 };
+const VP9: Media = Media::Scalable(Form::Vp9 { flexible: true });
+const AV1: Media = Media::Scalable(Form::Av1);
 
 /// Extension ids of all m-sections.
 pub fn extensions() -> Vec<(u8, ExtensionKind)> {
@@ -30,13 +33,16 @@ pub fn extensions() -> Vec<(u8, ExtensionKind)> {
         (extension::TRANSPORT_CC, ExtensionKind::TransportCc),
         (extension::ABS_SEND_TIME, ExtensionKind::AbsSendTime),
         (extension::AUDIO_LEVEL, ExtensionKind::AudioLevel),
+        (extension::DEPENDENCY, ExtensionKind::DependencyDescriptor),
     ]
 }
 
 pub fn codec(media: Media, payload_type: u8, rtx_payload_type: Option<u8>) -> CodecParameters {
     let (codec, clock_rate, video) = match media {
         Media::H264 => (Codec::H264, 90_000, true),
-        Media::Vp8 { .. } => (Codec::Vp8, 90_000, true),
+        Media::Vp8 { .. } | Media::Scalable(Form::Vp8 { .. }) => (Codec::Vp8, 90_000, true),
+        Media::Scalable(Form::Vp9 { .. }) => (Codec::Vp9, 90_000, true),
+        Media::Scalable(Form::Av1) => (Codec::Av1, 90_000, true),
         Media::Opus => (Codec::Opus, 48_000, false),
     };
     CodecParameters {
@@ -104,6 +110,8 @@ pub struct ViewerOptions {
     pub media: Media,
     pub track: Option<TrackId>,
     pub audio: Option<TrackId>,
+    /// It has negotiated the dependency descriptor.
+    pub descriptor: bool,
 }
 
 impl Default for ViewerOptions {
@@ -114,6 +122,7 @@ impl Default for ViewerOptions {
             media: Media::H264,
             track: Some(VIDEO),
             audio: Some(AUDIO),
+            descriptor: true,
         }
     }
 }
@@ -136,6 +145,8 @@ pub fn view(net: &mut Net, worker: usize, id: u64, options: ViewerOptions) -> Vi
     let now = net.now;
     let session = Session::open(&mut net.workers[worker], now, id, options.profile);
     let (ssrc, rtx) = (id as u32 * 100 + 7, options.rtx.then_some(id as u32 * 100 + 8));
+    let mut negotiated = extensions();
+    negotiated.retain(|&(id, _)| options.descriptor || id != extension::DEPENDENCY);
     let video = SubscriptionParameters {
         kind: Kind::Video,
         mid: Some("0".to_owned()),
@@ -143,8 +154,13 @@ pub fn view(net: &mut Net, worker: usize, id: u64, options: ViewerOptions) -> Vi
         rtx_ssrc: rtx,
         rid: None,
         cname: format!("viewer{id}"),
-        codecs: vec![codec(Media::H264, 102, rtx.map(|_| 103)), codec(VP8, 104, rtx.map(|_| 105))],
-        extensions: extensions(),
+        codecs: vec![
+            codec(Media::H264, 102, rtx.map(|_| 103)),
+            codec(VP8, 104, rtx.map(|_| 105)),
+            codec(VP9, 112, rtx.map(|_| 113)),
+            codec(AV1, 114, rtx.map(|_| 115)),
+        ],
+        extensions: negotiated,
     };
     let audio = SubscriptionParameters {
         kind: Kind::Audio,
@@ -162,7 +178,12 @@ pub fn view(net: &mut Net, worker: usize, id: u64, options: ViewerOptions) -> Vi
         worker.command(now, command).expect("subscribe");
     }
     if let Some(track) = options.track {
-        let types = if options.media == Media::H264 { (96, 102) } else { (96, 104) };
+        let types = match options.media {
+            Media::H264 => (96, 102),
+            Media::Scalable(Form::Vp9 { .. }) => (96, 112),
+            Media::Scalable(Form::Av1) => (96, 114),
+            _ => (96, 104),
+        };
         attach(worker, now, video_subscription(id), track, types);
     }
     if let Some(track) = options.audio {

@@ -249,7 +249,10 @@ impl Peer for Viewer {
                         break;
                     }
                     if receiver.rtx == Some(packet.ssrc) {
-                        assert!(matches!(packet.payload_type, 103 | 105), "RTX has a payload type of its own");
+                        assert!(
+                            matches!(packet.payload_type, 103 | 105 | 113 | 115),
+                            "RTX has a payload type of its own"
+                        );
                         receiver.repaired += 1;
                         packet.sequence = u16::from_be_bytes([packet.payload[0], packet.payload[1]]);
                         packet.payload.drain(..2);

@@ -37,12 +37,17 @@ impl Rtp {
         if !self.extensions.is_empty() {
             out[0] |= 0x10;
             let mut body = Vec::new();
+            let two_byte = self.extensions.iter().any(|(id, data)| *id > 14 || data.len() > 16);
             for (id, data) in &self.extensions {
-                body.push(id << 4 | (data.len() as u8 - 1));
+                if two_byte {
+                    body.extend_from_slice(&[*id, data.len() as u8]);
+                } else {
+                    body.push(id << 4 | (data.len() as u8 - 1));
+                }
                 body.extend_from_slice(data);
             }
             body.resize(body.len().next_multiple_of(4), 0);
-            out.extend_from_slice(&[0xbe, 0xde]);
+            out.extend_from_slice(if two_byte { &[0x10, 0x00] } else { &[0xbe, 0xde] });
             out.extend_from_slice(&((body.len() / 4) as u16).to_be_bytes());
             out.extend_from_slice(&body);
         }
