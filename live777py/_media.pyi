@@ -223,8 +223,8 @@ class TrackSilent:
 
 @final
 class LayerChanged:
-    """The subscription forwards another encoding, or other spatial and temporal layers of it, from now on. The numbers are
-    those of the highest layers; 0 where the encoding has but one."""
+    """The subscription forwards another encoding, or other spatial and temporal layers of it, from now on. The numbers
+    are those of the highest layers; 0 where the encoding has but one."""
 
     subscription: int
     rid: str | None
@@ -328,6 +328,22 @@ class TrackStats:
     """RTP header and payload over the last second, in bits per second."""
     active: bool
     """It has sent within the last two seconds."""
+    layers: list[LayerStats]
+    """From the cheapest to the best; empty where the encoding has no spatial and temporal layers."""
+
+@final
+class LayerStats:
+    """What there is to choose from in an encoding: everything up to a spatial and a temporal layer."""
+
+    spatial: int
+    temporal: int
+    width: int
+    height: int
+    bitrate: int
+    """Of these layers and all below them, in bits per second."""
+    frame_rate: float
+    active: bool
+    """It is being sent."""
 
 @final
 class SubscriptionStats:
@@ -335,6 +351,9 @@ class SubscriptionStats:
     transport: int
     track: int | None
     rid: str | None
+    """Of the encoding that is forwarded now; `spatial` and `temporal` are the highest layers of it."""
+    spatial: int
+    temporal: int
     packets: int
     bytes: int
     retransmitted: int
@@ -425,8 +444,8 @@ class WorkerStats:
     packets_replayed: int
     """Those of them that were of the past when the viewer came."""
     packets_dropped: dict[str, int]
-    """By reason: `not_connected`, `paused`, `waiting_for_key_frame`, `other_layer`, `other_encoding` (what the viewer does not
-    get), `no_payload_type`, `padding` (its number is closed up), `late` (of what was never begun, or is forgotten),
+    """By reason: `not_connected`, `paused`, `waiting_for_key_frame`, `other_layer`, `other_encoding` (what the viewer does
+    not get), `no_payload_type`, `padding` (its number is closed up), `late` (of what was never begun, or is forgotten),
     `replayed` (it follows in its turn). Reasons that did not occur are left out."""
 
 @final
@@ -503,9 +522,10 @@ class Engine:
     ) -> None: ...
     def detach(self, request: int, subscription: int) -> None: ...
 
-    # With `rid`, `spatial` or `temporal` the viewer is pinned: it gets that, and of what is not named the best, whatever its
-    # network. Else what it gets follows its network. Either keeps within the limits; a picture that is the smallest is
-    # always allowed. A spatial or temporal layer comes with those below it, and a number too high is the highest.
+    # With `rid`, `spatial` or `temporal` the viewer is pinned: it gets that, and of what is not named the best, whatever
+    # its network. Else what it gets follows its network. Either keeps within the limits; a picture that is the smallest
+    # is always allowed. A spatial or temporal layer comes with those below it, and a number too high is the highest.
+    # Who plays AV1 without the dependency descriptor gets all layers.
     def select_layer(
         self,
         request: int,

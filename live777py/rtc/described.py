@@ -28,8 +28,18 @@ PLAYOUT_DELAY = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 VIDEO_ORIENTATION = "urn:3gpp:video-orientation"
 DEPENDENCY_DESCRIPTOR = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
 
+FRAME_MARKING = "urn:ietf:params:rtp-hdrext:framemarking"
 FORWARDED_EXTENSIONS = frozenset(
-    {MID, TRANSPORT_CC, ABS_SEND_TIME, AUDIO_LEVEL, DEPENDENCY_DESCRIPTOR, VIDEO_ORIENTATION, PLAYOUT_DELAY}
+    {
+        MID,
+        TRANSPORT_CC,
+        ABS_SEND_TIME,
+        AUDIO_LEVEL,
+        DEPENDENCY_DESCRIPTOR,
+        VIDEO_ORIENTATION,
+        PLAYOUT_DELAY,
+        FRAME_MARKING,
+    }
 )
 LAYER_EXTENSIONS = frozenset({RID, REPAIRED_RID})
 
@@ -83,6 +93,9 @@ class Described:
     def extmaps(self, section: RtpSection, wanted: frozenset[str], *, unused: sdp.Direction) -> Extensions:
         """The header extensions to keep; `unused` is the direction in which the peer would not use one for us.
 
+        The dependency descriptor is sent in both forms of RFC 8285, since it is mostly short, and too long for the
+        one-byte form in a key picture: who does not take them mixed does not get it (section 4.1.2).
+
         Raises `errors.Unprocessable` where one id stands for two of them (RFC 8285 section 5).
         """
         allow_mixed = self.description.session.extmap_allow_mixed or section.media.extmap_allow_mixed
@@ -91,6 +104,8 @@ class Described:
             if extmap.uri not in wanted or extmap.uri in found or extmap.direction in (unused, "inactive"):
                 continue
             if not (1 <= extmap.id <= _MAX_ONE_BYTE_ID or (allow_mixed and 16 <= extmap.id <= 255)):
+                continue
+            if extmap.uri == DEPENDENCY_DESCRIPTOR and not allow_mixed:
                 continue
             if extmap.uri == MID and len(section.mid) > _MAX_ONE_BYTE_TEXT:
                 continue

@@ -229,6 +229,17 @@ class TransportStats:
 
 
 @dataclass(kw_only=True)
+class LayerStats:
+    spatial: int
+    temporal: int
+    width: int = 0
+    height: int = 0
+    bitrate: int = 0
+    frame_rate: float = 0.0
+    active: bool = True
+
+
+@dataclass(kw_only=True)
 class TrackStats:
     track: int
     transport: int = 0
@@ -240,6 +251,7 @@ class TrackStats:
     height: int = 0
     bitrate: int = 0
     active: bool = True
+    layers: list[LayerStats] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)
@@ -248,6 +260,8 @@ class SubscriptionStats:
     transport: int = 0
     track: int | None = None
     rid: str | None = None
+    spatial: int = 0
+    temporal: int = 0
     packets: int = 0
     bytes: int = 0
 

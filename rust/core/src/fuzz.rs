@@ -8,7 +8,7 @@ mod frames;
 mod media;
 
 pub use frames::{fuzz_depacketise, fuzz_packetise, fuzz_tap};
-pub use media::{fuzz_payload, fuzz_receive, fuzz_rtcp, fuzz_rtp};
+pub use media::{fuzz_descriptor, fuzz_layers, fuzz_payload, fuzz_receive, fuzz_rtcp, fuzz_rtp};
 
 use std::time::Instant;
 

@@ -230,8 +230,7 @@ fn a_viewer_of_some_layers_is_told_which_are_active() {
     pin(&mut net, 2, 2, 2);
     scene::run(&mut net, &mut camera, &mut viewers, 1.0);
     let masks = |viewer: &Viewer| -> Vec<u32> {
-        let mut masks: Vec<u32> =
-            viewer.receiver(0).packets.iter().filter_map(|packet| descriptor(packet).1).collect();
+        let mut masks: Vec<u32> = viewer.receiver(0).packets.iter().filter_map(|packet| descriptor(packet).1).collect();
         masks.dedup();
         masks
     };
@@ -271,6 +270,32 @@ fn temporal_layers_of_simulcast() {
     let video = viewers[0].receiver(0);
     assert_eq!((video.lost(), video.skipped), (0, 0));
     assert_dense(&video.packets);
+}
+
+#[test]
+fn frame_numbers_go_on_over_a_change_of_encoding() {
+    let mut net = Net::new(65, 1);
+    let layer = |rid, ssrc, frame| Stream {
+        rid: Some(rid),
+        frame,
+        key_every: 1_000_000,
+        ..Stream::video(Media::Scalable(Form::Av1), ssrc, net.now)
+    };
+    let streams = vec![layer("l", 5000, 0), layer("h", 15_000, 20_000)];
+    let mut camera = scene::publish(&mut net, 0, 1, GCM, vec![(VIDEO, streams)]);
+    let mut viewers = [viewer(&mut net, 2, Form::Av1, true)];
+    for round in 0..12 {
+        let rid = Some(["l", "h"][round % 2].to_owned());
+        choose(&mut net, 2, Choice { rid, spatial: Some((round % 3) as u8), ..Choice::default() });
+        scene::run(&mut net, &mut camera, &mut viewers, 0.7);
+    }
+    let video = viewers[0].receiver(0);
+    assert_eq!((video.lost(), video.skipped), (0, 0));
+    let numbers: Vec<u16> = video.packets.iter().map(|packet| descriptor(packet).0 as u16).collect();
+    assert!(numbers.windows(2).all(|pair| pair[1].wrapping_sub(pair[0]) <= 12), "{numbers:?}");
+    let sources: BTreeSet<bool> =
+        video.packets.iter().filter_map(frame_of).map(|frame| frame.picture > 10_000).collect();
+    assert_eq!(sources.len(), 2);
 }
 
 #[test]
@@ -314,5 +339,11 @@ fn what_layers_there_are_and_what_they_cost() {
         assert!(whole.is_some_and(|most| most.abs_diff(stats.tracks[0].bitrate) < most / 10), "{form:?}");
         assert!(rows.is_sorted_by_key(|row| (row.width, row.bitrate)), "the cheapest first");
         assert_eq!((stats.subscriptions[0].spatial, stats.subscriptions[0].temporal), (1, 1));
+        // A limit of the size is one of the spatial layer.
+        choose(&mut net, 2, Choice { max_width: Some(700), max_temporal: Some(0), ..Choice::default() });
+        scene::run(&mut net, &mut camera, &mut viewers, 1.0);
+        let before = viewers[0].receiver(0).packets.len();
+        scene::run(&mut net, &mut camera, &mut viewers, 1.0);
+        assert_eq!(layers(since(&viewers[0], before)), up_to(1, 0), "{form:?}");
     }
 }

@@ -325,3 +325,102 @@ impl BitWriter<'_> {
         Some(())
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Two temporal layers (appendix A.10.1.1 of the specification has their templates: L1T2): start, end, template 0, frame
+    /// 5, a structure of one chain with sizes.
+    pub(crate) fn key_frame() -> Vec<u8> {
+        let mut bits = BitString::default();
+        bits.put(0b11, 2).put(0, 6).put(5, 16).put(0b10000, 5);
+        bits.put(0, 6).put(1, 5);
+        // T0 twice (key, delta), T1; no more.
+        bits.put(0, 2).put(1, 2).put(3, 2);
+        // Switch, switch; switch, switch; not present, discardable.
+        bits.put(0b1010, 4).put(0b1010, 4).put(0b0001, 4);
+        // No difference; 2; 1.
+        bits.put(0, 1).put(0b10001_0, 6).put(0b10000_0, 6);
+        // ns(3) of one chain is 10, ns(1) has no bits; differences.
+        bits.put(0b10, 2).put(0, 4).put(2, 4).put(1, 4);
+        bits.put(1, 1).put(639, 16).put(359, 16);
+        bits.bytes()
+    }
+
+    #[derive(Default)]
+    struct BitString(Vec<bool>);
+
+    impl BitString {
+        fn put(&mut self, value: u32, count: u32) -> &mut BitString {
+            self.0.extend((0..count).rev().map(|shift| value >> shift & 1 == 1));
+            self
+        }
+
+        fn bytes(&self) -> Vec<u8> {
+            let byte = |bits: &[bool]| (0..8).fold(0, |byte, at| byte << 1 | u8::from(bits.get(at) == Some(&true)));
+            self.0.chunks(8).map(byte).collect()
+        }
+    }
+
+    #[test]
+    fn a_structure_and_frames_by_it() {
+        let descriptor = Descriptor::parse(&key_frame(), None).unwrap();
+        assert!(descriptor.start_of_frame && descriptor.end_of_frame);
+        assert_eq!((descriptor.frame_number, descriptor.active), (5, Some(0b11)));
+        assert_eq!((descriptor.spatial_id, descriptor.temporal_id), (0, 0));
+        assert_eq!(descriptor.targets, Indications { present: 0b11, switch: 0b11 });
+        assert_eq!(descriptor.references.known(), Some(&[][..]));
+        let structure = descriptor.structure.unwrap();
+        assert_eq!((structure.targets, structure.layer(0), structure.layer(1)), (2, (0, 0), (0, 1)));
+        assert_eq!((structure.contained(0), structure.contained(1), structure.all()), (0b01, 0b11, 0b11));
+        assert!(structure.is_everything(1) && !structure.is_everything(0));
+        assert_eq!(structure.sizes, [(640, 360)]);
+        // Template 2: temporal layer 1.
+        let delta = Descriptor::parse(&[0xc2, 0, 6], Some(&structure)).unwrap();
+        assert_eq!((delta.temporal_id, delta.targets), (1, Indications { present: 0b10, switch: 0 }));
+        assert_eq!(delta.references.known(), Some(&[1][..]));
+        // Template 3 is not there, and without a structure nothing is known.
+        assert_eq!(Descriptor::parse(&[0xc3, 0, 6], Some(&structure)), None);
+        assert_eq!(Descriptor::parse(&[0xc2, 0, 6], None), None);
+    }
+
+    #[test]
+    fn what_a_frame_has_of_its_own_counts() {
+        let structure = Descriptor::parse(&key_frame(), None).unwrap().structure.unwrap();
+        let mut bits = BitString::default();
+        // Active targets 01; required, discardable; differences of 4 and 12 bits; a chain.
+        bits.put(0b11, 2).put(1, 6).put(7, 16).put(0b01111, 5).put(0b01, 2).put(0b1101, 4);
+        bits.put(0b01, 2).put(2, 4).put(0b11, 2).put(299, 12).put(0, 2).put(9, 8);
+        let descriptor = Descriptor::parse(&bits.bytes(), Some(&structure)).unwrap();
+        assert_eq!((descriptor.active, descriptor.targets.present, descriptor.targets.switch), (Some(1), 0b11, 0));
+        assert_eq!(descriptor.references.known(), Some(&[3, 300][..]));
+    }
+
+    #[test]
+    fn active_targets_are_limited_and_nothing_else_changes() {
+        let key = key_frame();
+        let mut out = [0; MAX_LEN];
+        let len = limit_active(&key, 2, 0b01, 0b11, false, &mut out).unwrap();
+        let (before, after) = (Descriptor::parse(&key, None).unwrap(), Descriptor::parse(&out[..len], None).unwrap());
+        assert_eq!(after, Descriptor { active: Some(0b01), ..before.clone() });
+        // A short one is left alone, or told in two bytes more.
+        let structure = before.structure.unwrap();
+        assert_eq!(limit_active(&[0xc2, 0, 6], 2, 0b01, 0b11, false, &mut out), None);
+        let len = limit_active(&[0xc1, 0, 6], 2, 0b01, 0b11, true, &mut out).unwrap();
+        let told = Descriptor::parse(&out[..len], Some(&structure)).unwrap();
+        assert_eq!((len, told.active, told.frame_number), (4, Some(0b01), 6));
+        // What the publisher has switched off stays off.
+        let again = out[..len].to_vec();
+        let len = limit_active(&again, 2, 0b11, 0b11, true, &mut out).unwrap();
+        assert_eq!(Descriptor::parse(&out[..len], Some(&structure)).unwrap().active, Some(0b01));
+    }
+
+    #[test]
+    fn what_is_cut_off_is_nothing() {
+        let key = key_frame();
+        for len in 0..key.len() - 1 {
+            assert_eq!(Descriptor::parse(&key[..len], None), None, "{len}");
+        }
+    }
+}

@@ -237,7 +237,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::egress::burst::Source;
+    use crate::egress::burst::{LayerTag, Source};
 
     fn packet(elements: &[(ExtensionKind, &[u8])]) -> (PacketBuffer, Packet) {
         let mut plaintext = vec![0u8; 12];
@@ -318,6 +318,19 @@ mod tests {
         assert_eq!(header[0], 0x90);
         let expected = [0xbe, 0xde, 0, 3, 0x40, b'0', 0x22, 0xab, 0xcd, 0xef, 0x31, 0x12, 0x34, 0x10, 5, 0];
         assert_eq!(header[12..], expected);
+    }
+
+    #[test]
+    fn a_descriptor_is_renumbered_and_replaced() {
+        let template = HeaderTemplate::new(named(""), &map(&[0, 0, 0, 0, 9]), false);
+        let (buffer, packet) = packet(&[(ExtensionKind::DependencyDescriptor, &[0xc1, 0xff, 0xfe])]);
+        let fields = HeaderFields { frame_offset: 3, ..fields() };
+        for (data, expected) in [(None, &[0x92, 0xc1, 0, 1][..]), (Some(&[0xc1, 0, 5, 0x40][..]), &[0x93, 0xc1, 0, 8, 0x40])]
+        {
+            let mut out = vec![0xff; template.len(&packet, data)];
+            assert_eq!(template.write(&fields, &packet, &buffer, data, &mut out), out.len());
+            assert_eq!(out[16..16 + expected.len()], *expected);
+        }
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::codec::dependency::{Descriptor, MAX_LEN, limit_active};
 use crate::codec::{Codec, vp8};
+use crate::egress::burst::{COPIED, DEPENDENCY, Element, LayerTag, Packet as MediaPacket, Source};
+use crate::layer::Layer;
 use crate::receive::clock::PublisherClock;
 use crate::receive::history::History;
 use crate::receive::nack::{Arrival, NackGenerator};
@@ -12,6 +15,7 @@ use crate::receive::rtx;
 use crate::receive::twcc::TwccRecorder;
 use crate::rtcp::{CompoundWriter, Packet, Packets, SenderInfo, lost_sequences, write_transport_feedback};
 use crate::rtp::{Header, Unwrapper};
+use crate::track::scalability::{Forwarded, Scalability};
 
 const CODECS: [Codec; 6] = [Codec::H264, Codec::H265, Codec::Vp8, Codec::Vp9, Codec::Av1, Codec::Opus];
 
@@ -87,6 +91,82 @@ pub fn fuzz_payload(bytes: &[u8]) {
     }
 }
 
+/// Dependency descriptors: the bytes are one after another, a length before each, as a publisher might send them.
+pub fn fuzz_descriptor(bytes: &[u8]) {
+    let mut structure = None;
+    let mut rest = bytes;
+    while let Some((&len, tail)) = rest.split_first() {
+        let (data, tail) = tail.split_at(usize::from(len).min(tail.len()));
+        rest = tail;
+        let Some(descriptor) = Descriptor::parse(data, structure.as_ref()) else { continue };
+        structure = descriptor.structure.clone().or(structure);
+        let Some(known) = &structure else { panic!("a frame without a structure") };
+        assert!(descriptor.spatial_id < 4 && descriptor.temporal_id < 8);
+        assert_eq!((descriptor.targets.present | descriptor.targets.switch) & !known.all(), 0);
+        for target in 0..known.targets {
+            assert_eq!(known.contained(target) >> target & 1, 1, "a target contains itself");
+        }
+        let mut out = [0; MAX_LEN];
+        if let Some(len) = limit_active(data, known.targets, 1, u32::MAX, true, &mut out) {
+            let before = if descriptor.structure.is_some() { None } else { Some(known) };
+            let after = Descriptor::parse(&out[..len], before).expect("what is written can be read");
+            let active = Some(descriptor.active.unwrap_or(u32::MAX) & 1);
+            assert_eq!(after, Descriptor { active, ..descriptor });
+        }
+    }
+}
+
+/// A packet of these bytes, which are its payload, or its dependency descriptor.
+fn media_packet(now: Instant, bytes: &[u8], descriptor: bool, sequence: u64) -> MediaPacket {
+    let mut elements = [Element::NONE; COPIED.len()];
+    if descriptor {
+        elements[DEPENDENCY] = Element { kind: DEPENDENCY as u8, offset: 0, len: bytes.len() as u8 };
+    }
+    MediaPacket {
+        start: 0,
+        header_len: 0,
+        payload_len: bytes.len() as u16,
+        source: Source::default(),
+        payload_type: 96,
+        marker: false,
+        key_frame: false,
+        late_key_frame: false,
+        sequence,
+        timestamp: (sequence / 4) as u32,
+        arrival: now,
+        elements,
+        pictures: None,
+        dependency_frame: None,
+        layers: LayerTag::NONE,
+    }
+}
+
+/// The layers of an encoding, whatever its packets say: a viewer's filters always let something through.
+pub fn fuzz_layers(bytes: &[u8]) {
+    let now = Instant::now();
+    let codec = [Codec::Vp8, Codec::Vp9, Codec::Av1][usize::from(bytes.first().copied().unwrap_or(0)) % 3];
+    let mut scalability = Scalability::default();
+    let mut forwarded = Forwarded::default();
+    let mut held = scalability.filter(Layer::whole(0));
+    for (sequence, piece) in (1 << 16..).zip(bytes.chunks(40)) {
+        let mut packet = media_packet(now, piece, codec == Codec::Av1, sequence);
+        scalability.note(now, &mut packet, codec, piece);
+        let layer = Layer { encoding: 0, spatial: piece[0] & 3, temporal: piece[0] >> 2 & 3 };
+        let wanted = scalability.filter(layer);
+        assert!(wanted.mask != 0 && wanted.is_within(&scalability.everything()));
+        if let Some(higher) = scalability.step(&packet.layers, &held, &wanted, &forwarded) {
+            assert!(held.is_within(&higher));
+            held = higher;
+        }
+        if piece[0] & 0x30 == 0 {
+            held = scalability.common(&held, &wanted).unwrap_or(wanted);
+        }
+        forwarded.insert(packet.layers.frame);
+        assert!(forwarded.contains(packet.layers.frame) || scalability.has_references());
+        assert!(scalability.rates(now).len() <= 32);
+    }
+}
+
 /// The receive side, whatever numbers come whenever: every list stays bounded, every report fits a datagram.
 pub fn fuzz_receive(bytes: &[u8]) {
     let start = Instant::now();
@@ -147,6 +227,7 @@ pub fn fuzz_receive(bytes: &[u8]) {
 mod tests {
     use super::super::tests::run_from_environment;
     use super::*;
+    use crate::codec::dependency::tests::key_frame;
     use crate::rtcp::ReportBlock;
 
     const FIXTURES: [&[u8]; 9] = [
@@ -164,6 +245,28 @@ mod tests {
     /// The head of the first packet of each fixture.
     fn first_packets() -> Vec<Vec<u8>> {
         FIXTURES.iter().map(|fixture| fixture[2..].iter().take(160).copied().collect()).collect()
+    }
+
+    #[test]
+    fn descriptors() {
+        let key = key_frame();
+        let with_len = |data: &[u8]| [&[data.len() as u8], data].concat();
+        let delta = with_len(&[0xc2, 0, 6]);
+        let custom = with_len(&[0xc1, 0, 7, 0x7b, 0xa2, 0xf4, 0xab, 0x09, 0x00]);
+        let corpus = [with_len(&key), [with_len(&key), delta.clone(), custom].concat(), delta];
+        run_from_environment(fuzz_descriptor, &corpus);
+    }
+
+    #[test]
+    fn layers() {
+        let mut vp9 = vec![0; 120];
+        vp9[0] = 0xbb;
+        vp9[40] = 0xfc;
+        vp9[80] = 0xb8;
+        let mut av1 = vec![2];
+        av1.extend(key_frame());
+        let vp8 = [0x90, 0xe0, 0x81, 0x23, 7, 0x60, 0x10].repeat(30);
+        run_from_environment(fuzz_layers, &[vp9, av1, vp8, [[0xc2, 0, 6]; 40].concat()]);
     }
 
     #[test]

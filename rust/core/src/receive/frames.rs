@@ -140,7 +140,7 @@ impl FrameMeter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::egress::burst::{COPIED, Element, Source};
+    use crate::egress::burst::{COPIED, Element, LayerTag, Source};
 
     /// Two packets a picture, 40 ms apart; the timestamp of a picture is its number.
     struct Scene {
@@ -174,6 +174,8 @@ mod tests {
                 arrival: now,
                 elements: [Element::default(); COPIED.len()],
                 pictures: None,
+                dependency_frame: None,
+                layers: LayerTag::NONE,
             };
             self.nacks.received(now, sequence);
             self.meter.note(now, &packet, key, &self.nacks);

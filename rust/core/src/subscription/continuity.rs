@@ -521,7 +521,14 @@ mod tests {
     fn picture_numbers_continue() {
         let now = Instant::now();
         let pictures = |picture_id, tl0| {
-            Some(PictureNumbers { picture_id_offset: 2, long_picture_id: true, picture_id, tl0_offset: 4, tl0 })
+            Some(PictureNumbers {
+                picture_id_offset: 2,
+                long_picture_id: true,
+                picture_id,
+                tl0_offset: 4,
+                tl0,
+                dense: false,
+            })
         };
         let mut continuity = Continuity::new(0);
         let first = Packet { pictures: pictures(0x7fff, 255), ..packet(now, 0, 1, 1) };

@@ -197,7 +197,13 @@ impl Track {
     /// The highest layers of an encoding that a choice allows.
     fn best_within(&self, choice: &Choice, encoding: u8) -> Layer {
         let lowest = |named: Option<u8>, limit: Option<u8>| named.into_iter().chain(limit).min().unwrap_or(Layer::ALL);
-        let spatial = lowest(choice.spatial, choice.max_spatial);
+        let mut spatial = lowest(choice.spatial, choice.max_spatial);
+        if choice.limits_size()
+            && let Some(one) = self.encodings.get(usize::from(encoding))
+            && let Some(fits) = one.scalability.largest_within(choice)
+        {
+            spatial = spatial.min(fits);
+        }
         Layer { encoding, spatial, temporal: lowest(choice.temporal, choice.max_temporal) }
     }
 

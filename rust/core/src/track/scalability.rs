@@ -9,7 +9,7 @@ use crate::codec::dependency::{self, MAX_TARGETS, References, Structure};
 use crate::codec::frame_marking::FrameMarking;
 use crate::codec::{Codec, vp8, vp9};
 use crate::egress::burst::{ALL_TARGETS, DEPENDENCY, FRAME_MARKING, LayerTag, Packet};
-use crate::layer::Layer;
+use crate::layer::{Choice, Layer};
 use crate::rtp::Unwrapper;
 use crate::track::rate::RateMeter;
 
@@ -142,10 +142,15 @@ impl Scalability {
     /// Takes note of a packet and marks it.
     pub fn note(&mut self, now: Instant, packet: &mut Packet, codec: Codec, plaintext: &[u8]) {
         let payload = &plaintext[usize::from(packet.header_len)..];
+        let descriptor = packet.element(DEPENDENCY, plaintext);
+        packet.dependency_frame = match descriptor {
+            Some(&[_, high, low, ..]) => Some(u16::from_be_bytes([high, low])),
+            _ => None,
+        };
         packet.layers = match codec {
             Codec::Vp8 => self.note_vp8(packet, payload),
             Codec::Vp9 => self.note_vp9(packet, payload),
-            Codec::H264 | Codec::H265 | Codec::Av1 => match packet.element(DEPENDENCY, plaintext) {
+            Codec::H264 | Codec::H265 | Codec::Av1 => match descriptor {
                 Some(data) => self.note_descriptor(data),
                 None => self.note_marking(packet, plaintext),
             },
@@ -317,6 +322,13 @@ impl Scalability {
         chosen.map_or(Filter::ALL, |target| self.filter_of(target))
     }
 
+    /// The spatial layer with the largest picture that is small enough, else the smallest; `None` where sizes are unknown.
+    pub fn largest_within(&self, choice: &Choice) -> Option<u8> {
+        let known = || (0..).zip(&self.sizes).filter(|(_, size)| **size != (0, 0));
+        let fits = known().filter(|(_, size)| choice.allows_size(**size)).max_by_key(|(_, size)| size.0);
+        fits.or_else(|| known().min_by_key(|(_, size)| size.0)).map(|(spatial, _)| spatial)
+    }
+
     /// What lets everything through.
     pub fn everything(&self) -> Filter {
         let highest = self.filter(Layer::whole(0));
@@ -461,5 +473,50 @@ impl Forwarded {
     /// Whether it was sent; false for what is forgotten.
     pub fn contains(&self, frame: u32) -> bool {
         self.newest.wrapping_sub(frame) < WINDOW && self.bits[(frame % WINDOW / 64) as usize] >> (frame % 64) & 1 == 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_that_were_sent_are_remembered_for_a_while() {
+        let mut sent = Forwarded::default();
+        for frame in (1000..2000).step_by(3) {
+            sent.insert(frame);
+        }
+        sent.insert(1990);
+        assert!([1999, 1996, 1990].into_iter().all(|frame| sent.contains(frame)));
+        assert!(![2000, 1998, 1997, 1000].into_iter().any(|frame| sent.contains(frame)));
+        // A jump forgets all before it, and what is too late is not noted under another's bit.
+        sent.insert(9000);
+        sent.insert(1999);
+        assert!(sent.contains(9000) && !(8744..9000).any(|frame| sent.contains(frame)));
+        // Numbers wrap.
+        [0x7000_0000, 0xe000_0000, u32::MAX, 1].map(|frame| sent.insert(frame));
+        assert!(sent.contains(1) && !sent.contains(0));
+    }
+
+    #[test]
+    fn a_grid_grows_with_what_is_seen_and_its_top_is_everything() {
+        let mut scalability = Scalability::default();
+        assert_eq!(scalability.filter(Layer::whole(0)), Filter::ALL);
+        scalability.grow(1, 1);
+        assert!(!scalability.is_layered());
+        let before = scalability.version();
+        scalability.grow(3, 2);
+        assert!(scalability.is_layered() && scalability.version() != before);
+        let layer = |spatial, temporal| Layer { encoding: 0, spatial, temporal };
+        assert!(scalability.filter(layer(2, 1)).is_all() && scalability.filter(layer(7, 7)).is_all());
+        let small = scalability.filter(layer(1, 0));
+        assert_eq!((small.spatial, small.temporal, small.is_all()), (1, 0, false));
+        assert!(
+            small.is_within(&scalability.filter(layer(1, 1))) && !small.is_within(&scalability.filter(layer(0, 1)))
+        );
+        let both = scalability.common(&small, &scalability.filter(layer(0, 1))).expect("the smallest of all");
+        assert_eq!((both.spatial, both.temporal), (0, 0));
+        let tag = scalability.tag(1, 1);
+        assert!(!small.passes(&tag) && scalability.filter(layer(1, 1)).passes(&tag));
     }
 }
