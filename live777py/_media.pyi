@@ -444,9 +444,9 @@ class WorkerStats:
     packets_replayed: int
     """Those of them that were of the past when the viewer came."""
     packets_dropped: dict[str, int]
-    """By reason: `not_connected`, `paused`, `waiting_for_key_frame`, `other_layer` and `other_encoding` (what the viewer
-    does not get), `no_payload_type`, `padding` (its number is closed up), `late` (of what was never begun, or is
-    forgotten), `replayed` (it follows in its turn). Reasons that did not occur are left out."""
+    """By reason: `not_connected`, `paused`, `waiting_for_key_frame`, `other_layer` and `other_encoding` (what the
+    viewer does not get), `no_payload_type`, `padding` (its number is closed up), `late` (of what was never begun, or
+    is forgotten), `replayed` (it follows in its turn). Reasons that did not occur are left out."""
 
 @final
 class Stats:
@@ -522,10 +522,10 @@ class Engine:
     ) -> None: ...
     def detach(self, request: int, subscription: int) -> None: ...
 
-    # With `rid`, `spatial` or `temporal` the viewer is pinned: it gets that, and the best of what is not named, whatever
-    # its network. Else what it gets follows its network. Either keeps within the limits; a picture that is the
-    # smallest is always allowed. A spatial or temporal layer comes with those below it, and a number too high is the
-    # highest. Who plays AV1 without the dependency descriptor gets all layers.
+    # With `rid`, `spatial` or `temporal` the viewer is pinned: it gets that, and the best of what is not named,
+    # whatever its network. Else what it gets follows its network. Either keeps within the limits; a picture that is
+    # the smallest is always allowed. A spatial or temporal layer comes with those below it, and a number too high is
+    # the highest. Who plays AV1 without the dependency descriptor gets all layers.
     def select_layer(
         self,
         request: int,

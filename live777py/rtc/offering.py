@@ -12,6 +12,7 @@ from live777py.rtc.described import (
     ABS_SEND_TIME,
     AUDIO_LEVEL,
     DEPENDENCY_DESCRIPTOR,
+    FRAME_MARKING,
     MID,
     PLAYOUT_DELAY,
     REPAIRED_RID,
@@ -41,6 +42,7 @@ _EXTENSIONS: Final[dict[Kind, tuple[tuple[int, str], ...]]] = {
         (5, VIDEO_ORIENTATION),
         (6, PLAYOUT_DELAY),
         (7, DEPENDENCY_DESCRIPTOR),
+        (10, FRAME_MARKING),
     ),
 }
 _LAYER_EXTENSIONS: Final = ((8, RID), (9, REPAIRED_RID))
@@ -167,6 +169,7 @@ def write_offer(media: Sequence[OfferedMedia], local: LocalPeer, *, data_channel
         "s=-",
         "t=0 0",
         f"a=group:BUNDLE {' '.join(mids)}",
+        "a=extmap-allow-mixed",
         "a=msid-semantic:WMS *",
         "a=ice-options:trickle ice2",
     ]

@@ -6,6 +6,7 @@ import pytest
 
 from live777py import errors
 from live777py.rtc import sdp
+from live777py.rtc.described import DEPENDENCY_DESCRIPTOR
 from live777py.rtc.negotiation import CodecPolicy, PublishedMedia, payload_map, plan_play, plan_publish
 from tests.rtc.offers import ANYTHING, LOCAL, OPUS, VP8, build, play, recorded, ssrcs, video
 
@@ -173,6 +174,14 @@ def test_extensions_are_the_viewers_own_without_layers() -> None:
     offer = build((*VP8, *lines), direction="recvonly")
     assert play(offer).media[0].extensions == ((9, MID),)
     assert answer(offer).media[0].extmaps == ((9, MID, "sendonly", ""),)
+
+
+def test_the_dependency_descriptor_is_for_those_who_take_both_forms_of_extensions() -> None:
+    line = f"a=extmap:20 {DEPENDENCY_DESCRIPTOR}"
+    assert play(build((*VP8, line.replace("20", "9")), direction="recvonly")).media[0].extensions == ()
+    mixed = build((*VP8, line), session=("a=extmap-allow-mixed",), direction="recvonly")
+    assert play(mixed).media[0].extensions == ((20, DEPENDENCY_DESCRIPTOR),)
+    assert answer(mixed).session.extmap_allow_mixed
 
 
 def test_one_payload_type_for_two_codecs_in_the_bundle() -> None:

@@ -325,7 +325,8 @@ mod tests {
         let template = HeaderTemplate::new(named(""), &map(&[0, 0, 0, 0, 9]), false);
         let (buffer, packet) = packet(&[(ExtensionKind::DependencyDescriptor, &[0xc1, 0xff, 0xfe])]);
         let fields = HeaderFields { frame_offset: 3, ..fields() };
-        for (data, expected) in [(None, &[0x92, 0xc1, 0, 1][..]), (Some(&[0xc1, 0, 5, 0x40][..]), &[0x93, 0xc1, 0, 8, 0x40])]
+        for (data, expected) in
+            [(None, &[0x92, 0xc1, 0, 1][..]), (Some(&[0xc1, 0, 5, 0x40][..]), &[0x93, 0xc1, 0, 8, 0x40])]
         {
             let mut out = vec![0xff; template.len(&packet, data)];
             assert_eq!(template.write(&fields, &packet, &buffer, data, &mut out), out.len());

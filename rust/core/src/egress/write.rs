@@ -42,31 +42,29 @@ pub(super) fn size(template: &HeaderTemplate, item: &Item, packet: &Packet, sour
     if item.outgoing.empty {
         return template.len(&packet.emptied(), None) + osn.max(1);
     }
-    let mut limited = [0; MAX_LEN];
-    let dependency = dependency(item, packet, source, &mut limited);
-    template.len(packet, dependency) + (usize::from(packet.payload_len) + osn).max(1)
+    let payload = (usize::from(packet.payload_len) + osn).max(1);
+    if !is_told(item, packet) {
+        return template.len(packet, None) + payload;
+    }
+    let mut told = [0; MAX_LEN];
+    template.len(packet, tell(item, packet, source, &mut told)) + payload
 }
 
-/// The dependency descriptor, where it is not the one that came: a viewer who gets some of the layers is told which.
+/// Whether the dependency descriptor may have to say which layers the viewer gets.
 #[inline]
-fn dependency<'a>(
-    item: &Item,
-    packet: &Packet,
-    source: &PacketBuffer,
-    out: &'a mut [u8; MAX_LEN],
-) -> Option<&'a [u8]> {
+fn is_told(item: &Item, packet: &Packet) -> bool {
+    let segment = &item.outgoing.segment;
+    let changes = !segment.filter.is_all() || segment.filter_from == packet.sequence;
+    segment.filter.decode_targets > 0 && changes && packet.elements[DEPENDENCY].len > 0
+}
+
+/// The dependency descriptor in `out`, where it is not the one that came.
+fn tell<'a>(item: &Item, packet: &Packet, source: &PacketBuffer, out: &'a mut [u8; MAX_LEN]) -> Option<&'a [u8]> {
     let segment = &item.outgoing.segment;
     let filter = &segment.filter;
-    let switches = segment.filter_from == packet.sequence;
-    if filter.decode_targets == 0 || filter.is_all() && !switches {
-        return None;
-    }
-    let element = packet.elements[DEPENDENCY];
-    if element.len == 0 {
-        return None;
-    }
-    let data = source.element(packet, &element);
-    let len = limit_active(data, filter.decode_targets, filter.contained, filter.active, switches, out)?;
+    let changes = segment.filter_from == packet.sequence;
+    let data = source.element(packet, &packet.elements[DEPENDENCY]);
+    let len = limit_active(data, filter.decode_targets, filter.contained, filter.active, changes, out)?;
     Some(&out[..len])
 }
 
@@ -87,8 +85,11 @@ pub(super) fn write(
         let fields = HeaderFields { marker: false, ..fields };
         return write_packet(template, fields, item, &packet.emptied(), source, None, padding, out);
     }
-    let mut limited = [0; MAX_LEN];
-    let dependency = dependency(item, packet, source, &mut limited);
+    if !is_told(item, packet) {
+        return write_packet(template, fields, item, packet, source, None, padding, out);
+    }
+    let mut told = [0; MAX_LEN];
+    let dependency = tell(item, packet, source, &mut told);
     write_packet(template, fields, item, packet, source, dependency, padding, out)
 }
 
