@@ -12,6 +12,8 @@ from live777py.errors import Conflict, Unprocessable
 from live777py.streams.views import LayerView
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from live777py.media import native
     from live777py.media.engine import MediaEngine
     from live777py.rtc.negotiation import PublishedMedia
@@ -89,14 +91,32 @@ class LayerMeters:
             encoding.measure(row.width, row.height)
             encoding.bitrate = row.bitrate
             encoding.active = row.active
+            encoding.inside = row.layers
             self._measured = self.choosable
 
     @property
     def choosable(self) -> bool:
-        return len(self._encodings) > 1
+        return len(self._encodings) > 1 or any(encoding.inside for encoding in self._encodings.values())
 
     def views(self, selected: tuple[str | None, int] | None) -> list[LayerView]:
-        """The best first: the largest picture, then the highest rate, then the order of the offer."""
+        """The best first: the largest picture, then the highest rate, then the order of the offer.
+
+        They are the encodings; of a single one, its spatial layers.
+        """
+        encodings = self._best_first()
+        if len(encodings) == 1 and (spatial := encodings[0].spatial_layers()):
+            return [
+                LayerView(
+                    encoding_id=encodings[0].rid,
+                    spatial_layer_id=layer.spatial,
+                    width=layer.width,
+                    height=layer.height,
+                    bitrate=layer.bitrate,
+                    active=layer.active,
+                    selected=selected == (encodings[0].rid, layer.spatial),
+                )
+                for layer in spatial
+            ]
         return [
             LayerView(
                 encoding_id=encoding.rid,
@@ -106,14 +126,14 @@ class LayerMeters:
                 active=encoding.active,
                 selected=selected is not None and encoding.rid == selected[0],
             )
-            for encoding in self._best_first()
+            for encoding in encodings
         ]
 
     def layers(self) -> tuple[Layer, ...]:
         """The best first. As long as nothing noticeable changes it is the same object."""
         if self._measured:
             self._measured = False
-            layers = tuple(encoding.layer() for encoding in self._best_first())
+            layers = tuple(layer for encoding in self._best_first() for layer in encoding.layers())
             if not _alike(layers, self._told):
                 self._told = layers
         return self._told
@@ -122,7 +142,8 @@ class LayerMeters:
         """Raises `Unprocessable` where there is no such layer. A limit may be higher than what there is."""
         if choice.rid is not None and choice.rid not in self._encodings:
             raise Unprocessable("the publisher sends no such layer")
-        if choice.spatial or choice.temporal:
+        named = self._encodings.values() if choice.rid is None else [self._encodings[choice.rid]]
+        if not any(encoding.has(choice.spatial, choice.temporal) for encoding in named):
             raise Unprocessable("the publisher's encodings have no such layer in them")
 
     def _best_first(self) -> list[_Encoding]:
@@ -130,7 +151,9 @@ class LayerMeters:
 
 
 class _Encoding:
-    __slots__ = ("active", "bitrate", "height", "rid", "width")
+    """`inside` are its spatial and temporal layers from the cheapest to the best; none where it has but one of each."""
+
+    __slots__ = ("active", "bitrate", "height", "inside", "rid", "width")
 
     def __init__(self, rid: str | None) -> None:
         self.rid = rid
@@ -138,6 +161,7 @@ class _Encoding:
         self.height = 0
         self.bitrate = 0
         self.active = False
+        self.inside: Sequence[native.LayerStats] = ()
 
     @property
     def pixels(self) -> int:
@@ -148,8 +172,29 @@ class _Encoding:
         if width and height:
             self.width, self.height = width, height
 
-    def layer(self) -> Layer:
-        return Layer(rid=self.rid, width=self.width, height=self.height, bitrate=self.bitrate if self.active else 0)
+    def has(self, spatial: int | None, temporal: int | None) -> bool:
+        layers = [(layer.spatial, layer.temporal) for layer in self.inside] or [(0, 0)]
+        return any(spatial in {None, one} and temporal in {None, other} for one, other in layers)
+
+    def spatial_layers(self) -> list[native.LayerStats]:
+        """Each with all that is in it, the best first; none where there is but one."""
+        best = {layer.spatial: layer for layer in self.inside}
+        return [best[spatial] for spatial in sorted(best, reverse=True)] if len(best) > 1 else []
+
+    def layers(self) -> Iterator[Layer]:
+        """The best first."""
+        if not self.inside:
+            bitrate = self.bitrate if self.active else 0
+            yield Layer(rid=self.rid, width=self.width, height=self.height, bitrate=bitrate)
+        for layer in reversed(self.inside):
+            yield Layer(
+                rid=self.rid,
+                spatial=layer.spatial,
+                temporal=layer.temporal,
+                width=layer.width,
+                height=layer.height,
+                bitrate=layer.bitrate if layer.active else 0,
+            )
 
 
 def _alike(layers: tuple[Layer, ...], others: tuple[Layer, ...]) -> bool:

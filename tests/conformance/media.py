@@ -1,4 +1,7 @@
-"""A publisher of three VP8 layers that sends key frames only when asked, and a viewer who keeps every packet."""
+"""A publisher of three VP8 encodings that sends key frames only when asked, and a viewer who keeps every packet.
+
+Each encoding has two temporal layers: every other picture is needed by no other.
+"""
 
 from __future__ import annotations
 
@@ -76,8 +79,9 @@ class Publisher:
                     ssrc=_SSRC + index,
                 )
                 packet.extensions = HeaderExtensions(mid="0", rtp_stream_id=rid)
-                key = rid in self._due
-                self._due.discard(rid)
+                key = rid in self._due and count % 2 == 0
+                if key:
+                    self._due.discard(rid)
                 packet.payload = _picture(count + 500 * index, width if key else 0, height)
                 self._peer.send(outbound.protect(packet.serialize(extensions)))
             count += 1
@@ -86,13 +90,17 @@ class Publisher:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """`width` is 0 where it is no key frame. The numbers are those of RTP and of the VP8 payload descriptor."""
+    """`width` is 0 where it is no key frame. The numbers are those of RTP and of the VP8 payload descriptor.
+
+    `group` is TL0PICIDX, `temporal` the number of the temporal layer.
+    """
 
     ssrc: int
     sequence: int
     timestamp: int
     picture: int
     group: int
+    temporal: int
     width: int
 
 
@@ -117,6 +125,15 @@ class Viewer:
 
         await eventually(seen)
 
+    async def gets(self, *temporal: int) -> None:
+        """Pictures of all these temporal layers, and of no other."""
+
+        async def so() -> bool:
+            newest = self.pictures[-10:]
+            return len(newest) == 10 and {picture.temporal for picture in newest} == set(temporal)
+
+        await eventually(so)
+
     def close(self) -> None:
         self._peer.close()
 
@@ -126,7 +143,7 @@ class Viewer:
         packet = RtpPacket.parse(self._inbound.unprotect(datagram))
         if len(packet.payload) < 16:
             return  # padding
-        picture, group = struct.unpack_from("!HB", packet.payload, 2)
+        picture, group, temporal = struct.unpack_from("!HBB", packet.payload, 2)
         key = not packet.payload[6] & 1
         width: int = struct.unpack_from("<H", packet.payload, 12)[0] if key else 0
         self.pictures.append(
@@ -136,14 +153,16 @@ class Viewer:
                 timestamp=packet.timestamp,
                 picture=picture & 0x7FFF,
                 group=group,
+                temporal=temporal >> 6,
                 width=width,
             )
         )
 
 
 def _picture(number: int, width: int, height: int) -> bytes:
-    """RFC 7741 with PictureID of 15 bits, TL0PICIDX and TID 0; a key frame if it has a width."""
-    descriptor = struct.pack("!BBHBB", 0x90, 0xE0, 0x8000 | number & 0x7FFF, number & 0xFF, 0)
+    """RFC 7741 with PictureID of 15 bits, TL0PICIDX and TID; a key frame if it has a width."""
+    temporal = number % 2
+    descriptor = struct.pack("!BBHBB", 0x90, 0xE0, 0x8000 | number & 0x7FFF, number // 2 & 0xFF, temporal << 6)
     if width:
         return descriptor + bytes.fromhex("10 02 00 9d 01 2a") + struct.pack("<HH", width, height) + bytes(width)
     return descriptor + bytes.fromhex("11 02 00") + bytes(height)

@@ -158,6 +158,43 @@ async def test_layers_are_the_same_object_until_something_noticeable_changes(sim
         assert simulcast.published() is not before
 
 
+async def test_layers_inside_of_one_encoding(house: House) -> None:
+    """Two spatial layers of two temporal ones (L2T2)."""
+    await house.publish()
+    viewer, _ = await house.play()
+    (track,) = (number for number, (_, parameters) in house.fake.tracks.items() if parameters.kind == "video")
+    _, video = house.subscriptions(viewer)
+    inside = [
+        fake_media.LayerStats(spatial=spatial, temporal=temporal, width=width, height=width // 2, bitrate=bitrate)
+        for spatial, temporal, width, bitrate in ((0, 0, 320, 50), (0, 1, 320, 80), (1, 0, 640, 200), (1, 1, 640, 300))
+    ]
+    house.fake.counters.tracks = [fake_media.TrackStats(track=track, width=640, height=320, bitrate=300, layers=inside)]
+    house.pass_time(1_000)
+    await house.manager._sampler.refresh()
+    manager, session = house.manager, viewer.session
+    assert [(each.spatial, each.temporal, each.bitrate) for each in manager.published_layers("s", session)] == [
+        (1, 1, 300),
+        (1, 0, 200),
+        (0, 1, 80),
+        (0, 0, 50),
+    ]
+    house.fake.emit(fake_media.LayerChanged(video, None, spatial=1, temporal=0))
+    await manager._engine.dump()
+    assert manager.layers("s", session) == [
+        LayerView(spatial_layer_id=1, width=640, height=320, bitrate=300, active=True, selected=True),
+        LayerView(spatial_layer_id=0, width=320, height=160, bitrate=80, active=True, selected=False),
+    ]
+    await manager.select_layer("s", session, LayerChoice(spatial=0, temporal=1))
+    assert house.fake.limits[video] == {"spatial": 0, "temporal": 1}
+    for unknown in (LayerChoice(spatial=2), LayerChoice(temporal=2), LayerChoice(rid="0")):
+        with pytest.raises(Unprocessable):
+            await manager.select_layer("s", session, unknown)
+    inside[2].active = inside[3].active = False
+    house.pass_time(1_000)
+    await manager._sampler.refresh()
+    assert [each.bitrate for each in manager.published_layers("s", session)] == [0, 0, 80, 50]
+
+
 async def test_the_section_of_the_video(house: House) -> None:
     await house.publish()
     viewer, _ = await house.play()
