@@ -146,8 +146,19 @@
     return state.publisher.session;
   }
 
-  async function play({ url, kinds, channels }) {
-    return view((connection) => negotiate(connection, url), kinds, channels);
+  // `descriptor`: the dependency descriptor is asked for, which Chromium leaves out unless it sends several layers itself.
+  async function play({ url, kinds, channels, descriptor }) {
+    return view((connection) => {
+      if (descriptor) connection.getTransceivers().forEach(askForDescriptor);
+      return negotiate(connection, url);
+    }, kinds, channels);
+  }
+
+  function askForDescriptor(transceiver) {
+    const extensions = transceiver.getHeaderExtensionsToNegotiate();
+    const wanted = extensions.find(({ uri }) => uri.includes("dependency-descriptor"));
+    if (wanted) wanted.direction = "sendrecv";
+    transceiver.setHeaderExtensionsToNegotiate(extensions);
   }
 
   // `negotiated(connection)` is what makes the session; what it returns is returned.

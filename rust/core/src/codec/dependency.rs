@@ -309,7 +309,7 @@ impl BitWriter<'_> {
     fn write(&mut self, value: u32, count: u32) -> Option<()> {
         for shift in (0..count).rev() {
             let byte = self.out.get_mut(self.at / 8)?;
-            if self.at % 8 == 0 {
+            if self.at.is_multiple_of(8) {
                 *byte = 0;
             }
             *byte |= ((value >> shift & 1) as u8) << (7 - self.at % 8);
@@ -341,7 +341,7 @@ pub(crate) mod tests {
         // Switch, switch; switch, switch; not present, discardable.
         bits.put(0b1010, 4).put(0b1010, 4).put(0b0001, 4);
         // No difference; 2; 1.
-        bits.put(0, 1).put(0b10001_0, 6).put(0b10000_0, 6);
+        bits.put(0, 1).put(0b10_0010, 6).put(0b10_0000, 6);
         // ns(3) of one chain is 10, ns(1) has no bits; differences.
         bits.put(0b10, 2).put(0, 4).put(2, 4).put(1, 4);
         bits.put(1, 1).put(639, 16).put(359, 16);

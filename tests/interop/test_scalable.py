@@ -1,0 +1,118 @@
+"""Spatial and temporal layers of Chromium: each viewer gets those that it asks for, in one stream (SVC)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+
+from tests.interop.checks import assert_quadrants, wait_until
+from tests.interop.conftest import with_client
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+    from tests.gateway import Gateway
+    from tests.interop.conftest import Page
+
+WIDTH, HEIGHT, FPS = 640, 360, 20
+SIZES = [WIDTH // 4, WIDTH // 2, WIDTH]
+
+
+def publishing(url: str, codec: str, mode: str) -> dict[str, Any]:
+    encodings = [{"scalabilityMode": mode, "maxBitrate": 1_200_000}]
+    return {
+        "url": url, "video": codec, "audio": False, "width": WIDTH, "height": HEIGHT, "fps": FPS,
+        "encodings": encodings,
+    }  # fmt: skip
+
+
+async def choose(session: str, **layers: int) -> None:
+    async with aiohttp.ClientSession() as client, client.post(f"{session}/layer", json=layers) as response:
+        assert response.status == 200, await response.text()
+
+
+async def layers_known(session: str, highest: int) -> None:
+    """The gateway has measured the publisher's spatial layers."""
+
+    async def known() -> bool:
+        async with aiohttp.ClientSession() as client, client.get(f"{session}/layer") as response:
+            if response.status != 200:
+                return False
+            listed: list[dict[str, Any]] = await response.json()
+            return max((layer.get("spatialLayerId") or 0 for layer in listed), default=0) >= highest
+
+    await eventually(known, within=30)
+
+
+async def rate(page: Page, seconds: float = 2.0) -> float:
+    """Pictures decoded in a second."""
+    rate: float = await page.evaluate(
+        """async (seconds) => {
+            const decoded = async () => (await t.viewerStats())["inbound-rtp video"].framesDecoded;
+            const [before, begun] = [await decoded(), performance.now()];
+            await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+            return ((await decoded()) - before) / (performance.now() - begun) * 1000;
+        }""",
+        seconds,
+    )
+    return rate
+
+
+async def assert_layers(page: Page, session: str, choices: list[tuple[int, int]]) -> None:
+    """Each choice of a spatial and a temporal layer shows its size and its share of the pictures."""
+    for spatial, temporal in choices:
+        await choose(session, spatialLayerId=spatial, temporalLayerId=temporal)
+        await wait_until(page, f"t.width() === {SIZES[spatial]}", within=15)
+        expected = FPS / [4, 2, 1][temporal]
+        seen: list[float] = []
+
+        async def flows(expected: float = expected, seen: list[float] = seen) -> bool:
+            seen.append(await rate(page))
+            return 0.6 * expected <= seen[-1] <= 1.35 * expected
+
+        try:
+            await eventually(flows, within=15)
+        except TimeoutError:
+            pytest.fail(f"layer {spatial} {temporal}: {expected} pictures a second expected, {seen} seen")
+        await wait_until(page, f"t.width() === {SIZES[spatial]}", within=2)
+        assert_quadrants(await page.evaluate("() => t.quadrants()"))
+
+
+async def watched(
+    chromium: Browser, gateway: Gateway, codec: str, *, descriptor: bool = False, mode: str = "L3T3"
+) -> tuple[Page, str]:
+    publisher = await with_client(await chromium.new_page(), gateway)
+    page = await with_client(await chromium.new_page(), gateway)
+    await publisher.evaluate("(o) => t.publish(o)", publishing(f"{gateway.url}/whip/cam", codec, mode))
+    options = {"url": f"{gateway.url}/whep/cam", "kinds": ["video"], "descriptor": descriptor}
+    session = await page.evaluate("(o) => t.play(o)", options)
+    await wait_until(page, f"t.counters().length > 10 && t.width() === {WIDTH}", within=40)
+    return page, session
+
+
+async def test_layers_of_vp9(gateway: Gateway, chromium: Browser) -> None:
+    page, session = await watched(chromium, gateway, "VP9")
+    await layers_known(session, 2)
+    await assert_layers(page, session, [(0, 2), (1, 0)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("codec", "descriptor"), [("VP9", False), ("VP9", True), ("AV1", True)])
+async def test_all_layers(gateway: Gateway, chromium: Browser, codec: str, descriptor: bool) -> None:
+    page, session = await watched(chromium, gateway, codec, descriptor=descriptor)
+    await layers_known(session, 2)
+    cells = [(spatial, temporal) for spatial in (2, 0, 1) for temporal in (2, 0, 1)]
+    await assert_layers(page, session, [*cells, (2, 2)])
+
+
+@pytest.mark.slow
+async def test_av1_without_the_descriptor_is_whole(gateway: Gateway, chromium: Browser) -> None:
+    page, session = await watched(chromium, gateway, "AV1")
+    await layers_known(session, 2)
+    await choose(session, spatialLayerId=0, temporalLayerId=0)
+    for _ in range(3):
+        assert await rate(page) > FPS * 0.6
+        assert await page.evaluate("() => t.width()") == WIDTH
