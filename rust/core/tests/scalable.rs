@@ -5,6 +5,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use common::frames;
 use common::net::{Link, Net, Random};
 use common::publisher::{Media, Publisher, Stream, extension};
 use common::scalable::{self, Bits, Form, SIZES, decode, frame_number, frame_of};
@@ -315,6 +316,32 @@ fn a_viewer_who_is_shown_the_past_gets_its_layers_of_it() {
         assert_eq!(first, Some(0), "{form:?}");
         let newest = packets.len() - 30;
         assert_eq!(layers(&packets[newest..]), up_to(1, 0), "{form:?}");
+    }
+}
+
+#[test]
+fn a_tap_reads_whole_pictures_with_all_layers() {
+    for form in FORMS {
+        let mut net = Net::new(90, 1);
+        let mut camera = camera(&mut net, form);
+        let mut viewers = [viewer(&mut net, 2, form, true)];
+        pin(&mut net, 2, 0, 0);
+        frames::open_tap(&mut net, 0, VIDEO, 1 << 24, Duration::ZERO);
+        scene::run(&mut net, &mut camera, &mut viewers, 3.0);
+        let (read, dropped) = frames::read(&mut net);
+        assert!(dropped == 0 && (85..=91).contains(&read.len()), "{form:?}: {}", read.len());
+        for frame in &read {
+            let parts = match form {
+                // The superframe index ends with its first byte.
+                Form::Vp9 { .. } => usize::from(frame.data[frame.data.len() - 1] & 7) + 1,
+                _ => frames::obus(&frame.data).into_iter().filter(|kind| *kind == 6).count(),
+            };
+            assert_eq!(parts, 3, "{form:?}");
+        }
+        assert!(
+            read.first().is_some_and(|frame| frame.key_frame)
+                && !read.iter().any(|frame| frame.gap && !frame.key_frame)
+        );
     }
 }
 

@@ -494,7 +494,7 @@ mod tests {
         sent.insert(1999);
         assert!(sent.contains(9000) && !(8744..9000).any(|frame| sent.contains(frame)));
         // Numbers wrap.
-        [0x7000_0000, 0xe000_0000, u32::MAX, 1].map(|frame| sent.insert(frame));
+        [0x7000_0000, 0xe000_0000, u32::MAX, 1].into_iter().for_each(|frame| sent.insert(frame));
         assert!(sent.contains(1) && !sent.contains(0));
     }
 

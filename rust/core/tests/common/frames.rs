@@ -130,3 +130,22 @@ pub fn read(net: &mut Net) -> (Vec<Frame>, u64) {
     net.events.retain(|(_, event)| !matches!(event, Event::FramesReady { .. }));
     (frames, dropped)
 }
+
+/// The kinds of the OBUs of a temporal unit, all of which have a size.
+pub fn obus(mut data: &[u8]) -> Vec<u8> {
+    let mut kinds = Vec::new();
+    while let Some((&header, rest)) = data.split_first() {
+        let mut at = usize::from(header >> 2 & 1);
+        let (mut size, mut shift) = (0, 0);
+        while let Some(&byte) = rest.get(at) {
+            size |= usize::from(byte & 0x7f) << shift;
+            (at, shift) = (at + 1, shift + 7);
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        kinds.push(header >> 3 & 15);
+        data = &rest[at + size..];
+    }
+    kinds
+}

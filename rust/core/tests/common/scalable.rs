@@ -136,10 +136,12 @@ fn vp9(stream: &Stream, since_key: u32, spatial: u8, (index, count): (u8, u8), f
 }
 
 fn av1(since_key: u32, spatial: u8, (index, count): (u8, u8)) -> Vec<u8> {
-    // Z, Y, W = 1, N; then a frame OBU.
-    let new_sequence = since_key == 0 && spatial == 0 && index == 0;
-    let header = u8::from(index > 0) << 7 | u8::from(index + 1 < count) << 6 | 0x10 | u8::from(new_sequence) << 3;
-    vec![header, 0x30]
+    // Z, Y, W, N; in a new sequence its header, which has a length; a frame OBU.
+    let fragment = u8::from(index > 0) << 7 | u8::from(index + 1 < count) << 6;
+    if since_key > 0 || spatial > 0 || index > 0 {
+        return vec![fragment | 0x10, 0x30];
+    }
+    [&[fragment | 0x28, 12, 0x08][..], &[0, 0, 0, 2, 0xab, 0xbf, 0xc3, 0x77, 0xff, 0xe6, 1], &[0x30]].concat()
 }
 
 /// Bits, most significant first.
