@@ -61,22 +61,25 @@ async def rate(page: Page, seconds: float = 2.0) -> float:
     return rate
 
 
+async def assert_rate(page: Page, expected: float) -> None:
+    seen: list[float] = []
+
+    async def flows() -> bool:
+        seen.append(await rate(page))
+        return 0.6 * expected <= seen[-1] <= 1.35 * expected
+
+    try:
+        await eventually(flows, within=15)
+    except TimeoutError:
+        pytest.fail(f"{expected} pictures a second expected, {seen} seen")
+
+
 async def assert_layers(page: Page, session: str, choices: list[tuple[int, int]]) -> None:
     """Each choice of a spatial and a temporal layer shows its size and its share of the pictures."""
     for spatial, temporal in choices:
         await choose(session, spatialLayerId=spatial, temporalLayerId=temporal)
         await wait_until(page, f"t.width() === {SIZES[spatial]}", within=15)
-        expected = FPS / [4, 2, 1][temporal]
-        seen: list[float] = []
-
-        async def flows(expected: float = expected, seen: list[float] = seen) -> bool:
-            seen.append(await rate(page))
-            return 0.6 * expected <= seen[-1] <= 1.35 * expected
-
-        try:
-            await eventually(flows, within=15)
-        except TimeoutError:
-            pytest.fail(f"layer {spatial} {temporal}: {expected} pictures a second expected, {seen} seen")
+        await assert_rate(page, FPS / [4, 2, 1][temporal])
         await wait_until(page, f"t.width() === {SIZES[spatial]}", within=2)
         assert_quadrants(await page.evaluate("() => t.quadrants()"))
 
@@ -106,6 +109,16 @@ async def test_all_layers(gateway: Gateway, chromium: Browser, codec: str, descr
     await layers_known(session, 2)
     cells = [(spatial, temporal) for spatial in (2, 0, 1) for temporal in (2, 0, 1)]
     await assert_layers(page, session, [*cells, (2, 2)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("codec", ["VP8", "VP9", "H264", "AV1"])
+async def test_temporal_layers(gateway: Gateway, chromium: Browser, codec: str) -> None:
+    page, session = await watched(chromium, gateway, codec, descriptor=codec == "AV1", mode="L1T3")
+    await layers_known(session, 0)
+    for temporal in (0, 2, 1, 2):
+        await choose(session, temporalLayerId=temporal)
+        await assert_rate(page, FPS / [4, 2, 1][temporal])
 
 
 @pytest.mark.slow
