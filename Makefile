@@ -15,7 +15,7 @@ MANIFEST := --manifest-path rust/Cargo.toml
 RUST_SOURCES := $(shell find rust -name target -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print 2>/dev/null)
 WEB_SOURCES := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
 
-.PHONY: help run setup ext web test test-rust test-python check bench fuzz soak interop screenshots fmt clean tools-run tools-test tools-interop
+.PHONY: help run setup ext web test test-rust test-python check bench fuzz soak interop screenshots fmt clean tools-run tools-test tools-interop tools-soak
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,9 @@ tools-test:
 
 tools-interop: tools-run tools-test
 	@scripts/tools.sh interop
+
+tools-soak: tools-test
+	@scripts/tools.sh soak
 
 $(STAMP)/venv:
 	@mkdir -p $(STAMP)
@@ -83,7 +86,7 @@ fuzz: $(STAMP)/test ## every parser, a minute each (SECONDS_EACH=60)
 	LIVE777_FUZZ_SECONDS=$${SECONDS_EACH:-60} $(CARGO) test --release $(MANIFEST) -p live777-media fuzz
 	LIVE777_FUZZ_SECONDS=$${SECONDS_EACH:-60} $(BIN)/pytest -q --timeout 3600 tests/fuzz
 
-soak: setup $(STAMP)/test ## the slow suites: a thousand viewers, three times over
+soak: tools-soak setup $(STAMP)/test ## the slow suites: a thousand viewers, half an hour of a crowd at 2 % loss (SOAK_MINUTES=30)
 	$(BIN)/pytest -m slow --timeout 3600
 
 interop: tools-interop setup $(STAMP)/test ## every client that can be had, and docs/interop.md of it (ARGS="-k Firefox": no table)

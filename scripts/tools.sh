@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes sure that the programs of a purpose are there: `tools.sh run` (build and serve), `tools.sh test` (browsers, media) or
-# `tools.sh interop` (other people's clients and servers; what cannot be had is told, and the table of make interop says so).
+# Makes sure that the programs of a purpose are there: `tools.sh run` (build and serve), `tools.sh test` (browsers, media),
+# `tools.sh soak` (a bad network) or `tools.sh interop` (other people's clients and servers; what cannot be had is told, and
+# the table of make interop says so).
 # On Debian and Ubuntu as root it installs what is missing; elsewhere it says what to install, and stops.
 set -euo pipefail
 
@@ -63,8 +64,12 @@ interop)
     fi
     need janus janus
     ;;
+soak)
+    need ip iproute2
+    need nft nftables
+    ;;
 *)
-    echo "usage: $0 run|test|interop" >&2
+    echo "usage: $0 run|test|interop|soak" >&2
     exit 2
     ;;
 esac

@@ -27,13 +27,14 @@ _GROUP = "bench"
 class BenchSession:
     """`start` returns when it is known whether media can flow; `end` is to be called in any case.
 
-    `failure` says what went wrong first. It is the owner of its peer.
+    `failure` says what went wrong first, and `failed` is set then. It is the owner of its peer.
     """
 
     def __init__(
         self, number: int, endpoint: Endpoint, *, engine: MediaEngine, certificate: Certificate, outbound: Outbound
     ) -> None:
         self.failure: str | None = None
+        self.failed = asyncio.Event()
         self.connected_ms: float | None = None
         self._number = number
         self._began = 0.0
@@ -87,6 +88,7 @@ class BenchSession:
     def _fail(self, reason: str) -> None:
         if self.failure is None:
             self.failure = reason
+            self.failed.set()
         self._settled.set()
 
     # What the peer tells (rtc.peer.PeerOwner)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tests.bench import api, cascade, fanout, latency, recording, recording_calls, sessions, twirp
+from tests.bench import api, cascade, fanout, latency, loadtest, recording, recording_calls, sessions, twirp
 from tests.bench.rig import ROOT
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ PARTS: Final[dict[str, tuple[str, Callable[[], Result]]]] = {
     "recording": ("Recording", lambda: asyncio.run(recording.measure())),
     "recording-calls": ("Recordings that begin at once", lambda: asyncio.run(recording_calls.measure())),
     "twirp": ("Calls of LiveKit's API", lambda: asyncio.run(twirp.measure())),
+    "loadtest": ("500 viewers of the load tool", lambda: asyncio.run(loadtest.measure())),
     "cascade": ("Added latency of a node more", lambda: asyncio.run(cascade.measure())),
 }
 

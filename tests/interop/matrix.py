@@ -301,7 +301,7 @@ async def _pion(program: Path, mode: str, url: str, clip: Path) -> AsyncIterator
     try:
         yield
     finally:
-        await process.communicate()
+        await process.communicate(b"")  # its input ends
     assert process.returncode == 0
 
 
