@@ -544,8 +544,11 @@ class Engine:
 
     # A tap reads a track as frames: of the best encoding, as a viewer gets it, from a key frame on. It lives where the
     # track does. `capacity` bounds the bytes of what waits to be taken. With `interval_ms` it tells of frames at
-    # multiples of that time only, all taps at the same instant, so that many of them wake the reader once.
-    def open_tap(self, request: int, tap: int, track: int, *, capacity: int, interval_ms: int = 0) -> None: ...
+    # multiples of that time only, all taps at the same instant, so that many of them wake the reader once. Video begins
+    # with the group of pictures that it is in, if that is cached and its key frame at most `past_ms` old.
+    def open_tap(
+        self, request: int, tap: int, track: int, *, capacity: int, interval_ms: int = 0, past_ms: int = 0
+    ) -> None: ...
     def close_tap(self, request: int, tap: int) -> None: ...
 
     # A source is a track that is written: subscriptions attach to it and taps open on it as on any other.

@@ -269,13 +269,14 @@ class MediaEngine:
 
     # Frames
 
-    def tap(self, track: int, *, capacity: int = CAPACITY, interval: float = INTERVAL) -> Tap:
+    def tap(self, track: int, *, capacity: int = CAPACITY, interval: float = INTERVAL, past: float = 0.0) -> Tap:
         """Read a track as frames; it is opened by `async with`.
 
         `capacity` bounds the bytes that wait for the reader, `interval` is the time between batches in seconds: 0 is
-        each frame as it comes.
+        each frame as it comes. Video begins with the newest key frame, if that is at most `past` seconds old and all
+        since then is cached; else with the next one.
         """
-        return Tap(self, track, capacity=capacity, interval=interval)
+        return Tap(self, track, capacity=capacity, interval=interval, past=past)
 
     def source(
         self,
@@ -287,10 +288,12 @@ class MediaEngine:
         """Write a track as frames; it is opened by `async with`."""
         return Source(self, codec, worker=worker, on_key_frame_needed=on_key_frame_needed)
 
-    def open_tap(self, tap: int, reader: Tap, *, capacity: int, interval_ms: int) -> asyncio.Future[None]:
+    def open_tap(self, tap: int, reader: Tap, *, capacity: int, interval_ms: int, past_ms: int) -> asyncio.Future[None]:
         """The reader hears of its frames from now until `close_tap` is called or the track is gone."""
         self._taps[tap] = reader
-        opened = self._command(self._engine.open_tap, tap, reader.track, capacity=capacity, interval_ms=interval_ms)
+        opened = self._command(
+            self._engine.open_tap, tap, reader.track, capacity=capacity, interval_ms=interval_ms, past_ms=past_ms
+        )
         opened.add_done_callback(lambda future: _drop_refused(self._taps, tap, future))
         return opened
 

@@ -27,13 +27,14 @@ class Tap:
     `dropped` has grown then, and the next frame has `gap`.
     """
 
-    def __init__(self, engine: MediaEngine, track: int, *, capacity: int, interval: float) -> None:
+    def __init__(self, engine: MediaEngine, track: int, *, capacity: int, interval: float, past: float) -> None:
         self.track: Final = track
         self.dropped = 0
         """Frames forgotten so far."""
         self._engine = engine
         self._capacity = capacity
         self._interval = interval
+        self._past = past
         self._id = engine.next_id()
         self._ready: native.FramesReady | None = None
         self._ended = False
@@ -41,8 +42,13 @@ class Tap:
 
     async def __aenter__(self) -> Self:
         """Raises `CommandError` if there is no such track, or none of its codecs can be read; `EngineGone`."""
-        interval_ms = round(self._interval * 1000)
-        await self._engine.open_tap(self._id, self, capacity=self._capacity, interval_ms=interval_ms)
+        await self._engine.open_tap(
+            self._id,
+            self,
+            capacity=self._capacity,
+            interval_ms=round(self._interval * 1000),
+            past_ms=round(self._past * 1000),
+        )
         return self
 
     async def __aexit__(

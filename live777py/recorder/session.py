@@ -35,6 +35,9 @@ PACE: Final = 2.0
 """Seconds between two looks at the taps at most: frames are cheaper by the dozen, and a process that dies loses as
 much. A segment has four of them."""
 LOW_LATENCY_PACE: Final = 0.1
+PAST: Final = 1.0
+"""Seconds before it that a recording begins at most: a publisher that heeds no request has sent its key frame by then,
+and the next one is a minute away."""
 LAST_LOOK: Final = 0.15
 """Seconds that a tap is given at the end for what has come in since the last look."""
 MOST_WAITING: Final = 64 << 20
@@ -173,7 +176,7 @@ class RecordingSession:
 
     async def _open_tap(self, stack: AsyncExitStack, kind: Kind, track: int) -> Tap | None:
         try:
-            return await stack.enter_async_context(self._parts.taps.tap(track))
+            return await stack.enter_async_context(self._parts.taps.tap(track, past=PAST))
         except (CommandError, EngineGone) as error:
             # The publisher has gone in this moment, or sends what cannot be recorded.
             self._log.warning("%s cannot be recorded: %s", kind, error.detail)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 KEPT_SECONDS: Final = 10.0
-"""For so long a picture of a stream is new enough. Each one asks the publisher for a key frame."""
+"""For so long a picture of a stream is new enough. Where none is, the publisher is asked for a key frame."""
 KEY_FRAME_SECONDS: Final = 5.0
 """How long to wait for one."""
 MAX_MAKING: Final = 16
@@ -109,7 +109,7 @@ class Thumbnails:
 
     async def _key_frame(self, track: int) -> Frame:
         try:
-            async with asyncio.timeout(KEY_FRAME_SECONDS), self._taps.tap(track) as tap:
+            async with asyncio.timeout(KEY_FRAME_SECONDS), self._taps.tap(track, past=KEPT_SECONDS) as tap:
                 async for frames in tap:
                     for frame in frames:
                         if frame.key_frame:

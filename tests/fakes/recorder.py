@@ -41,8 +41,9 @@ class InlinePool(Executor):
 
 
 class FakeTap:
-    def __init__(self, track: int) -> None:
+    def __init__(self, track: int, past: float) -> None:
         self.track = track
+        self.past = past
         self.dropped = 0
         self._batches: asyncio.Queue[Sequence[Frame] | None] = asyncio.Queue()
 
@@ -94,8 +95,8 @@ class FakeStreams:
         return []
 
     @asynccontextmanager
-    async def tap(self, track: int) -> AsyncIterator[FakeTap]:
-        tap = FakeTap(track)
+    async def tap(self, track: int, *, past: float) -> AsyncIterator[FakeTap]:
+        tap = FakeTap(track, past)
         self.taps.setdefault(track, []).append(tap)
         await asyncio.sleep(0)
         try:

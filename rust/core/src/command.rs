@@ -211,7 +211,7 @@ pub enum Command {
     /// Ask the publisher for a key frame, within the rate limit.
     RequestKeyFrame { track: TrackId },
     /// Read a track as frames. `capacity` in bytes; frames are told of at multiples of `interval`.
-    OpenTap { tap: TapId, track: TrackId, capacity: usize, interval: std::time::Duration },
+    OpenTap { tap: TapId, track: TrackId, capacity: usize, interval: std::time::Duration, past: std::time::Duration },
     /// Read no more.
     CloseTap { tap: TapId },
     /// A track that is written; `RemoveTrack` ends it.

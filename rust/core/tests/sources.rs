@@ -296,7 +296,8 @@ fn what_cannot_be_is_refused() {
         track: SOURCE,
         parameters: SourceParameters { codec: frames::parameters(codec, false) },
     };
-    let tap = |tap, track| Command::OpenTap { tap, track, capacity: 1000, interval: Duration::ZERO };
+    let tap =
+        |tap, track| Command::OpenTap { tap, track, capacity: 1000, interval: Duration::ZERO, past: Duration::ZERO };
     let write = |data: &[u8]| Command::WriteFrame {
         track: SOURCE,
         frame: WrittenFrame { data: data.to_vec(), timestamp: 0, wallclock: Some(i64::MAX), key_frame: true },

@@ -13,7 +13,7 @@ use live777_media::command::{Command, TapId, TransportId};
 use live777_media::event::Event;
 use live777_media::frame::Frame;
 use live777_media::srtp::Profile;
-use live777_media::worker::Reply;
+use live777_media::worker::{GopLimits, Reply};
 
 const GCM: Profile = Profile::AeadAes128Gcm;
 const CAPACITY: usize = 64 << 20;
@@ -78,8 +78,13 @@ fn sound_and_pictures_lie_on_one_clock() {
     let start = net.now;
     let mut publisher = scene::publish(&mut net, 0, 1, GCM, tracks);
     frames::open_tap(&mut net, 0, VIDEO, CAPACITY, Duration::ZERO);
-    let command =
-        Command::OpenTap { tap: AUDIO_TAP, track: AUDIO, capacity: CAPACITY, interval: Duration::from_millis(100) };
+    let command = Command::OpenTap {
+        tap: AUDIO_TAP,
+        track: AUDIO,
+        capacity: CAPACITY,
+        interval: Duration::from_millis(100),
+        past: Duration::ZERO,
+    };
     net.workers[0].command(net.now, command).expect("open tap");
     net.link.delay = Duration::from_millis(30);
     net.link.jitter = Duration::from_millis(40);
@@ -219,4 +224,46 @@ fn a_tap_makes_the_publisher_send_key_frames_when_it_needs_them() {
     net.workers[0].command(net.now, Command::CloseTap { tap: TAP }).expect("close");
     run(&mut net, &mut publisher, 2.0);
     assert_eq!((publisher.streams[0].plis, frames::read(&mut net).0.len()), (plis, 0));
+}
+
+#[test]
+fn a_tap_begins_with_the_group_of_pictures_that_is_under_way_if_it_is_new_enough() {
+    for (seed, media) in [(8, Media::H264), (9, Media::Vp8 { width: 640, height: 360 })] {
+        let limits = GopLimits { bytes: 4 << 20, span: Duration::from_secs(5), replays: 1 };
+        let mut net = Net::with_cache(seed, 1, limits);
+        let video = Stream { key_every: 1800, ..Stream::video(media, 5000, net.now) };
+        let mut publisher = scene::publish(&mut net, 0, 1, GCM, vec![(VIDEO, vec![video])]);
+        publisher.deaf = true;
+        run(&mut net, &mut publisher, 0.7);
+        // In the middle of a frame: what is in the burst is read once.
+        let (mut out, mut at) = (Vec::new(), net.now);
+        while out.is_empty() {
+            at = publisher.streams[0].next_at.max(at);
+            publisher.send(at, &mut out);
+        }
+        net.now = at;
+        for (path, mut datagram) in out {
+            net.workers[0].handle_datagram(net.now, path, &mut datagram);
+        }
+        let open =
+            |tap, past| Command::OpenTap { tap, track: VIDEO, capacity: CAPACITY, interval: Duration::ZERO, past };
+        let plis = publisher.streams[0].plis;
+        net.workers[0].command(net.now, open(TAP, Duration::from_secs(1))).expect("open tap");
+        run(&mut net, &mut publisher, 1.0);
+        assert_eq!(publisher.streams[0].plis, plis, "it has what it needs");
+        let (read, dropped) = frames::read(&mut net);
+        assert!(dropped == 0 && read[0].key_frame);
+        let numbers: Vec<u32> = read.iter().map(|frame| number(frame, &publisher.streams[0])).collect();
+        assert!(numbers.len() > 45, "{}", numbers.len());
+        assert_eq!(numbers, (0..numbers.len() as u32).collect::<Vec<_>>());
+        let apart = read.last().expect("a frame").wallclock - read[0].wallclock;
+        assert!((apart - 33_333 * (read.len() as i64 - 1)).abs() < 20_000, "where they were when they came: {apart}");
+        // The key frame is too old by now.
+        net.events.clear();
+        net.workers[0].command(net.now, open(AUDIO_TAP, Duration::from_secs(1))).expect("open tap");
+        run(&mut net, &mut publisher, 1.0);
+        assert!(publisher.streams[0].plis > plis);
+        let told = net.events.iter().any(|(_, event)| matches!(event, Event::FramesReady { tap: AUDIO_TAP, .. }));
+        assert!(!told, "it waits for the next key frame");
+    }
 }

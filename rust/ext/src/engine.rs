@@ -313,8 +313,8 @@ impl Engine {
         self.submit(request, Command::RequestKeyFrame { track: TrackId(track.0) })
     }
 
-    #[pyo3(signature = (request, tap, track, *, capacity, interval_ms=Number(0)),
-           text_signature = "($self, request, tap, track, *, capacity, interval_ms=0)")]
+    #[pyo3(signature = (request, tap, track, *, capacity, interval_ms=Number(0), past_ms=Number(0)),
+           text_signature = "($self, request, tap, track, *, capacity, interval_ms=0, past_ms=0)")]
     fn open_tap(
         &self,
         request: Number<u64>,
@@ -322,10 +322,12 @@ impl Engine {
         track: Number<u64>,
         capacity: Number<usize>,
         interval_ms: Number<u32>,
+        past_ms: Number<u32>,
     ) -> PyResult<()> {
         let interval = Duration::from_millis(interval_ms.0.into());
+        let past = Duration::from_millis(past_ms.0.into());
         let (tap, track) = (TapId(tap.0), TrackId(track.0));
-        self.submit(request, Command::OpenTap { tap, track, capacity: capacity.0, interval })
+        self.submit(request, Command::OpenTap { tap, track, capacity: capacity.0, interval, past })
     }
 
     fn close_tap(&self, request: Number<u64>, tap: Number<u64>) -> PyResult<()> {

@@ -467,7 +467,8 @@ mod tests {
     }
 
     fn open_tap(tap: u64, track: TrackId) -> Command {
-        Command::OpenTap { tap: TapId(tap), track, capacity: 1, interval: std::time::Duration::ZERO }
+        let none = std::time::Duration::ZERO;
+        Command::OpenTap { tap: TapId(tap), track, capacity: 1, interval: none, past: none }
     }
 
     fn source() -> SourceParameters {

@@ -60,7 +60,7 @@ pub struct View<'a> {
 
 impl View<'_> {
     /// What to read.
-    fn target(&self) -> Option<Source> {
+    pub fn target(&self) -> Option<Source> {
         let encoding = self.best?;
         Some(Source { encoding, generation: self.encodings.get(usize::from(encoding))?.generation })
     }

@@ -55,6 +55,13 @@ pub struct Group {
     full: bool,
 }
 
+impl Group {
+    /// Time since its key frame.
+    pub fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.began)
+    }
+}
+
 /// What is known of the pictures of one encoding.
 #[derive(Debug, Default)]
 pub struct Gop {
@@ -116,7 +123,7 @@ impl Gop {
         let Some(group) = &mut self.group else { return };
         group.bytes += bytes;
         group.frames += u32::from(new_frame);
-        let age = now.saturating_duration_since(group.began);
+        let age = group.age(now);
         let packets = packet.sequence.saturating_sub(group.first);
         let beyond = |times: u64| {
             group.bytes > limits.bytes as u64 * times
@@ -170,7 +177,7 @@ impl Gop {
 
     fn end(&mut self, now: Instant) {
         let Some(group) = &self.group else { return };
-        let span = now.saturating_duration_since(group.began);
+        let span = group.age(now);
         if span >= SHORT {
             self.before = Some((group.bytes, span));
         }
@@ -182,7 +189,7 @@ impl Gop {
         let rate = |bytes: u64, span: Duration| bytes * 1000 / (span.as_millis() as u64).max(1);
         let least = self.before.map_or(Duration::from_secs(1), |(_, span)| span);
         let before = self.before.map_or(0, |(bytes, span)| rate(bytes, span));
-        let span = |group: &Group| now.saturating_duration_since(group.began).max(least);
+        let span = |group: &Group| group.age(now).max(least);
         self.group.map_or(0, |group| rate(group.bytes, span(&group))).max(before)
     }
 

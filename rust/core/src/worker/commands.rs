@@ -80,8 +80,8 @@ impl Worker {
                 let slot = self.objects.track(track)?;
                 self.want_key_frames(now, slot);
             }
-            Command::OpenTap { tap, track, capacity, interval } => {
-                self.open_tap(now, tap, track, capacity, interval)?;
+            Command::OpenTap { tap, track, capacity, interval, past } => {
+                self.open_tap(now, tap, track, capacity, interval, past)?;
             }
             Command::CloseTap { tap } => self.close_tap(tap)?,
             Command::OpenSource { track, parameters } => self.open_source(track, &parameters)?,

@@ -21,6 +21,7 @@ impl Worker {
         track: TrackId,
         capacity: usize,
         interval: Duration,
+        past: Duration,
     ) -> Result<(), CommandError> {
         let slot = self.objects.track(track)?;
         self.objects.tap_is_new(id)?;
@@ -33,6 +34,7 @@ impl Worker {
         }
         track.taps.push(Tap::new(id, track.kind, capacity, interval));
         self.objects.note_tap(id, slot);
+        self.show_past(now, slot, past);
         self.note_tap_needs(slot, None);
         self.send_key_frame_requests(now, slot);
         Ok(())
@@ -42,6 +44,27 @@ impl Worker {
         let slot = self.objects.forget_tap(id)?;
         self.objects.tracks[slot].taps.retain(|tap| tap.id != id);
         Ok(())
+    }
+
+    /// Hands the newest tap of a track the group of pictures that is under way, if its key frame is at most `past` old.
+    fn show_past(&mut self, now: Instant, slot: usize, past: Duration) {
+        let track = &mut self.objects.tracks[slot];
+        // What is in the burst follows with the burst.
+        let follows = track.burst.iter().map(|&index| &self.burst.packets()[index]);
+        let follows: Vec<_> = follows.map(|packet| (packet.source, packet.sequence)).collect();
+        let (view, taps, _) = track.tapped(&self.ntp);
+        let (Some(target), Some(tap)) = (view.target(), taps.last_mut()) else { return };
+        let encoding = &view.encodings[usize::from(target.encoding)];
+        let (Some(group), Some(newest)) = (encoding.gop.group(), encoding.gop.newest()) else { return };
+        if group.age(now) > past {
+            return;
+        }
+        for sequence in (group.first..=newest.sequence).filter(|&sequence| !follows.contains(&(target, sequence))) {
+            if let Some((packet, plaintext)) = encoding.history.peek(sequence) {
+                tap.push(packet, &plaintext[usize::from(packet.header_len)..], &view);
+            }
+        }
+        self.settle_taps(now, slot);
     }
 
     /// Hands the burst's packets of a track to its taps.

@@ -108,7 +108,7 @@ pub fn open_source(worker: &mut Worker, net_now: std::time::Instant, codec: Code
 }
 
 pub fn open_tap(net: &mut Net, worker: usize, track: TrackId, capacity: usize, interval: Duration) {
-    let command = Command::OpenTap { tap: TAP, track, capacity, interval };
+    let command = Command::OpenTap { tap: TAP, track, capacity, interval, past: Duration::ZERO };
     net.workers[worker].command(net.now, command).expect("open tap");
 }
 
