@@ -1,8 +1,8 @@
 """The load tool against a gateway of its own: what 500 viewers cost it, and 500 who come at once cost the gateway.
 
-Three processes: the gateway, one publisher of 1 Mbit/s, and the viewers. CPU time is read from the system, so what other
-programs take is not in it; in times by the clock it is. Datagrams that the kernel threw away because a process waited
-for a core are `lost`.
+Three processes: the gateway, one publisher of 1 Mbit/s, and the viewers. CPU time is read from the system, so what
+other programs take is not in it; in times by the clock it is. Datagrams that the kernel threw away because a process
+waited for a core are `lost`.
 """
 
 from __future__ import annotations
