@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ OBS: Final = Client(
 SCRIPTED_OBS: Final = Client(name="OBS Studio, scripted", version=lambda: "offer of 32.2")
 JANUS_WHIP: Final = Client(
     name="Janus, simple-whip-server (server)",
-    version=lambda: _said("janus", "--version").split()[-1] if shutil.which("janus") else "",
+    version=lambda: re.findall(r"\((\d[\d.]*)\)", _said("janus", "--version"))[0],
     missing=janus.missing,
 )
 JANUS_WHEP: Final = Client(
