@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from tests.gateway import Gateway
     from tests.interop.conftest import Page
 
-WIDTH, HEIGHT, FPS = 640, 360, 20
+# With less Chromium makes fewer spatial layers of VP9.
+WIDTH, HEIGHT, FPS = 960, 540, 16
 SIZES = [WIDTH // 4, WIDTH // 2, WIDTH]
 
 
 def publishing(url: str, codec: str, mode: str) -> dict[str, Any]:
-    encodings = [{"scalabilityMode": mode, "maxBitrate": 1_200_000}]
+    encodings = [{"scalabilityMode": mode, "maxBitrate": 1_500_000}]
     return {
         "url": url, "video": codec, "audio": False, "width": WIDTH, "height": HEIGHT, "fps": FPS,
         "encodings": encodings,
