@@ -17,15 +17,17 @@ if TYPE_CHECKING:
     from tests.gateway import Gateway
     from tests.interop.conftest import Page
 
-# With less Chromium makes fewer spatial layers of VP9.
-WIDTH, HEIGHT, FPS = 960, 540, 16
-SIZES = [WIDTH // 4, WIDTH // 2, WIDTH]
+# With less than 960 x 540 Chromium makes two spatial layers of VP9.
+SMALL, LARGE = (640, 360), (960, 540)
+FPS = 20
+SHARES = [(0.1, 0.42), (0.3, 0.75), (0.75, 1.35)]
+"""Of the pictures, by temporal layer: a quarter, a half, all."""
 
 
-def publishing(url: str, codec: str, mode: str) -> dict[str, Any]:
+def publishing(url: str, codec: str, mode: str, size: tuple[int, int]) -> dict[str, Any]:
     encodings = [{"scalabilityMode": mode, "maxBitrate": 1_500_000}]
     return {
-        "url": url, "video": codec, "audio": False, "width": WIDTH, "height": HEIGHT, "fps": FPS,
+        "url": url, "video": codec, "audio": False, "width": size[0], "height": size[1], "fps": FPS,
         "encodings": encodings,
     }  # fmt: skip
 
@@ -62,54 +64,66 @@ async def rate(page: Page, seconds: float = 2.0) -> float:
     return rate
 
 
-async def assert_rate(page: Page, expected: float) -> None:
-    seen: list[float] = []
+async def assert_share(page: Page, session: str, temporal: int, **spatial: int) -> None:
+    """A temporal layer has its share of the pictures, however many an encoder without a processor makes."""
+    least, most = SHARES[temporal]
+    seen: list[tuple[float, float]] = []
 
     async def flows() -> bool:
-        seen.append(await rate(page))
-        return 0.6 * expected <= seen[-1] <= 1.35 * expected
+        await choose(session, temporalLayerId=2, **spatial)
+        whole = await rate(page)
+        await choose(session, temporalLayerId=temporal, **spatial)
+        seen.append((whole, await rate(page)))
+        return least * whole <= seen[-1][1] <= most * whole
 
     try:
-        await eventually(flows, within=15)
+        await eventually(flows, within=40)
     except TimeoutError:
-        pytest.fail(f"{expected} pictures a second expected, {seen} seen")
+        pytest.fail(f"layer {temporal}: of the pictures a second these were shown: {seen}")
 
 
-async def assert_layers(page: Page, session: str, choices: list[tuple[int, int]]) -> None:
+async def assert_layers(page: Page, session: str, width: int, layers: int, choices: list[tuple[int, int]]) -> None:
     """Each choice of a spatial and a temporal layer shows its size and its share of the pictures."""
     for spatial, temporal in choices:
+        shown = width >> (layers - 1 - spatial)
         await choose(session, spatialLayerId=spatial, temporalLayerId=temporal)
-        await wait_until(page, f"t.width() === {SIZES[spatial]}", within=15)
-        await assert_rate(page, FPS / [4, 2, 1][temporal])
-        await wait_until(page, f"t.width() === {SIZES[spatial]}", within=2)
+        await wait_until(page, f"t.width() === {shown}", within=15)
+        await assert_share(page, session, temporal, spatialLayerId=spatial)
+        assert await page.evaluate("() => t.width()") == shown
         assert_quadrants(await page.evaluate("() => t.quadrants()"))
 
 
 async def watched(
-    chromium: Browser, gateway: Gateway, codec: str, *, descriptor: bool = False, mode: str = "L3T3"
+    chromium: Browser,
+    gateway: Gateway,
+    codec: str,
+    *,
+    descriptor: bool = False,
+    mode: str = "L3T3",
+    size: tuple[int, int] = SMALL,
 ) -> tuple[Page, str]:
     publisher = await with_client(await chromium.new_page(), gateway)
     page = await with_client(await chromium.new_page(), gateway)
-    await publisher.evaluate("(o) => t.publish(o)", publishing(f"{gateway.url}/whip/cam", codec, mode))
+    await publisher.evaluate("(o) => t.publish(o)", publishing(f"{gateway.url}/whip/cam", codec, mode, size))
     options = {"url": f"{gateway.url}/whep/cam", "kinds": ["video"], "descriptor": descriptor}
     session = await page.evaluate("(o) => t.play(o)", options)
-    await wait_until(page, f"t.counters().length > 10 && t.width() === {WIDTH}", within=40)
+    await wait_until(page, f"t.counters().length > 10 && t.width() === {size[0]}", within=40)
     return page, session
 
 
 async def test_layers_of_vp9(gateway: Gateway, chromium: Browser) -> None:
     page, session = await watched(chromium, gateway, "VP9")
-    await layers_known(session, 2)
-    await assert_layers(page, session, [(0, 2), (1, 0)])
+    await layers_known(session, 1)
+    await assert_layers(page, session, SMALL[0], 2, [(0, 2), (1, 0)])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("codec", "descriptor"), [("VP9", False), ("VP9", True), ("AV1", True)])
 async def test_all_layers(gateway: Gateway, chromium: Browser, codec: str, descriptor: bool) -> None:
-    page, session = await watched(chromium, gateway, codec, descriptor=descriptor)
+    page, session = await watched(chromium, gateway, codec, descriptor=descriptor, size=LARGE)
     await layers_known(session, 2)
     cells = [(spatial, temporal) for spatial in (2, 0, 1) for temporal in (2, 0, 1)]
-    await assert_layers(page, session, [*cells, (2, 2)])
+    await assert_layers(page, session, LARGE[0], 3, [*cells, (2, 2)])
 
 
 @pytest.mark.slow
@@ -118,8 +132,7 @@ async def test_temporal_layers(gateway: Gateway, chromium: Browser, codec: str) 
     page, session = await watched(chromium, gateway, codec, descriptor=codec == "AV1", mode="L1T3")
     await layers_known(session, 0)
     for temporal in (0, 2, 1, 2):
-        await choose(session, temporalLayerId=temporal)
-        await assert_rate(page, FPS / [4, 2, 1][temporal])
+        await assert_share(page, session, temporal)
 
 
 @pytest.mark.slow
@@ -128,5 +141,5 @@ async def test_av1_without_the_descriptor_is_whole(gateway: Gateway, chromium: B
     await layers_known(session, 2)
     await choose(session, spatialLayerId=0, temporalLayerId=0)
     for _ in range(3):
-        assert await rate(page) > FPS * 0.6
-        assert await page.evaluate("() => t.width()") == WIDTH
+        assert await rate(page) > 0
+        assert await page.evaluate("() => t.width()") == SMALL[0]
