@@ -16,10 +16,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from live777py import cli
 from live777py.errors import BadRequest, StartError
 from live777py.loadtest import run as runs
 from live777py.loadtest.run import Plan, run
-from tests.gateway import running_gateway
+from tests.gateway import free_port, running_gateway
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -189,6 +190,19 @@ def test_descriptors_are_made_room_for_as_far_as_they_may(monkeypatch: pytest.Mo
     limits[0] = (200_000, 200_000)
     runs._allow_descriptors(1000)
     assert told == [(1128, 5000), (5000, 5000), (100_128, resource.RLIM_INFINITY)]
+
+
+def test_the_command_of_a_server_that_is_not_there(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("live777py.log.setup", lambda *_, **__: None)  # of the process, which is the tests' here
+    url = f"http://127.0.0.1:{free_port()}/whep/cam"
+    assert cli.main(["bench", "whep", url, "--duration", "0", "--json"]) == 1
+    report = msgspec.json.decode(capsys.readouterr().out)
+    assert report["failures"] == {f"{url}: Connection refused": 1}
+    assert cli.main(["bench", "whip", url, "--duration", "0", "--codec", "vp8"]) == 1
+    assert "1 failed" in capsys.readouterr().out
+    assert cli.main(["bench", "whep", "nonsense"]) == cli.WRONG_CONFIG
 
 
 async def bench(*arguments: str) -> tuple[int | None, str, str]:
