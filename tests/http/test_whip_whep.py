@@ -23,7 +23,7 @@ async def test_a_session_is_created(open_door: OpenDoor, door_name: str) -> None
     assert response.headers["Content-Length"] == str(len(answer))
     assert response.headers["Accept-Patch"] == "application/trickle-ice-sdpfrag"
     assert "ETag" not in response.headers
-    assert "Link" not in response.headers
+    assert not [link for link in response.headers.getall("Link", []) if "ice-server" in link]
     _, session, stream, identifier = response.headers["Location"].split("/")
     assert (session, stream) == ("session", "cam")
     view = door.streams.stream("cam")
@@ -55,7 +55,7 @@ async def test_ice_servers_are_linked_one_header_each(open_door: OpenDoor, door_
     )
     response = await door.ask("POST", f"/{door_name}/cam", data=OFFER, headers=SDP)
     credentials = r'username="me"; credential="a\"b\\c"; credential-type="password"'
-    assert response.headers.getall("Link") == [
+    assert [link for link in response.headers.getall("Link") if "ice-server" in link] == [
         '<stun:stun.example.org:3478>; rel="ice-server"',
         f'<turn:turn.example.org?transport=udp>; rel="ice-server"; {credentials}',
         f'<turns:turn.example.org>; rel="ice-server"; {credentials}',
