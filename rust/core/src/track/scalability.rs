@@ -148,7 +148,7 @@ impl Scalability {
             _ => None,
         };
         packet.layers = match codec {
-            Codec::Vp8 => self.note_vp8(packet, payload),
+            Codec::Vp8 => self.note_vp8(packet, payload, descriptor),
             Codec::Vp9 => self.note_vp9(packet, payload),
             Codec::H264 | Codec::H265 | Codec::Av1 => match descriptor {
                 Some(data) => self.note_descriptor(data),
@@ -161,9 +161,15 @@ impl Scalability {
         }
     }
 
-    fn note_vp8(&mut self, packet: &Packet, payload: &[u8]) -> LayerTag {
+    /// Chromium empties the payload descriptor where it sends the dependency descriptor.
+    fn note_vp8(&mut self, packet: &Packet, payload: &[u8], dependency: Option<&[u8]>) -> LayerTag {
         let Some(descriptor) = vp8::Descriptor::parse(payload) else { return self.unknown() };
-        let Some(temporal) = descriptor.temporal_id else { return self.unknown() };
+        let Some(temporal) = descriptor.temporal_id else {
+            return match dependency {
+                Some(data) => self.note_descriptor(data),
+                None => self.unknown(),
+            };
+        };
         let first = descriptor.starts_frame();
         self.synced(temporal, first, packet.marker, descriptor.layer_sync)
     }
