@@ -171,7 +171,7 @@ class WebrtcConfig:
         check=values.between(0, 60_000),
     )
     gop_cache_replays: int = key(
-        64,
+        512,
         "Viewers of one worker who are shown it at the same time; further ones wait for their turn or a key frame.",
         check=values.between(1, 65_536),
     )

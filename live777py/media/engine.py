@@ -59,7 +59,7 @@ class GopCache:
 
     bytes: int = 4_194_304
     ms: int = 5000
-    replays: int = 64
+    replays: int = 512
     """Viewers of one worker who are shown it at the same time."""
 
 

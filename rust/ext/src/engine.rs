@@ -94,7 +94,7 @@ impl Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (*, sockets, gop_cache_bytes=Number(4_194_304), gop_cache_ms=Number(5000), gop_cache_replays=Number(64)))]
+    #[pyo3(signature = (*, sockets, gop_cache_bytes=Number(4_194_304), gop_cache_ms=Number(5000), gop_cache_replays=Number(512)))]
     fn new(
         py: Python<'_>,
         sockets: Vec<Vec<String>>,

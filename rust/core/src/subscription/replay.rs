@@ -29,7 +29,7 @@ pub struct Replay {
     pub last: Option<u32>,
     hole: bool,
     paced: Instant,
-    /// Bytes that may leave; less than nothing after a packet that was paid for in part.
+    /// Bytes that may leave; less than nothing after a frame that was paid for in part.
     credit: i64,
 }
 
@@ -60,13 +60,14 @@ impl Replay {
         MAX_PACKETS_PER_MS * (pause.as_millis() as usize).max(1)
     }
 
-    /// Pays for a packet, if it may leave.
-    pub fn pay(&mut self, bytes: usize) -> bool {
-        let may = self.credit > 0;
-        if may {
-            self.credit -= bytes as i64;
-        }
-        may
+    /// Whether a frame may begin. It leaves as a whole, as a live one does: what it lacks is paid before the next.
+    pub fn has_credit(&self) -> bool {
+        self.credit > 0
+    }
+
+    /// Pays for a packet.
+    pub fn pay(&mut self, bytes: usize) {
+        self.credit -= bytes as i64;
     }
 
     /// The packet has been sent.
@@ -127,12 +128,15 @@ mod tests {
         let mut sent = 0;
         for step in 0..500 {
             replay.earn(start + Duration::from_millis(2 * step), 300_000);
-            while replay.pay(1200) {
+            while replay.has_credit() {
+                replay.pay(1200);
                 sent += 1200;
             }
         }
         assert!((295_000..=315_000).contains(&sent), "{sent}");
         assert_eq!(replay.earn(start + Duration::from_secs(9), 600_000), 320);
-        assert_eq!(std::iter::repeat_with(|| replay.pay(1200)).take_while(|paid| *paid).count(), 10);
+        assert!(replay.has_credit());
+        replay.pay(12_000);
+        assert!(!replay.has_credit(), "20 ms of it");
     }
 }

@@ -17,7 +17,7 @@ use crate::transport::Transport;
 use crate::worker::{Transmit, Worker};
 
 /// Between two turns of the replays.
-const SLICE: Duration = Duration::from_millis(2);
+const SLICE: Duration = Duration::from_millis(4);
 /// Bytes that replays copy before they are sent: as many as stay in the cache.
 const MAX_COPIED: usize = 64 * 1024;
 /// Least rate of a publisher, in bytes per second: that of a still picture says little.
@@ -31,8 +31,6 @@ const KNOWN_LINK: u64 = 7;
 const MAX_RATE: u64 = 5_000_000;
 /// ... and at least so many fourths of the publisher's rate: what is slower never catches up.
 const SLOWEST: u64 = 5;
-/// Times the publisher's rate for the key frame, which would leave at once if it were live.
-const KEY_FRAME: u64 = 8;
 
 /// The replays of a worker.
 #[derive(Debug, Default)]
@@ -150,8 +148,7 @@ impl Worker {
             subscription.continuity.stop();
             return Turn::Lost;
         }
-        let key_frame = replay.frames <= 1;
-        let most = replay.earn(now, rate(now, encoding, transport, key_frame));
+        let most = replay.earn(now, rate(now, encoding, transport));
         let mut sent = 0;
         loop {
             let encoding = &self.objects.tracks[slot].encodings[usize::from(replay.source.encoding)];
@@ -193,9 +190,10 @@ impl Worker {
                 }
                 continue;
             }
-            if sent >= most || !replay.pay(plaintext.len()) {
+            if sent >= most || begins && !replay.has_credit() {
                 break;
             }
+            replay.pay(plaintext.len());
             if begins {
                 replay.frames += 1;
                 let stamp = if packet.timestamp == newest.timestamp {
@@ -250,12 +248,10 @@ fn begin(objects: &mut Objects, now: Instant, key: usize, source: Source) -> boo
 }
 
 /// Bytes per second at which a viewer is shown the past.
-fn rate(now: Instant, encoding: &Encoding, transport: &Transport, key_frame: bool) -> u64 {
+fn rate(now: Instant, encoding: &Encoding, transport: &Transport) -> u64 {
     let publisher = encoding.gop.bytes_per_second(now).max(MIN_RATE);
-    let unknown = publisher * UNKNOWN_LINK / 4;
-    let pace = match transport.available_bitrate() {
+    match transport.available_bitrate() {
         Some(bitrate) => (bitrate / 8 * KNOWN_LINK / 8).min(MAX_RATE).max(publisher * SLOWEST / 4),
-        None => unknown,
-    };
-    if key_frame { pace.max(publisher * KEY_FRAME) } else { pace }
+        None => publisher * UNKNOWN_LINK / 4,
+    }
 }
