@@ -221,7 +221,7 @@ async def plays_through(player: Locator) -> None:
     assert set(widths) == {width for width, _ in SIZES}
     for width, _ in SIZES:
         numbers = [number for at, _, number in shown if at == width]
-        assert numbers == sorted(numbers)
+        assert numbers == sorted(numbers), shown
     assert shown[0][1] < 1
     assert await player.evaluate("(player) => player.video.duration - player.video.currentTime") < 0.1
 
