@@ -25,7 +25,7 @@ FIRST_PORT, SPAN, SPANS = 10_000, 1000, 22
 _own = FIRST_PORT + os.getpid() % SPANS * SPAN
 _ports = itertools.cycle(range(_own, _own + SPAN))
 
-START_TIMEOUT = 20.0
+START_TIMEOUT = 60.0
 STOP_TIMEOUT = 10.0
 
 
