@@ -166,7 +166,7 @@ async def _run(*command: str) -> str:
         process.kill()
         await process.wait()
         raise
-    assert (process.returncode, errors.decode()) == (0, ""), command
+    assert (process.returncode, errors) == (0, b""), f"{command}: {process.returncode}, {errors.decode()}"
     return out.decode()
 
 

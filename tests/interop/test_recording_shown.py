@@ -71,7 +71,9 @@ async def test_ffprobe_and_ffmpeg_read_dash_and_hls(shown: Shown, name: str) -> 
             assert probed.codecs == {"audio": "opus"}, "HLS has no WebM"
         else:
             assert probed.codecs == {"video": FFMPEG_NAMES[name], "audio": "opus"}
-            assert (probed.packets["video"], probed.sizes) == (len(presented.pictures), {(320, 180)})
+            assert probed.sizes == {(320, 180)}
+            with_sound = sum(at < presented.sound[1] for at, _ in presented.pictures)
+            assert with_sound - 1 <= probed.packets["video"] <= len(presented.pictures)
         # FFmpeg's DASH demuxer ends with the shorter track.
         assert presented.sound_seconds - end_lag(name) < probed.packets["audio"] * 0.02 < presented.sound_seconds + 0.01
         await assert_decodes(f"{base}/{manifest}")
