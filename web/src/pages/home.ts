@@ -309,9 +309,6 @@ class GatewayHome extends LitElement {
   }
 }
 
-// Live777's address of the recordings.
-if (new URLSearchParams(location.search).get("view") === "recordings") location.replace("recordings.html");
-
 const elements: [string, CustomElementConstructor][] = [
   ["copy-button", CopyButton],
   ["confirm-button", ConfirmButton],
@@ -327,4 +324,6 @@ const elements: [string, CustomElementConstructor][] = [
   ["whip-publisher", WhipPublisher],
   ["gateway-home", GatewayHome],
 ];
-for (const [name, element] of elements) customElements.define(name, element);
+// Live777's address of the recordings. A page that is left asks for no list of streams.
+if (new URLSearchParams(location.search).get("view") === "recordings") location.replace("recordings.html");
+else for (const [name, element] of elements) customElements.define(name, element);
