@@ -35,8 +35,9 @@ VIDEO = {
     "vp9": "vp9enc deadline=1 cpu-used=9 keyframe-max-dist=25 ! rtpvp9pay picture-id-mode=2",
     "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 ! video/x-h264,profile=constrained-baseline"
     " ! rtph264pay config-interval=-1 aggregate-mode=zero-latency",
-    "h265": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=25 ! rtph265pay config-interval=-1"
-    " aggregate-mode=zero-latency",
+    # With open GOPs the key frames but the first are CRA pictures: no parameter sets come before them, nor after a PLI.
+    "h265": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=25 option-string=open-gop=0"
+    " ! rtph265pay config-interval=-1 aggregate-mode=zero-latency",
     "av1": "av1enc usage-profile=realtime cpu-used=10 lag-in-frames=0 keyframe-max-dist=25 target-bitrate=500"
     " ! appsink name=units emit-signals=true sync=false  appsrc name=packets is-live=true format=time",
 }
