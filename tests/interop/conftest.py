@@ -30,11 +30,9 @@ PageT = TypeVar("PageT", bound=Page)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What fails is run once more, and told of as `rerun`: real browsers and encoders share the machine with it."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.interop)
-            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture
