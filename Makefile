@@ -66,7 +66,7 @@ test-rust: tools-test $(STAMP)/venv ## the engine alone
 
 test-python: tools-test setup $(STAMP)/test ## the gateway, with coverage (ARGS="-k whip")
 	cd web && npm test --silent
-	$(BIN)/pytest --cov --cov-report=term --cov-report=xml:$(STAMP)/coverage.xml $(ARGS)
+	$(BIN)/python -m tests $(ARGS)
 
 check: setup $(STAMP)/test ## format, lint, types, layers, stubs
 	$(BIN)/ruff format --check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import sys
 from typing import TYPE_CHECKING, cast
 
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from live777py.media.engine import MediaEngine
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What lives in real time is run once more when it fails, and told of as `rerun`: other tests, servers, browsers
+    and encoders share the machine with it."""
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture(autouse=True)

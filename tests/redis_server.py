@@ -6,9 +6,9 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 from typing import TYPE_CHECKING, Self
 
+from tests.gateway import free_port
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -104,10 +104,3 @@ class RedisServer:
         if number is not signal.SIGKILL:
             self.thaw()
         await self._process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

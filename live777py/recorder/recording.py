@@ -40,6 +40,11 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 2.0
 """Seconds for which the first frames of one kind wait for those of the other."""
+REPORT_PATIENCE: Final = 4.0
+"""Seconds for which the first frames of all kinds wait for sender reports: by RFC 3550 section 6.3.1 these come
+within 3.1 s."""
+MOST_WAITING: Final = 16 << 20
+"""Bytes of first frames that wait."""
 HOLD: Final = 1.0
 """Seconds for which a frame waits for what is to be recorded before it."""
 PICTURE_LULL: Final = 5.0
@@ -123,6 +128,7 @@ class Recording:
         self._unplaced: dict[Kind, deque[Frame]] = {"video": deque(), "audio": deque()}
         self._placed: dict[Kind, deque[_Placed]] = {"video": deque(), "audio": deque()}
         self._waiting_since: float | None = None
+        self._waiting_bytes = 0
         self._zero: Origin | None = None
         """The publisher's clock at position 0; None until the source has begun."""
         self._timelines: dict[Kind, TrackTimeline] = {}
@@ -161,7 +167,7 @@ class Recording:
 
     def end(self, now: float) -> list[Made]:
         """The source is over: all of it is made."""
-        self._advance(now, patience=0, hold=0)
+        self._advance(now, over=True)
         self._close(None)
         self._zero = None
         self._timelines = {}
@@ -191,6 +197,7 @@ class Recording:
             return
         if self._waiting_since is None:
             self._waiting_since = now
+        self._waiting_bytes += memoryview(frame).nbytes
         self._unplaced[kind].append(frame)
 
     def _place(self, kind: Kind, frame: Frame, zero: Origin, now: float, *, known: Frame | None = None) -> None:
@@ -210,22 +217,23 @@ class Recording:
             ticks = timeline.place(frame.timestamp, _sampled(frame, known), synced=known.synced)
         self._placed[kind].append(_Placed(ticks / _TIMESCALE[kind], frame, now))
 
-    def _advance(self, now: float, *, patience: float = PATIENCE, hold: float = HOLD) -> None:
-        if self._zero is None and not self._align(now, patience):
+    def _advance(self, now: float, *, over: bool = False) -> None:
+        if self._zero is None and not self._align(now, over=over):
             return
+        hold = 0.0 if over else HOLD
         while (kind := self._next(now - hold)) is not None:
             placed = self._placed[kind].popleft()
             self._take(kind, placed.position, placed.frame)
 
-    def _align(self, now: float, patience: float) -> bool:
+    def _align(self, now: float, *, over: bool) -> bool:
         """Begin where decoding can, with both kinds, and knowing their clocks, unless that takes too long."""
         video, audio = self._unplaced["video"], self._unplaced["audio"]
         while video and not video[0].key_frame:
-            video.popleft()
+            self._waiting_bytes -= memoryview(video.popleft()).nbytes
             self._requests.want()
         if not (video or audio) or self._waiting_since is None:
             return False
-        if now - self._waiting_since < patience and not self._complete(video, audio):
+        if not over and self._is_patient(now - self._waiting_since) and not self._complete(video, audio):
             return False
         known = {kind: unplaced[-1] for kind, unplaced in self._unplaced.items() if unplaced}
         first = _sampled(video[0], known["video"]) if video else _sampled(audio[0], known["audio"])
@@ -233,10 +241,15 @@ class Recording:
             audio.popleft()
         self._zero = Origin(first - self._end)
         self._waiting_since = None
+        self._waiting_bytes = 0
         for kind, unplaced in self._unplaced.items():
             while unplaced:
                 self._place(kind, unplaced.popleft(), self._zero, now, known=known[kind])
         return True
+
+    def _is_patient(self, waited: float) -> bool:
+        here = all(self._unplaced[kind] for kind in self._expected)
+        return waited < (REPORT_PATIENCE if here else PATIENCE) and self._waiting_bytes < MOST_WAITING
 
     def _complete(self, video: deque[Frame], audio: deque[Frame]) -> bool:
         if "video" in self._expected and not (video and video[-1].synced):
@@ -347,6 +360,7 @@ class Recording:
             muxers["video"] = self._muxer(picture, aligned=False)
         if sound is not None:
             muxers["audio"] = self._muxer(sound, aligned=picture is not None)
+            self._sound = sound
         self._close(start)
         if self._is_long_enough(position):
             self._made.append(Rotated())

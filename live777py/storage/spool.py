@@ -199,7 +199,8 @@ class Spool:
             await asyncio.wait(set(self._writes))
         if self._available:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._empty.wait(), _CLOSE_GRACE)
+                async with asyncio.timeout(_CLOSE_GRACE):
+                    await self._empty.wait()
         tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
         for task in tasks:
             task.cancel()
@@ -309,7 +310,8 @@ class Spool:
             self._available = False
             _logger.warning("%s; %d objects of %d bytes wait for it", error.detail, self._files, self._bytes)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._recovered.wait(), delay)
+            async with asyncio.timeout(delay):
+                await self._recovered.wait()
 
     def _forget(self, entry: Entry | None) -> None:
         """It waits no more."""

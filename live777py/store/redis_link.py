@@ -53,7 +53,8 @@ class RedisLink:
                 url,
                 max_connections=CONNECTIONS,
                 timeout=timeout,
-                socket_timeout=timeout,
+                # With one, redis-py sends by asyncio.wait_for, which on Python 3.11 may swallow a cancellation.
+                socket_timeout=None,
                 socket_connect_timeout=timeout,
                 retry=Retry(NoBackoff(), 0),  # a write must not be done twice
                 protocol=2,
@@ -139,7 +140,8 @@ class Channels:
         async with self._asking:
             if self._pubsub is not None:
                 with suppress(*_AWAY):  # then the reader finds out, and asks for all of them again
-                    await self._pubsub.subscribe(channel.name)
+                    async with asyncio.timeout(self._timeout):
+                        await self._pubsub.subscribe(channel.name)
 
     async def close(self) -> None:
         if self._task is not None:
@@ -152,7 +154,7 @@ class Channels:
         while True:
             try:
                 async with self._client.pubsub() as pubsub:
-                    async with self._asking:
+                    async with self._asking, asyncio.timeout(self._timeout):
                         await pubsub.subscribe(*self._channels)
                         self._pubsub = pubsub
                     await self._follow(pubsub)
@@ -170,11 +172,14 @@ class Channels:
         """Raises when the connection is lost, or nothing is heard of its other end."""
         asked = False
         while True:
-            message: dict[str, Any] | None = await pubsub.get_message(timeout=self._timeout if asked else self._silence)
+            silence = self._timeout if asked else self._silence
+            async with asyncio.timeout(silence + self._timeout):  # also where it connects again
+                message: dict[str, Any] | None = await pubsub.get_message(timeout=silence)
             if message is None:
                 if asked:
                     raise RedisTimeoutError("it has not answered")
-                await pubsub.ping()
+                async with asyncio.timeout(self._timeout):
+                    await pubsub.ping()
                 asked = True
                 continue
             asked = False

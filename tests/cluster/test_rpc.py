@@ -129,10 +129,11 @@ async def test_gather_asks_everybody_else(server: RedisServer) -> None:
 
 
 async def test_without_redis_nobody_is_asked_and_it_recovers(server: RedisServer) -> None:
-    async with hands(server, "a") as a, hands(server, "b") as b:
+    async with hands(server, "a", alive=("b",)) as a, hands(server, "b") as b:
         b.rpc.serve("echo", echo)
         await server.kill()
         await eventually(lambda: away(a))
+        await eventually(lambda: away(b))  # who has not noticed yet counts as ready below
         with pytest.raises(StoreUnavailable, match="Redis"):
             await a.rpc.find("echo", b"")
         await server.start()

@@ -1,10 +1,11 @@
 """Publishes by GStreamer what tells a recording's faults: `gst_clapper.py URL SIZE CODEC REPORTS`, where SIZE is such
 as 320x180 and CODEC a key of `VIDEO`. Runs until interrupted.
 
-25 pictures a second, each with its number in blocks (`peers.counter_of` reads it), and Opus: a tenth of a second of
-1 kHz that begins when each 25th picture is shown. Both have timestamps that are computed, not read from a clock, so
-that a busy machine sends late, and never says anything wrong. REPORTS is `true` for sender reports of when things were
-sampled, or `default` for what webrtcbin 1.22 sends: timestamps that run twice as fast as those of the packets.
+25 pictures a second, each with its number in blocks (`peers.counter_of` reads it), and Opus: 1 kHz that begins when
+each 25th picture is shown, and that lasts as long as tells which of four it is. Both have timestamps that are computed,
+not read from a clock, so that a busy machine sends late, and never says anything wrong. REPORTS is `true` for sender
+reports of when things were sampled, `once` for only one such of each kind, or `default` for what webrtcbin 1.22 sends:
+timestamps that run twice as fast as those of the packets.
 
 For Debian's interpreter: it imports nothing of the package under test.
 """
@@ -23,7 +24,8 @@ BLACK, WHITE, GREY = b"\x10", b"\xeb", b"\x80"
 SAMPLE_RATE = 48_000
 SOUND = SAMPLE_RATE // 50
 """Samples that are sent at once."""
-BEEP_SECONDS = 0.1
+BEEP_UNIT, BEEPS = 0.08, 4
+"""Second k beeps for k % BEEPS + 1 units: whose sound is a second early or late is found out."""
 PAYLOAD_TYPE = 96
 CLOCK_RATE = 90_000
 MTU = 1200
@@ -33,8 +35,9 @@ VIDEO = {
     "vp9": "vp9enc deadline=1 cpu-used=9 keyframe-max-dist=25 ! rtpvp9pay picture-id-mode=2",
     "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 ! video/x-h264,profile=constrained-baseline"
     " ! rtph264pay config-interval=-1 aggregate-mode=zero-latency",
-    "h265": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=25 ! rtph265pay config-interval=-1"
-    " aggregate-mode=zero-latency",
+    # With open GOPs the key frames but the first are CRA pictures: no parameter sets come before them, nor after a PLI.
+    "h265": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=25 option-string=open-gop=0"
+    " ! rtph265pay config-interval=-1 aggregate-mode=zero-latency",
     "av1": "av1enc usage-profile=realtime cpu-used=10 lag-in-frames=0 keyframe-max-dist=25 target-bitrate=500"
     " ! appsink name=units emit-signals=true sync=false  appsrc name=packets is-live=true format=time",
 }
@@ -51,7 +54,8 @@ def sound(first: int) -> bytes:
     """Stereo, 16 bits, from that sample on."""
     samples = array.array("h")
     for at in range(first, first + SOUND):
-        beeps = at % SAMPLE_RATE < BEEP_SECONDS * SAMPLE_RATE
+        second, sample = divmod(at, SAMPLE_RATE)
+        beeps = sample < (second % BEEPS + 1) * BEEP_UNIT * SAMPLE_RATE
         value = int(16384 * math.sin(2 * math.pi * 1000 * at / SAMPLE_RATE)) if beeps else 0
         samples.extend((value, value))
     return samples.tobytes()
@@ -142,6 +146,27 @@ class Av1Payloader:
         return Gst.FlowReturn.OK
 
 
+class OneReport:
+    """Lets the first sender report of each SSRC pass."""
+
+    def __init__(self, rtpbin: Gst.Element) -> None:
+        self._told: set[bytes] = set()
+        rtpbin.connect("pad-added", self._on_pad)
+
+    def _on_pad(self, _rtpbin: Gst.Element, pad: Gst.Pad) -> None:
+        if pad.get_name().startswith("send_rtcp_src"):
+            pad.add_probe(Gst.PadProbeType.BUFFER, self._on_packet)
+
+    def _on_packet(self, _pad: Gst.Pad, info: Gst.PadProbeInfo) -> Gst.PadProbeReturn:
+        head = info.get_buffer().extract_dup(0, 8)
+        sender_report, ssrc = head[1] == 200, head[4:]
+        if sender_report and ssrc in self._told:
+            return Gst.PadProbeReturn.DROP
+        if sender_report:
+            self._told.add(ssrc)
+        return Gst.PadProbeReturn.OK
+
+
 def rtp(media: str, codec: str, clock_rate: int, payload_type: int) -> str:
     """Known before there is data: webrtcbin does not offer what has no caps yet."""
     return f"application/x-rtp,media={media},encoding-name={codec},clock-rate={clock_rate},payload={payload_type}"
@@ -166,8 +191,11 @@ def main() -> int:
         units, packets = pipeline.get_by_name("units"), pipeline.get_by_name("packets")
         packets.set_property("caps", Gst.Caps.from_string(rtp("video", "AV1", CLOCK_RATE, PAYLOAD_TYPE)))
         Av1Payloader(units, packets)
-    if reports == "true":
-        pipeline.get_by_name("rtpbin").set_property("rtcp-sync-send-time", False)
+    rtpbin = pipeline.get_by_name("rtpbin")
+    if reports != "default":
+        rtpbin.set_property("rtcp-sync-send-time", False)
+    if reports == "once":
+        OneReport(rtpbin)
     GLib.timeout_add(10, Clapper(pipeline, width, height).push)
     run(pipeline, pipeline.get_by_name("w"), url)
     return 0

@@ -5,7 +5,10 @@ import os
 
 from livekit.agents import AgentServer, JobContext, cli
 
-server = AgentServer(port=0, load_fnc=lambda: 0.0, num_idle_processes=1, initialize_process_timeout=60)
+# On a busy machine a process may take longer than livekit-agents waits before it kills it.
+server = AgentServer(
+    port=0, load_fnc=lambda: 0.0, num_idle_processes=1, initialize_process_timeout=60, shutdown_process_timeout=60
+)
 
 
 @server.rtc_session(agent_name="helper")

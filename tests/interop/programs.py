@@ -8,13 +8,15 @@ import json
 import signal
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import imageio_ffmpeg
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+Reports = Literal["true", "once", "default"]
+"""Sender reports of `gst_clapper.py`."""
 GST_PUBLISHER = Path(__file__).with_name("gst_publisher.py")
 GST_CLAPPER = Path(__file__).with_name("gst_clapper.py")
 GST_PLAYER = Path(__file__).with_name("gst_player.py")
@@ -110,7 +112,7 @@ def gstreamer_publisher(
 
 
 def gstreamer_clapper(
-    url: str, codec: str, *, size: str = "320x180", true_reports: bool = True
+    url: str, codec: str, *, size: str = "320x180", reports: Reports = "true"
 ) -> contextlib.AbstractAsyncContextManager[asyncio.subprocess.Process]:
     """webrtcbin with pictures that are counted, 25 a second, and Opus that beeps with each 25th of them."""
-    return running(SYSTEM_PYTHON, str(GST_CLAPPER), url, size, codec, "true" if true_reports else "default")
+    return running(SYSTEM_PYTHON, str(GST_CLAPPER), url, size, codec, reports)

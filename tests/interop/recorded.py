@@ -6,6 +6,7 @@ import asyncio
 import importlib.resources
 import io
 import json
+import math
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 LOUD = 0.1
 """Of full scale."""
 QUIET_SECONDS = 0.3
+BEEP_UNIT, BEEPS = 0.08, 4
+"""What `gst_clapper.py` says: how long a beep is tells which it is."""
+EDGE = 0.03
+"""Seconds of a beep's silence that show that it is whole."""
 MOST_FRAME_SECONDS = 0.25
 PROGRAM_TIMEOUT = 60.0
 
@@ -44,21 +49,35 @@ class Presented:
     """The number that is drawn in each."""
     sizes: list[tuple[int, int]] = field(default_factory=list)
     """Of each Period's pictures."""
-    beeps: list[float] = field(default_factory=list)
-    """Where a sound begins that comes after silence."""
+    beeps: list[tuple[float, float]] = field(default_factory=list)
+    """Where a sound begins that comes after silence, and where it ends. Those that are cut, by the beginning of what is
+    recorded or its end, are not here."""
+    sound: tuple[float, float] = (math.inf, -math.inf)
+    """Where it begins and ends."""
     sound_seconds: float = 0.0
+    """How much of it there is in between."""
 
     @property
     def counters(self) -> list[int]:
         return [counter for _, counter in self.pictures]
 
     def lip_sync(self, every: int) -> list[float]:
-        """Seconds by which each beep is played after the picture that it belongs to: each whose number `every` divides.
-        Beeps before the first and after the last of these belong to none."""
-        shown = [at for at, counter in self.pictures if counter % every == 0]
-        period = (shown[-1] - shown[0]) / max(1, len(shown) - 1)
-        near = [beep for beep in self.beeps if shown[0] - period / 2 < beep < shown[-1] + period / 2]
-        return [min((beep - at for at in shown), key=abs) for beep in near]
+        """Seconds by which each beep is played after the picture that it belongs to: of those whose number `every`
+        divides the nearest of its kind. Beeps whose picture is not recorded are left out."""
+        shown = {counter: at for at, counter in self.pictures}
+        begin, first = self.pictures[0]
+        end, last = self.pictures[-1]
+        pace = (end - begin) / (last - first)
+        apart = []
+        for beep, over in self.beeps:
+            kind = round((over - beep) / BEEP_UNIT) - 1
+            assert kind in range(BEEPS), f"a beep of {over - beep:.3f} s"
+            period = every * BEEPS
+            around = first + (beep - begin) / pace - every * kind
+            counter = round(around / period) * period + every * kind
+            if counter in shown:
+                apart.append(beep - shown[counter])
+        return apart
 
 
 async def download(gateway: Gateway, mpd_path: str) -> Presented:
@@ -104,7 +123,8 @@ def _check_times(segment: mpd.Listed, file: bytes) -> None:
 
 
 def _decode(presented: Presented, file: bytes, shift: float) -> None:
-    heard_at = -QUIET_SECONDS
+    loud: list[float] = []
+    begin, end = math.inf, -math.inf
     with av.open(io.BytesIO(file), "r") as container:
         for frame in container.decode(container.streams[0]):
             assert not isinstance(frame, SubtitleSet)
@@ -120,11 +140,16 @@ def _decode(presented: Presented, file: bytes, shift: float) -> None:
             )
             presented.sound_seconds += frame.samples / frame.sample_rate
             step = frame.samples / frame.sample_rate / level.size
-            for index in np.flatnonzero(level > LOUD):
-                sounded = at + float(index) * step
-                if sounded - heard_at > QUIET_SECONDS:
-                    presented.beeps.append(sounded)
-                heard_at = sounded
+            begin, end = min(begin, at), at + level.size * step
+            loud += (at + np.flatnonzero(level > LOUD) * step).tolist()
+    presented.sound = (min(presented.sound[0], begin), max(presented.sound[1], end))
+    presented.beeps += [(first, last) for first, last in _beeps(loud) if first > begin + EDGE and last < end - EDGE]
+
+
+def _beeps(loud: list[float]) -> list[tuple[float, float]]:
+    """First and last of those that follow one another without silence between them."""
+    gaps = [index for index, (before, after) in enumerate(pairwise(loud), 1) if after - before > QUIET_SECONDS]
+    return [(loud[first], loud[last - 1]) for first, last in pairwise([0, *gaps, len(loud)]) if last > first]
 
 
 async def _run(*command: str) -> str:
@@ -141,7 +166,7 @@ async def _run(*command: str) -> str:
         process.kill()
         await process.wait()
         raise
-    assert (process.returncode, errors.decode()) == (0, ""), command
+    assert (process.returncode, errors) == (0, b""), f"{command}: {process.returncode}, {errors.decode()}"
     return out.decode()
 
 

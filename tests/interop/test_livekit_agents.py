@@ -48,7 +48,10 @@ class Program:
             assert self.process.returncode is None, "\n".join(self.lines)
             return next((line for line in self.lines[after:] if text in line), None)
 
-        return await eventually(line, within=PATIENCE)
+        try:
+            return await eventually(line, within=PATIENCE)
+        except TimeoutError:
+            raise AssertionError("\n".join((f"{text} is not among:", *self.lines[after:]))) from None
 
 
 @contextlib.asynccontextmanager

@@ -34,6 +34,10 @@ SIZES = ((640, 360), (320, 180))
 SECONDS = 30
 AWAY = 5
 WITHIN_MS = 30_000
+AGAIN = 0.1
+"""Seconds of pictures, three, that may be shown twice."""
+Shown = tuple[int, float, int]
+"""Width, media time in seconds and number of a picture."""
 
 # What is on the screen: size, media time and number of the picture.
 WATCH = """(player) => {
@@ -78,15 +82,27 @@ async def publishing(gateway: Gateway, file: Path) -> AsyncIterator[None]:
         yield
 
 
-async def seen(player: Locator) -> list[tuple[int, float, int]]:
+async def seen(player: Locator) -> list[Shown]:
     return [tuple(each) for each in await player.evaluate("() => window.seen")]
 
 
-def assert_no_hole(shown: list[tuple[int, float, int]]) -> None:
+def onward(shown: list[Shown]) -> list[Shown]:
+    """Without what was on the screen before: where dash.js seeks to the place that it has reached (over a gap, into the
+    next Period), Chromium shows the picture of that place, and may already have shown the one after it."""
+    furthest = -1.0
+    fresh = []
+    for each in shown:
+        assert each[1] > furthest - AGAIN, shown
+        if each[1] > furthest:
+            fresh.append(each)
+            furthest = each[1]
+    return fresh
+
+
+def assert_no_hole(shown: list[Shown]) -> None:
     """A loaded machine may leave pictures out; where time jumps, media are missing."""
-    times = [at for _, at, _ in shown]
+    times = [at for _, at, _ in onward(shown)]
     assert max(np.diff(times)) < 1, times
-    assert min(np.diff(times)) > -0.001, times
 
 
 async def test_a_publisher_is_back_with_another_size(tmp_path: Path, chromium: Browser) -> None:
@@ -145,22 +161,30 @@ async def test_a_recording_that_has_just_begun_is_sought_in(tmp_path: Path, chro
 
 
 async def back_and_to_the_live_edge(player: Locator) -> None:
-    """All that was recorded so far can be sought in. A busy machine looks at the position too late: events tell."""
+    """All that was recorded so far can be sought in. A busy machine looks at the position too late, and dash.js seeks
+    as well, over gaps: the viewer's place is among those that were sought, and playing goes on."""
+    position = player.get_by_role("slider", name="Position")
+    # The player's manifest may be older than the gateway's.
+    await eventually(lambda: position.evaluate("({ max }) => max >= 5"), within=30)
     await player.evaluate(
         """({ video }) => {
             window.sought = [];
             video.addEventListener("seeking", () => window.sought.push(video.currentTime));
-            video.addEventListener("seeked", () => (window.arrived = window.sought.length));
         }"""
     )
-    arrived = "() => window.arrived === window.sought.length && window.sought"
-    await player.get_by_role("slider", name="Position").press("Home")
-    (first, *_) = await eventually(lambda: player.evaluate(arrived), within=30)
-    assert first < 0.1
+    await position.press("Home")
+    await eventually(lambda: arrived(player, "at < 0.1"), within=30)
+    await expect(player).to_have_attribute("data-state", "playing", timeout=WITHIN_MS)
     await player.evaluate("() => (window.sought = [])")
     await player.get_by_role("button", name="To the live edge").click()
-    (edge, *_) = await eventually(lambda: player.evaluate(arrived), within=30)
-    assert edge > 1
+    await eventually(lambda: arrived(player, "at > 1"), within=30)
+    await expect(player).to_have_attribute("data-state", "playing", timeout=WITHIN_MS)
+
+
+async def arrived(player: Locator, place: str) -> bool:
+    """`place` is said of `at`, seconds."""
+    there = f"({{ video }}) => !video.seeking && window.sought.some((at) => {place})"
+    return bool(await player.evaluate(there))
 
 
 async def started(client: Client) -> dict[str, Any] | None:
@@ -191,12 +215,13 @@ async def plays_through(player: Locator) -> None:
     await expect(player).to_have_attribute("data-state", "ended", timeout=WITHIN_MS)
     shown = await seen(player)
     assert_no_hole(shown)
+    shown = onward(shown)
     widths = [width for width, _, _ in shown]
     assert widths == sorted(widths, reverse=True)
     assert set(widths) == {width for width, _ in SIZES}
     for width, _ in SIZES:
         numbers = [number for at, _, number in shown if at == width]
-        assert numbers == sorted(numbers)
+        assert numbers == sorted(numbers), shown
     assert shown[0][1] < 1
     assert await player.evaluate("(player) => player.video.duration - player.video.currentTime") < 0.1
 

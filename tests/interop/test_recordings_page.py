@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 import av
 import pytest
-from aiohttp.test_utils import TestServer
+from aiohttp import web
 from playwright.async_api import expect
 
-from tests.gateway import running_gateway
+from tests.gateway import free_port, running_gateway
 from tests.interop.recordings import SEGMENT_SECONDS, SIZE, Recording, RecordingServer, make_recording
 from tests.interop.test_pages import open_page, publish, row
 from tests.waiting import eventually
@@ -41,9 +41,19 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextlib.asynccontextmanager
 async def serving(server: RecordingServer) -> AsyncIterator[str]:
-    """The URL, without a slash at its end."""
-    async with TestServer(server.app()) as running:
-        yield str(running.make_url("/")).rstrip("/")
+    """The URL, without a slash at its end.
+
+    Not by aiohttp's TestServer: it cancels the handler when a page that is left drops a request, and a `FileResponse`
+    that is cancelled while it opens its file never closes it.
+    """
+    runner = web.AppRunner(server.app(), shutdown_timeout=0.5)
+    await runner.setup()
+    port = free_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await runner.cleanup()
 
 
 async def assert_plays(player: Locator) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 import uuid
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.gateway import free_port
 from tests.storage.s3 import make_bucket, s3_server
 
 if TYPE_CHECKING:
@@ -29,6 +29,4 @@ def bucket(s3_port: int) -> str:
 
 @pytest.fixture
 def unused_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    return free_port()

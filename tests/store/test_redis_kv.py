@@ -193,3 +193,21 @@ async def test_channels_that_are_asked_for_at_the_same_time(server: RedisServer)
 
     await eventually(all_heard)
     await link.close()
+
+
+async def test_whoever_is_cancelled_stops(quick: RedisKeyValue) -> None:
+    """At whatever moment of a command: a node that ends cancels those who give signs of life, and waits for them."""
+
+    async def beat() -> None:
+        while True:
+            await quick.put("beat", b"")
+            await asyncio.sleep(0)
+
+    await quick.get("")
+    for moment in range(100):
+        task = asyncio.create_task(beat())
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task], timeout=5)
+        assert task.cancelled(), moment

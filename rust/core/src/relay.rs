@@ -7,10 +7,10 @@
 //! one request that travels back.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::command::TrackId;
 pub use crate::egress::burst::{Element, Packet, PacketBuffer, PictureNumbers, Source};
+use crate::track::clock::ClockPoint;
 
 /// One direction from this worker to another. The shell chooses the numbers (the index of the other worker will do).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,16 +34,14 @@ pub enum RelayMessage {
         /// Plaintext RTP.
         burst: Arc<PacketBuffer>,
     },
-    /// Where the RTP clock of an encoding stands, from a sender report of the publisher.
+    /// What sender reports of the publisher say of the RTP clock of an encoding.
     Clock {
         /// The exported track.
         track: TrackId,
         /// Index of the encoding in the track's parameters.
         encoding: u8,
-        /// Sampling instant of `rtp_timestamp` on the clock that all workers share.
-        at: Instant,
-        /// RTP timestamp of the publisher at that instant.
-        rtp_timestamp: u32,
+        /// On the clock that all workers share; `None` if they are not believed (any more).
+        point: Option<ClockPoint>,
     },
     /// A viewer of the importing worker needs a key frame. Travels back to the origin.
     KeyFrameRequest {

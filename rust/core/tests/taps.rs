@@ -113,6 +113,35 @@ fn sound_and_pictures_lie_on_one_clock() {
     }
 }
 
+#[test]
+fn a_slow_encoder_is_late_from_the_first_report_on_if_another_track_speaks_for_its_sender() {
+    for with_sound in [true, false] {
+        let mut net = Net::new(3, 1);
+        let video = Stream { lateness: Duration::from_secs(1), ..Stream::video(Media::H264, 5000, net.now) };
+        let tracks = vec![(VIDEO, vec![video]), (AUDIO, vec![Stream::audio(7500, net.now)])];
+        let mut publisher = scene::publish(&mut net, 0, 1, GCM, tracks);
+        publisher.sender_reports = false;
+        publisher.streams[1].active = with_sound;
+        frames::open_tap(&mut net, 0, VIDEO, CAPACITY, Duration::ZERO);
+        run(&mut net, &mut publisher, 1.0);
+        let mut report = |stream: usize, net: &mut Net| {
+            let (path, report) = (publisher.session.path, publisher.sender_report(stream, net.now));
+            net.inject(0, path, report);
+            run(net, &mut publisher, 0.2);
+            let (read, _) = frames::read(net);
+            let last = read.last().expect("frames");
+            let sampled = i64::from(last.timestamp as i32);
+            (last.synced, last.wallclock, sampled)
+        };
+        let (synced, by_arrival, before) = report(0, &mut net);
+        assert!(!synced, "nothing speaks for it");
+        let (synced, wallclock, after) = report(usize::from(with_sound), &mut net);
+        assert!(synced);
+        let moved = (wallclock - by_arrival) - (after - before) * 1000 / 90;
+        assert!((-1_010_000..-990_000).contains(&moved), "{moved}");
+    }
+}
+
 fn layer(net: &Net, rid: &'static str, ssrc: u32, (width, height): (u16, u16), payload_size: usize) -> Stream {
     let media = Media::Vp8 { width, height };
     Stream { rid: Some(rid), payload_size, key_every: 1000, ..Stream::video(media, ssrc, net.now) }

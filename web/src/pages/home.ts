@@ -15,6 +15,7 @@ import { storedToken, storeToken } from "../lib/token";
 import { ClientsDialog } from "./clients-dialog";
 import { ConfirmButton } from "./confirm-button";
 import { CopyButton } from "./copy-button";
+import { layout } from "./layout";
 import { PublishGuide } from "./publish-guide";
 import { SignIn } from "./sign-in";
 import { CascadeDialog, CreateDialog } from "./stream-dialogs";
@@ -70,13 +71,9 @@ class GatewayHome extends LitElement {
   static override styles = [
     tokens,
     controls,
+    layout,
     css`
-    :host { display: block; min-height: 100vh; background: var(--ground); }
-    .page { max-width: 1480px; margin: 0 auto; padding: 0 24px 48px; }
-    .top { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 12px; min-height: 72px; }
-    .top img { width: 30px; height: 30px; }
-    h1 { margin: 0; font-size: 20px; font-weight: 650; letter-spacing: -0.01em; }
-    .top .space { flex: 1; }
+    .page { max-width: 1480px; }
     main { display: grid; grid-template: "streams publish" auto "guide publish" 1fr / minmax(0, 1fr) 330px; gap: 24px; align-items: start; }
     .streams { grid-area: streams; display: grid; gap: 12px; min-width: 0; }
     .publish { grid-area: publish; }
@@ -86,11 +83,7 @@ class GatewayHome extends LitElement {
     .toolbar { display: flex; flex-wrap: wrap; align-items: center; gap: 8px; min-height: 36px; }
     .toolbar h2 { flex: 1; }
     .toolbar input { width: 190px; height: 34px; }
-    .empty { padding: 44px 24px; border: 1px dashed var(--edge); border-radius: 12px; text-align: center; }
-    .empty p { margin: 4px auto 0; max-width: 46ch; color: var(--muted); }
-    .empty strong { font-size: 16px; font-weight: 600; }
     .bad { border-color: var(--live) !important; }
-    .notice { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: 8px 16px; }
     @media (max-width: 1080px) {
       .page { padding: 0 16px 32px; }
       main { grid-template: "streams" "publish" "guide" / minmax(0, 1fr); gap: 20px; }
@@ -316,9 +309,6 @@ class GatewayHome extends LitElement {
   }
 }
 
-// Live777's address of the recordings.
-if (new URLSearchParams(location.search).get("view") === "recordings") location.replace("recordings.html");
-
 const elements: [string, CustomElementConstructor][] = [
   ["copy-button", CopyButton],
   ["confirm-button", ConfirmButton],
@@ -334,4 +324,6 @@ const elements: [string, CustomElementConstructor][] = [
   ["whip-publisher", WhipPublisher],
   ["gateway-home", GatewayHome],
 ];
-for (const [name, element] of elements) customElements.define(name, element);
+// Live777's address of the recordings. A page that is left asks for no list of streams.
+if (new URLSearchParams(location.search).get("view") === "recordings") location.replace("recordings.html");
+else for (const [name, element] of elements) customElements.define(name, element);

@@ -13,6 +13,7 @@ import { type Recording, Recordings } from "../lib/recordings";
 import { storedToken, storeToken } from "../lib/token";
 import { ConfirmButton } from "./confirm-button";
 import { CopyButton } from "./copy-button";
+import { layout } from "./layout";
 import { MonthCalendar } from "./month-calendar";
 import { RecordingCard } from "./recording-card";
 import { RecordingThumbnail } from "./recording-thumbnail";
@@ -55,31 +56,19 @@ class GatewayRecordings extends LitElement {
   static override styles = [
     tokens,
     controls,
+    layout,
     css`
-    :host { display: block; min-height: 100vh; background: var(--ground); }
-    .page { max-width: 1280px; margin: 0 auto; padding: 0 24px 48px; }
-    .top { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 12px; min-height: 72px; }
-    .top img { width: 30px; height: 30px; }
-    .top .space { flex: 1; }
-    h1 { margin: 0; font-size: 20px; font-weight: 650; letter-spacing: -0.01em; }
     main { display: grid; grid-template-columns: 300px minmax(0, 1fr); gap: 24px; align-items: start; }
     aside { position: sticky; top: 16px; display: grid; gap: 14px; padding: 16px; border: 1px solid var(--line); border-radius: 12px; background: var(--surface); }
     .list { display: grid; gap: 16px; min-width: 0; }
     h2 { margin: 0 0 8px; font-size: 14px; font-weight: 600; }
     .day { border: 1px solid var(--line); border-radius: 12px; background: var(--surface); }
     recording-card + recording-card { border-top: 1px solid var(--line); }
-    .empty { padding: 44px 24px; border: 1px dashed var(--edge); border-radius: 12px; text-align: center; }
-    .empty p { margin: 4px auto 0; max-width: 46ch; color: var(--muted); }
-    .empty strong { font-size: 16px; font-weight: 600; }
     summary { cursor: pointer; font-weight: 500; }
     details[open] summary { margin-bottom: 8px; }
     .wide summary { display: none; }
     .more { text-align: center; }
-    .notice { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: 8px 16px; }
     @media (max-width: 900px) {
-      .page { padding: 0 16px 32px; }
-      .top { padding: 16px 0; }
-      .top .numbers { order: 1; width: 100%; }
       main { grid-template-columns: minmax(0, 1fr); gap: 16px; }
       aside { position: static; }
       .wide summary { display: list-item; }

@@ -11,6 +11,7 @@ import { isClosed, type Participant, type Room, Rooms } from "../lib/rooms";
 import { ConfirmButton } from "./confirm-button";
 import { CopyButton } from "./copy-button";
 import { KeyDialog } from "./key-dialog";
+import { layout } from "./layout";
 import { ParticipantCard } from "./participant-card";
 import { ParticipantDialog } from "./participant-dialog";
 import { MetadataDialog, RoomDialog, SendDialog } from "./room-dialogs";
@@ -49,13 +50,8 @@ class GatewayRooms extends LitElement {
   static override styles = [
     tokens,
     controls,
+    layout,
     css`
-    :host { display: block; min-height: 100vh; background: var(--ground); }
-    .page { max-width: 1280px; margin: 0 auto; padding: 0 24px 48px; }
-    .top { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 12px; min-height: 72px; }
-    .top img { width: 30px; height: 30px; }
-    .top .space { flex: 1; }
-    h1 { margin: 0; font-size: 20px; font-weight: 650; letter-spacing: -0.01em; }
     main { display: grid; grid-template-columns: 340px minmax(0, 1fr); gap: 24px; align-items: start; }
     .main-notice { margin-bottom: 16px; }
     nav { display: grid; gap: 12px; min-width: 0; }
@@ -70,15 +66,8 @@ class GatewayRooms extends LitElement {
     li .name { font-weight: 600; overflow-wrap: anywhere; }
     li small { grid-column: 1 / -1; overflow: hidden; color: var(--muted); font-size: 12px; font-weight: 400; text-overflow: ellipsis; white-space: nowrap; }
     li .count { display: flex; align-items: center; gap: 4px; color: var(--muted); font-variant-numeric: tabular-nums; }
-    .empty { padding: 44px 24px; border: 1px dashed var(--edge); border-radius: 12px; text-align: center; }
-    .empty p { margin: 4px auto 0; max-width: 46ch; color: var(--muted); }
-    .empty strong { font-size: 16px; font-weight: 600; }
     .back { display: none; }
-    .notice { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: 8px 16px; }
     @media (max-width: 900px) {
-      .page { padding: 0 16px 32px; }
-      .top { padding: 16px 0; }
-      .top .numbers { order: 1; width: 100%; }
       main { grid-template-columns: minmax(0, 1fr); gap: 16px; }
       .back { display: inline-flex; justify-self: start; margin-bottom: 12px; }
       .narrow-hidden { display: none; }

@@ -7,6 +7,7 @@ use crate::egress::flush::Extra;
 use crate::event::Path;
 use crate::receive::report::round_trip;
 use crate::rtcp::{Packet, Packets, ReportBlock, SenderInfo, lost_sequences};
+use crate::track::Track;
 use crate::track::clock::ClockPoint;
 use crate::transport::DEFAULT_RTT;
 use crate::transport::ignored::Reason;
@@ -93,15 +94,30 @@ impl Worker {
             encoding.reported.report(now, (info.ntp, info.rtp_timestamp), codec.clock_rate, encoding.newest);
         }
         transport.reception.clock.sender_report(now, info);
-        // The report may have moved the publisher's clock on ours, and with it all its encodings.
-        for &slot in &transport.tracks {
-            for encoding in &mut self.objects.tracks[slot].encodings {
-                encoding.clock = encoding.reported.point().and_then(|(ntp, rtp_timestamp)| {
+        self.follow_reports(slot);
+    }
+
+    /// A report may have moved the publisher's clock on ours, and with it all its encodings; or it speaks for others.
+    fn follow_reports(&mut self, slot: usize) {
+        let is_proven = |track: &Track| track.encodings.iter().any(|encoding| encoding.reported.is_proven());
+        let transport = &self.objects.transports[slot];
+        let proven = transport.tracks.iter().filter(|&&slot| is_proven(&self.objects.tracks[slot])).count();
+        for index in 0..transport.tracks.len() {
+            let transport = &self.objects.transports[slot];
+            let slot = transport.tracks[index];
+            let track = &mut self.objects.tracks[slot];
+            let sender_proven = proven > usize::from(is_proven(track));
+            let mut changed = false;
+            for encoding in &mut track.encodings {
+                let point = encoding.reported.point(sender_proven).and_then(|(ntp, rtp_timestamp)| {
                     Some(ClockPoint { instant: transport.reception.clock.instant_of(ntp)?, rtp_timestamp })
                 });
+                changed |= std::mem::replace(&mut encoding.clock, point) != point;
+            }
+            if changed {
+                self.export_clocks(slot);
             }
         }
-        self.export_clocks(binding.track);
     }
 
     /// The publisher says that it has stopped: there is no need to wait for silence.

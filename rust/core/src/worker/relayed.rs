@@ -6,7 +6,6 @@ use std::time::Instant;
 use crate::egress::burst::PacketBuffer;
 use crate::relay::{RelayMessage, RouteId};
 use crate::track::Origin;
-use crate::track::clock::ClockPoint;
 use crate::worker::Worker;
 
 impl Worker {
@@ -53,14 +52,8 @@ impl Worker {
     pub(super) fn export_clocks(&mut self, slot: usize) {
         let track = &self.objects.tracks[slot];
         for (index, encoding) in track.encodings.iter().enumerate() {
-            let Some(clock) = encoding.clock else { continue };
             for &route in &track.routes {
-                let message = RelayMessage::Clock {
-                    track: track.id,
-                    encoding: index as u8,
-                    at: clock.instant,
-                    rtp_timestamp: clock.rtp_timestamp,
-                };
+                let message = RelayMessage::Clock { track: track.id, encoding: index as u8, point: encoding.clock };
                 self.notices.relay(route, message);
             }
         }
@@ -96,10 +89,10 @@ impl Worker {
                 track.choose(now);
                 self.want_key_frames_for_all(now, slot, None);
             }
-            RelayMessage::Clock { track, encoding, at, rtp_timestamp } => {
+            RelayMessage::Clock { track, encoding, point } => {
                 let Ok(slot) = self.objects.track(track) else { return };
                 if let Some(encoding) = self.objects.tracks[slot].encodings.get_mut(usize::from(encoding)) {
-                    encoding.clock = Some(ClockPoint { instant: at, rtp_timestamp });
+                    encoding.clock = point;
                 }
             }
             RelayMessage::KeyFrameRequest { track, encoding } => {

@@ -65,6 +65,8 @@ pub struct Stream {
     pub last: (Instant, u32),
     /// Number of the newest key picture, of a scalable stream.
     pub key_frame: u32,
+    /// How long the encoder takes: reports tell of it.
+    pub lateness: Duration,
 }
 
 impl Stream {
@@ -98,6 +100,7 @@ impl Stream {
             sent: HashMap::new(),
             last: (now, 0),
             key_frame: 0,
+            lateness: Duration::ZERO,
         }
     }
 
@@ -250,7 +253,7 @@ impl Publisher {
         let ntp = self.ntp(now);
         let stream = &self.streams[stream];
         let (at, timestamp) = stream.last;
-        let ahead = (now - at).as_micros() as u64 * u64::from(stream.clock_rate) / 1_000_000;
+        let ahead = (now - at + stream.lateness).as_micros() as u64 * u64::from(stream.clock_rate) / 1_000_000;
         let rtp = timestamp.wrapping_add(ahead as u32);
         let report = wire::write_sender_report(stream.ssrc, ntp, rtp, stream.packets, stream.octets);
         self.session.seal_rtcp(&report)
