@@ -97,15 +97,18 @@ async def running_gateway(
     config: str = "",
     environment: dict[str, str] | None = None,
     port: int = 0,
+    address: str = "127.0.0.1",
     module: str = "live777py",
 ) -> AsyncIterator[Gateway]:
-    """The gateway with `config` appended to a minimal file, ready to answer. `port` 0: any that is free.
+    """The gateway with `config` appended to a minimal file, ready to answer. `port` 0: any that is free. `address` is
+    where it listens for HTTP; `url` is always loopback's.
 
     `module` is what is run: the gateway, or something around it.
     """
     port = port or free_port()
     path = directory / f"live777-{port}.toml"
-    path.write_text(_minimal(f"127.0.0.1:{port}") + config)
+    minimal = _minimal(f"{address}:{port}")
+    path.write_text(minimal + config)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", module, "-c", str(path)),
         stdin=asyncio.subprocess.DEVNULL,
@@ -138,5 +141,5 @@ async def running_gateway(
                 process.kill()
         await ended
         await reader
-    for text in (_minimal(f"127.0.0.1:{port}") + config, path.read_text()):
+    for text in (minimal + config, path.read_text()):
         assert_no_secret("\n".join(log), text, environment or {})

@@ -1,6 +1,7 @@
-// Viewers of one page: one who has been there for long, and others who join and leave.
+// Viewers of one stream: one who stays, and others who join and leave. Times are milliseconds since the epoch, so that
+// two pages can be compared.
 (() => {
-  const shown = { reference: new Map(), newcomer: new Map() };
+  let stays;
 
   async function gathered(connection) {
     while (connection.iceGatheringState !== "complete") {
@@ -10,8 +11,8 @@
     }
   }
 
-  // Resolves with the connection and the milliseconds from the POST to the first picture.
-  async function play(url, pictures) {
+  // Resolves when the first picture is shown. `pictures` grows: [RTP timestamp, when it was shown].
+  async function play(url) {
     const connection = new RTCPeerConnection();
     ["audio", "video"].forEach((kind) => connection.addTransceiver(kind, { direction: "recvonly" }));
     const element = document.createElement("video");
@@ -22,10 +23,11 @@
       stream.addTrack(track);
       element.srcObject = stream;
     };
+    const pictures = [];
     const first = new Promise((resolve) => {
       const watch = (now, { rtpTimestamp, presentationTime }) => {
         resolve(performance.now());
-        pictures.set(rtpTimestamp, presentationTime);
+        pictures.push([rtpTimestamp ?? null, performance.timeOrigin + presentationTime]);
         element.requestVideoFrameCallback(watch);
       };
       element.requestVideoFrameCallback(watch);
@@ -41,35 +43,35 @@
     if (response.status !== 201) throw new Error(`${response.status} ${await response.text()}`);
     await connection.setRemoteDescription({ type: "answer", sdp: await response.text() });
     const session = new URL(response.headers.get("Location"), url).href;
-    return { connection, element, session, posted, first: (await first) - posted };
+    return { connection, element, session, pictures, first: (await first) - posted };
   }
 
-  async function video(connection) {
+  async function inbound(connection) {
     const stats = [...(await connection.getStats()).values()];
-    return stats.find(({ type, kind }) => type === "inbound-rtp" && kind === "video");
+    return stats.filter(({ type }) => type === "inbound-rtp");
   }
 
-  // The median delay of the newcomer's last pictures against the same pictures of the reference.
-  function behind(since) {
-    const late = [];
-    for (const [timestamp, at] of shown.newcomer) {
-      const before = shown.reference.get(timestamp);
-      if (at > since && before !== undefined) late.push(at - before);
-    }
-    late.sort((one, other) => one - other);
-    return late.length ? late[late.length >> 1] : null;
+  // What has come so far, headers of RTP included.
+  async function received() {
+    const bytes = (await inbound(stays.connection)).map(
+      (row) => row.bytesReceived + (row.headerBytesReceived ?? 12 * row.packetsReceived),
+    );
+    return { bytes: bytes.reduce((sum, one) => sum + one, 0), at: Date.now() };
+  }
+
+  async function keyFrames() {
+    return (await inbound(stays.connection)).find(({ kind }) => kind === "video").keyFramesDecoded;
   }
 
   async function join({ url, ms }) {
-    shown.newcomer.clear();
-    const viewer = await play(url, shown.newcomer);
+    const viewer = await play(url);
     await new Promise((resolve) => setTimeout(resolve, ms));
-    const { freezeCount, totalFreezesDuration } = await video(viewer.connection);
+    const video = (await inbound(viewer.connection)).find(({ kind }) => kind === "video");
     const result = {
       first: viewer.first,
-      freezes: freezeCount,
-      frozen: totalFreezesDuration * 1000,
-      behind: behind(performance.now() - 1000),
+      pictures: viewer.pictures,
+      frozen: (video.totalFreezesDuration ?? 0) * 1000,
+      freezes: video.freezeCount ?? null,
     };
     await fetch(viewer.session, { method: "DELETE" });
     viewer.connection.close();
@@ -77,5 +79,13 @@
     return result;
   }
 
-  window.instant = { reference: async (url) => (await play(url, shown.reference)).first, join };
+  window.instant = {
+    stay: async (url) => {
+      stays = await play(url);
+    },
+    seen: (since) => stays.pictures.filter(([, at]) => at >= since),
+    received,
+    keyFrames,
+    join,
+  };
 })();
