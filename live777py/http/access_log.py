@@ -45,7 +45,15 @@ class AccessLogger(AbstractAccessLogger):
             "%s %s %s %d %.1f ms",
             client or request.remote or "-",
             request.method,
-            request.rel_url.raw_path,
+            _path(request),
             response.status,
             time * 1000,
         )
+
+
+def _path(request: BaseRequest) -> str:
+    """The id of a viewer's event stream is a credential."""
+    path = request.rel_url.raw_path
+    if isinstance(request, web.Request) and "events" in request.match_info:
+        return path.removesuffix("/").rpartition("/")[0] + "/..."
+    return path

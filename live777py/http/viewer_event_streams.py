@@ -40,15 +40,20 @@ async def open_stream(request: web.Request) -> web.Response:
 
 async def read_stream(request: web.Request) -> web.StreamResponse:
     """EventSource sends no Authorization: who knows the address may read."""
-    mailbox = request.app[VIEWER_EVENTS].listen(
-        request[STREAM], request.match_info["session"], request.match_info["events"]
-    )
-    return await send_events(request, mailbox)
+    events, address = request.app[VIEWER_EVENTS], _address(request)
+    if request.method == "HEAD":  # which would take the place of the listener that there is
+        events.require(*address)
+        return web.Response(headers={"Content-Type": EVENT_STREAM})
+    return await send_events(request, events.listen(*address))
 
 
 async def remove_stream(request: web.Request) -> web.Response:
-    request.app[VIEWER_EVENTS].remove(request[STREAM], request.match_info["session"], request.match_info["events"])
+    request.app[VIEWER_EVENTS].remove(*_address(request))
     return web.Response(status=204)
+
+
+def _address(request: web.Request) -> tuple[str, str, str]:
+    return request[STREAM], request.match_info["session"], request.match_info["events"]
 
 
 RESOURCES = (

@@ -107,6 +107,10 @@ class ViewerEvents:
         self._tell(entry, self._state(stream))
         return mailbox
 
+    def require(self, stream: str, session: str, key: str) -> None:
+        """Raises NotFound."""
+        self._find(stream, session, key)
+
     def remove(self, stream: str, session: str, key: str) -> None:
         """Raises NotFound."""
         self._find(stream, session, key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from live777py.rtc.negotiation import payload_map
-from live777py.streams.layers import AUTOMATIC, rids_of
+from live777py.streams.layers import forget_pinned, rids_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -134,11 +134,10 @@ def _begin_layers(engine: MediaEngine, publisher: LiveSession | None, viewer: Li
     """With another publisher; a layer that it does not have is not chosen any more."""
     viewer.forwarded = None
     layers = None if publisher is None else publisher.layers
-    unknown = viewer.choice.rid is not None and (layers is None or viewer.choice.rid not in layers)
-    if unknown:
-        viewer.choice = AUTOMATIC
+    if viewer.choice.rid is not None and (layers is None or viewer.choice.rid not in layers):
+        forget_pinned(engine, viewer)
     for played, subscription in viewer.peer.subscriptions:
-        if played.rid is not None or (unknown and played.kind == "video"):
+        if played.rid is not None:
             engine.select_layer(subscription, played.rid)
 
 

@@ -5,7 +5,7 @@ An encoding is what the publisher sends under one rid (simulcast); it may have s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from live777py.errors import Conflict, Unprocessable
@@ -63,7 +63,7 @@ class LayerMeters:
         self.track = track
         self._encodings = {rid: _Encoding(rid) for rid in rids}
         self._told: tuple[Layer, ...] = ()
-        self._measured = self.choosable
+        self._measured = True
         """Since `_told` was looked at."""
 
     @classmethod
@@ -83,7 +83,7 @@ class LayerMeters:
         if event.track == self.track and encoding is not None:
             encoding.active = True
             encoding.measure(event.width, event.height)
-            self._measured = self.choosable
+            self._measured = True
 
     def sample(self, row: native.TrackStats) -> None:
         encoding = self._encodings.get(row.rid)
@@ -92,7 +92,7 @@ class LayerMeters:
             encoding.bitrate = row.bitrate
             encoding.active = row.active
             encoding.inside = row.layers
-            self._measured = self.choosable
+            self._measured = True
 
     @property
     def choosable(self) -> bool:
@@ -130,10 +130,11 @@ class LayerMeters:
         ]
 
     def layers(self) -> tuple[Layer, ...]:
-        """The best first. As long as nothing noticeable changes it is the same object."""
+        """The best first, none where there is no choice. Until something noticeable changes it is the same object."""
         if self._measured:
             self._measured = False
-            layers = tuple(layer for encoding in self._best_first() for layer in encoding.layers())
+            encodings = self._best_first() if self.choosable else []
+            layers = tuple(layer for encoding in encodings for layer in encoding.layers())
             if not _alike(layers, self._told):
                 self._told = layers
         return self._told
@@ -225,6 +226,15 @@ def select_layer(engine: MediaEngine, publisher: LiveSession | None, viewer: Liv
     """At the layer's next key frame. Raises as `list_layers` does, and `Unprocessable` for an unknown layer."""
     layers = _layers_for(publisher, viewer)
     layers.require(choice)
+    _set_choice(engine, viewer, choice)
+
+
+def forget_pinned(engine: MediaEngine, viewer: LiveSession) -> None:
+    """The layer that was chosen is not there any more; the limits stay."""
+    _set_choice(engine, viewer, replace(viewer.choice, rid=None, spatial=None, temporal=None))
+
+
+def _set_choice(engine: MediaEngine, viewer: LiveSession, choice: LayerChoice) -> None:
     viewer.choice = choice
     for played, subscription in viewer.peer.subscriptions:
         if played.kind == "video":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from live777py.http import viewer_events
+from live777py.http.access_log import LOGGER
 from live777py.streams.events import PublishStarted, StreamDeleted, SubscriberLeft
 from live777py.streams.layers import Layer
 from live777py.streams.views import CascadeView, LayerView
@@ -104,6 +106,34 @@ async def test_a_listener_that_comes_back_hears_that_it_is_over(open_door: OpenD
     door.streams.lose_publisher("cam", publisher)
     second = await Listener.open(door, made.headers["Location"])
     assert await second.event() == ("inactive", {})
+
+
+async def test_head_leaves_the_listener_alone(open_door: OpenDoor) -> None:
+    door = await open_door()
+    location = (await door.play()).headers["Location"]
+    made = await door.ask("POST", f"{location}/events", json=["active"])
+    listener = await Listener.open(door, made.headers["Location"])
+    head = await door.ask("HEAD", made.headers["Location"])
+    assert (head.status, head.content_type) == (200, "text/event-stream")
+    assert (await door.ask("HEAD", made.headers["Location"] + "x")).status == 404
+    await door.publish()
+    door.streams.changed()
+    assert await listener.event() == ("active", {})
+
+
+async def test_the_log_does_not_tell_the_address(open_door: OpenDoor, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        door = await open_door()
+        location = (await door.play()).headers["Location"]
+        address = (await door.ask("POST", f"{location}/events", json=["active"])).headers["Location"]
+        for method, path in (("HEAD", address), ("GET", f"{address}x"), ("DELETE", f"{address}/")):
+            await (await door.ask(method, path)).read()
+    asked = [record.getMessage() for record in caplog.records if record.name == LOGGER.name]
+    key = address.rpartition("/")[2]
+    assert [line.split()[1:3] for line in asked if "/events/" in line] == [
+        [method, f"{location}/events/..."] for method in ("HEAD", "GET", "DELETE")
+    ]
+    assert key not in caplog.text
 
 
 async def test_x03_unknown_types_are_400(open_door: OpenDoor) -> None:

@@ -134,8 +134,11 @@ async def test_limits_are_the_engines_to_keep(simulcast: Simulcast) -> None:
     assert simulcast.audio not in limits
     await simulcast.returns("a", "b")
     assert limits[simulcast.video] == asked, "they outlive the publisher"
-    await simulcast.select("a", spatial=0, temporal=0)
-    assert (simulcast.pinned(), limits[simulcast.video]) == ("a", {"spatial": 0, "temporal": 0})
+    await simulcast.select("a", spatial=0, temporal=0, max_width=700)
+    pinned = {"spatial": 0, "temporal": 0, "max_width": 700}
+    assert (simulcast.pinned(), limits[simulcast.video]) == ("a", pinned)
+    await simulcast.returns("0", "1")
+    assert (simulcast.pinned(), limits[simulcast.video]) == (None, {"max_width": 700}), "what was pinned does not"
     await simulcast.select()
     assert (simulcast.pinned(), limits[simulcast.video]) == (None, {})
 
@@ -193,6 +196,10 @@ async def test_layers_inside_of_one_encoding(house: House) -> None:
     house.pass_time(1_000)
     await manager._sampler.refresh()
     assert [each.bitrate for each in manager.published_layers("s", session)] == [0, 0, 80, 50]
+    house.fake.counters.tracks[0].layers = []
+    house.pass_time(1_000)
+    await manager._sampler.refresh()
+    assert manager.published_layers("s", session) == (), "there is no choice any more"
 
 
 async def test_the_section_of_the_video(house: House) -> None:
