@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from aiohttp.web import BaseRequest, StreamResponse
 
 LOGGER = logging.getLogger(__name__)
+_EVENTS = re.compile(r"^(/session/[^/]+/[^/]+/events/)[^/]+")
+"""The id of a viewer's event stream is a credential."""
 SERVER_LOGGER = logging.getLogger("live777py.http.server")
 """What aiohttp says of connections; `http.problems` logs the faults of handlers."""
 
@@ -45,15 +48,7 @@ class AccessLogger(AbstractAccessLogger):
             "%s %s %s %d %.1f ms",
             client or request.remote or "-",
             request.method,
-            _path(request),
+            _EVENTS.sub(r"\1...", request.rel_url.raw_path),
             response.status,
             time * 1000,
         )
-
-
-def _path(request: BaseRequest) -> str:
-    """The id of a viewer's event stream is a credential."""
-    path = request.rel_url.raw_path
-    if isinstance(request, web.Request) and "events" in request.match_info:
-        return path.removesuffix("/").rpartition("/")[0] + "/..."
-    return path
