@@ -289,6 +289,9 @@ class TransportStats:
     datagrams_ignored: int
     """Datagrams that no rule of the transport accepted (unparsable, unauthenticated, unknown SSRC)."""
     rtt_ms: float | None
+    """Round trip by its receiver reports."""
+    available_bitrate: int | None
+    """What the path to a viewer has been seen to carry, in bit/s, UDP and IP included; None while nothing is known."""
     silent_ms: float | None
     """Since the last authenticated RTP, RTCP or STUN packet; None before the first."""
 
@@ -469,7 +472,7 @@ class Engine:
     Raises `OSError` (with errno) when an address cannot be bound. Port 0 picks a free one; see `addresses()`.
     A new viewer of a video track is shown its current group of pictures from the key frame on, if that has at most
     `gop_cache_bytes` and is at most `gop_cache_ms` old (either 0: never); `gop_cache_replays` viewers of a worker at
-    once.
+    once. Without `bandwidth_estimation` a viewer's network has no say in the layer that it gets.
     """
 
     def __new__(
@@ -479,6 +482,7 @@ class Engine:
         gop_cache_bytes: int = ...,
         gop_cache_ms: int = ...,
         gop_cache_replays: int = ...,
+        bandwidth_estimation: bool = ...,
     ) -> Engine: ...
     def addresses(self) -> list[list[str]]: ...
     def fileno(self) -> int: ...

@@ -206,6 +206,7 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
                 ms=config.webrtc.gop_cache_ms,
                 replays=config.webrtc.gop_cache_replays,
             ),
+            bandwidth_estimation=config.webrtc.bandwidth_estimation,
         )
         parts.callback(engine.close)
         outbound = Outbound(settings.addresses(config))

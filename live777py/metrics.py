@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, disable_created_metrics
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeHistogramMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from prometheus_client import Metric
 
@@ -45,6 +45,19 @@ class Total:
     label: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Distribution:
+    """How many of the present `values` are at most each of `bounds`, which ascend."""
+
+    name: str
+    text: str
+    values: Sequence[float]
+    bounds: Sequence[float]
+
+
+Family = Gauge | Total | Distribution
+
+
 class Metrics:
     """One registry per process; `render` is given the families that others read."""
 
@@ -72,7 +85,7 @@ class Metrics:
         finally:
             probe.stop()
 
-    def render(self, families: Iterable[Gauge | Total]) -> bytes:
+    def render(self, families: Iterable[Family]) -> bytes:
         requests = CounterMetricFamily("live777_http_requests", "HTTP answers", labels=("method", "status"))
         for labels, value in sorted(self._requests.items()):
             requests.add_metric(labels, value)
@@ -107,10 +120,18 @@ class _Snapshot(Collector):
         return self._families
 
 
-def _family(family: Gauge | Total) -> Metric:
+def _family(family: Family) -> Metric:
+    if isinstance(family, Distribution):
+        return _distribution(family)
     labels = () if family.label is None else (family.label,)
     make = GaugeMetricFamily if isinstance(family, Gauge) else CounterMetricFamily
     metric: GaugeMetricFamily | CounterMetricFamily = make(family.name, family.text, labels=labels)
     for value in family.values:
         metric.add_metric(() if family.label is None else (value,), family.values[value])
     return metric
+
+
+def _distribution(family: Distribution) -> Metric:
+    counts = [(f"{bound:g}", sum(value <= bound for value in family.values)) for bound in family.bounds]
+    buckets = [*counts, ("+Inf", len(family.values))]
+    return GaugeHistogramMetricFamily(family.name, family.text, buckets=buckets, gsum_value=sum(family.values))

@@ -133,7 +133,7 @@ def test_every_key_of_live777_is_read() -> None:
     """Each of them differs from its default here, so none was overlooked."""
     config = parse(EVERY_LIVE777_KEY, {})
     ours = {"http.rate_limit", "http.trusted_proxies", "webrtc.workers", "webrtc.ice_lite", "webrtc.gop_cache_bytes"}
-    ours |= {"webrtc.gop_cache_ms", "webrtc.gop_cache_replays"}
+    ours |= {"webrtc.gop_cache_ms", "webrtc.gop_cache_replays", "webrtc.bandwidth_estimation"}
     ours.add("strategy.on_publish_conflict")
     ours |= {f"auth.{key}" for key in ("jwks", "audience", "issuer", "http_url", "http_timeout_ms")}
     ours |= {"cascade.allow_private"}

@@ -159,6 +159,11 @@ class WebrtcConfig:
         "A full agent checks every path back.",
     )
     workers: int = key(1, "Media threads; each has its own UDP port.", check=values.between(1, 64))
+    bandwidth_estimation: bool = key(
+        True,
+        "Estimate what the network of each viewer carries, and send the best layer of a simulcast or SVC publisher\n"
+        "that fits, unless the viewer has chosen one. Without it everybody gets the best layer.",
+    )
     gop_cache_bytes: int = key(
         4_194_304,
         "Bytes of the current group of pictures that each video encoding keeps, so that a new viewer sees the\n"

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from live777py.http.keys import ENGINE_STATS, GIVEN_UP, RECORDER_COUNTS, STORAGE, STREAMS
-from live777py.metrics import Gauge, Total
+from live777py.metrics import Distribution, Gauge, Total
 from live777py.storage import Spool
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from live777py.media.native import Stats
+    from live777py.metrics import Family
     from live777py.recorder.parts import Counts as RecorderCounts
     from live777py.storage import SpoolStatistics
     from live777py.streams.views import Counts, StreamView
@@ -33,14 +34,17 @@ _EVENTS: Final = {
     "srtp_rejected": "srtp_rejected",
 }
 """Each with the counter of `WorkerStats`."""
+_BANDWIDTHS: Final = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000, 30_000_000)
+"""From sound alone to a picture of 4K."""
 _LIVE_STATES: Final = ("new", "connecting", "connected", "disconnected", "failed")
 
 
-async def read_families(app: web.Application) -> list[Gauge | Total]:
+async def read_families(app: web.Application) -> list[Family]:
     streams = app[STREAMS]
-    families: list[Gauge | Total] = [*_of_counts(streams.counts()), _session_states(streams.streams())]
+    families: list[Family] = [*_of_counts(streams.counts()), _session_states(streams.streams())]
     if (read_stats := app.get(ENGINE_STATS)) is not None:
-        families += _of_workers(await read_stats())
+        stats = await read_stats()
+        families += [*_of_workers(stats), _bandwidths(stats)]
     if (counts := app.get(RECORDER_COUNTS)) is not None:
         families += _of_recorder(counts)
     if (given_up := app.get(GIVEN_UP)) is not None:
@@ -108,6 +112,17 @@ def _session_states(views: list[StreamView]) -> Gauge:
         text="Sessions by state",
         label="state",
         values={state: states[state] for state in _LIVE_STATES},
+    )
+
+
+def _bandwidths(stats: Stats) -> Distribution:
+    """Of viewers whose network has been seen to carry something: those that just joined are not in it."""
+    estimates = [row.available_bitrate for row in stats.transports if row.available_bitrate is not None]
+    return Distribution(
+        name="live777_viewer_bandwidth_bits",
+        text="What the networks of the present viewers have been seen to carry, in bits per second",
+        values=estimates,
+        bounds=_BANDWIDTHS,
     )
 
 

@@ -81,7 +81,13 @@ class MediaEngine:
     Awaiting gives the engine's answer, or raises `CommandError` or `EngineGone`; the call itself does not raise.
     """
 
-    def __init__(self, sockets: Sequence[Sequence[str]], gop_cache: GopCache = GOP_CACHE) -> None:
+    def __init__(
+        self,
+        sockets: Sequence[Sequence[str]],
+        gop_cache: GopCache = GOP_CACHE,
+        *,
+        bandwidth_estimation: bool = True,
+    ) -> None:
         """Raises `StartError` if an address cannot be bound."""
         try:
             self._engine = native.Engine(
@@ -89,6 +95,7 @@ class MediaEngine:
                 gop_cache_bytes=gop_cache.bytes,
                 gop_cache_ms=gop_cache.ms,
                 gop_cache_replays=gop_cache.replays,
+                bandwidth_estimation=bandwidth_estimation,
             )
         except OSError as error:
             addresses = ", ".join(address for worker in sockets for address in worker)

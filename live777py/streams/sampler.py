@@ -104,12 +104,15 @@ class Sampler:
         for subscription in stats.subscriptions:
             counters[subscription.subscription] = [subscription.bytes, subscription.packets]
         changed = False
+        paths = {row.transport: row for row in stats.transports}
         for live in self._sessions.values():
             rows = [counters[number] for number in live.media_ids() if number in counters]
             meter = live.session.meter
             before = meter.bitrate
             lost = sum(row[2] for row in rows) if rows and live.session.role == "publish" else None
             grown = meter.sample(sum(row[0] for row in rows), sum(row[1] for row in rows), self._sampled_at, lost)
+            if (path := paths.get(live.peer.transport)) is not None:
+                meter.know_path(path.available_bitrate, path.rtt_ms)
             changed = changed or grown > 0 or meter.bitrate != before
             if live.session.role == "publish":
                 self.bytes_in += grown

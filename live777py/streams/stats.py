@@ -13,9 +13,13 @@ if TYPE_CHECKING:
 class Meter:
     """Counters of one session. `sample` is given the engine's totals at `now` (unix milliseconds)."""
 
-    __slots__ = ("_sampled_at", "bitrate", "bytes", "packets", "packets_lost")
+    __slots__ = (
+        "_sampled_at", "available_bitrate", "bitrate", "bytes", "packets", "packets_lost", "round_trip_ms",
+    )  # fmt: skip
 
     def __init__(self, now: int) -> None:
+        self.available_bitrate: int | None = None
+        self.round_trip_ms: int | None = None
         self.bytes = 0
         self.packets = 0
         self.packets_lost: int | None = None
@@ -36,11 +40,24 @@ class Meter:
             self.packets_lost = max(self.packets_lost or 0, packets_lost)
         return grown
 
+    def know_path(self, available_bitrate: int | None, round_trip_ms: float | None) -> None:
+        """The newest of each, or None."""
+        self.available_bitrate = available_bitrate
+        self.round_trip_ms = None if round_trip_ms is None else round(round_trip_ms)
+
     def stop(self) -> None:
         self.bitrate = 0
+        self.know_path(None, None)
 
     def view(self) -> StatsView:
-        return StatsView(bytes=self.bytes, packets=self.packets, packets_lost=self.packets_lost, bitrate=self.bitrate)
+        return StatsView(
+            bytes=self.bytes,
+            packets=self.packets,
+            packets_lost=self.packets_lost,
+            bitrate=self.bitrate,
+            available_bitrate=self.available_bitrate,
+            round_trip_ms=self.round_trip_ms,
+        )
 
 
 class Total:

@@ -22,6 +22,10 @@ class StatsView(View, frozen=True, kw_only=True):
     packets_lost: int | None = None
     """Packets of a publisher that never came, repair included; ours, not Live777's."""
     bitrate: int
+    available_bitrate: int | None = None
+    """Of one viewer: what its network has been seen to carry, in bit/s; ours."""
+    round_trip_ms: int | None = None
+    """Of one session; ours."""
 
 
 class CascadeView(View, frozen=True, kw_only=True):

@@ -225,6 +225,8 @@ class TransportStats:
     bytes_received: int = 0
     packets_sent: int = 0
     bytes_sent: int = 0
+    rtt_ms: float | None = None
+    available_bitrate: int | None = None
     silent_ms: float | None = None
 
 
@@ -320,7 +322,9 @@ class Engine:
         gop_cache_bytes: int = 0,
         gop_cache_ms: int = 0,
         gop_cache_replays: int = 1,
+        bandwidth_estimation: bool = True,
     ) -> None:
+        self.bandwidth_estimation = bandwidth_estimation
         self.gop_cache = (gop_cache_bytes, gop_cache_ms, gop_cache_replays)
         self.transports: dict[int, FakeTransport] = {}
         self.tracks: dict[int, tuple[int, TrackParameters]] = {}

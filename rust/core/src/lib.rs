@@ -2,6 +2,7 @@
 
 #![deny(unsafe_code)]
 
+mod bandwidth;
 pub mod codec;
 pub mod command;
 mod depacketise;

@@ -122,7 +122,9 @@ impl Objects {
         self.track_ids.remove(&track.id);
         give_back(&mut self.tracks);
         for &subscription in &track.subscriptions {
-            self.subscriptions[subscription].detach();
+            let state = &mut self.subscriptions[subscription];
+            self.transports[state.transport].egress.forget(subscription);
+            state.detach();
         }
         if let Some(transport) = track.transport() {
             let transport = &mut self.transports[transport];
@@ -157,6 +159,7 @@ impl Objects {
     /// Unbinds a subscription from its track, if it has one.
     pub fn detach(&mut self, slot: usize) {
         let subscription = &mut self.subscriptions[slot];
+        self.transports[subscription.transport].egress.forget(slot);
         if let Some(track) = subscription.track {
             subscription.detach();
             self.tracks[track].subscriptions.retain(|&other| other != slot);

@@ -125,6 +125,9 @@ pub struct TransportStats {
     pub datagrams_ignored: u64,
     /// Round trip from receiver reports, in milliseconds.
     pub rtt_ms: Option<f64>,
+    /// What the path to a viewer has been seen to carry, in bits per second, UDP and IP included. None while nothing is
+    /// known of it, and where it is not estimated.
+    pub available_bitrate: Option<u64>,
     /// Since the last authenticated RTP, RTCP or STUN packet, in milliseconds; None before the first.
     pub silent_ms: Option<f64>,
 }

@@ -1,5 +1,6 @@
 //! One media thread's state: bytes, commands and `now` in; datagrams, events and the next deadline out.
 
+mod bandwidth;
 mod commands;
 mod connectivity;
 mod dump;
@@ -47,6 +48,8 @@ pub struct WorkerConfig {
     pub epoch_unix_micros: u64,
     /// What new viewers are shown of the past.
     pub gop: GopLimits,
+    /// Whether the paths to viewers are estimated, and layers chosen by that.
+    pub bandwidth_estimation: bool,
 }
 
 /// The successful answer to a command.
@@ -86,7 +89,10 @@ pub struct Worker {
     touched: Vec<usize>,
     /// Slots of the transports that have extras to send.
     answering: Vec<usize>,
+    /// Slots of the transports whose packets wait for their turn.
+    pacing: Vec<usize>,
     limits: GopLimits,
+    bandwidth_estimation: bool,
     replays: Replays,
     egress: Egress,
     outbox: Outbox,
@@ -112,7 +118,9 @@ impl Worker {
             burst: PacketBuffer::default(),
             touched: Vec::new(),
             answering: Vec::new(),
+            pacing: Vec::new(),
             limits: config.gop,
+            bandwidth_estimation: config.bandwidth_estimation,
             replays: Replays::default(),
             egress: Egress::default(),
             outbox: Outbox::default(),
@@ -144,6 +152,9 @@ impl Worker {
     /// Sends everything that the burst caused: one run per subscriber transport.
     pub fn flush(&mut self, now: Instant, out: &mut impl Transmit) {
         self.outbox.drain(out);
+        if !self.pacing.is_empty() {
+            self.release_all_paced(now);
+        }
         if !self.touched.is_empty() || !self.answering.is_empty() {
             self.export();
             self.send_burst(now, out);
@@ -158,6 +169,7 @@ impl Worker {
     /// Sends what is in the burst, without emptying it.
     fn send_burst(&mut self, now: Instant, out: &mut impl Transmit) {
         let mut flush = Flush {
+            now,
             abs_send_time: self.ntp.abs_send_time(now),
             burst: &self.burst,
             objects: &mut self.objects,
@@ -174,6 +186,10 @@ impl Worker {
         }
         self.touched = touched;
         self.answering.clear();
+        while let Some(slot) = self.egress.waiting.pop() {
+            self.note_pacing(slot);
+            self.schedule_transport(slot);
+        }
     }
 
     /// Does what is due. Call it when `poll_timeout` has passed; calling it early is harmless.

@@ -66,6 +66,7 @@ fn sender_reports_count_and_agree_with_our_clock() {
     let mut net = Net::new(3, 1);
     let mut publisher = camera(&mut net);
     let mut viewers = [scene::view(&mut net, 0, 2, ViewerOptions::default())];
+    viewers[0].claimed_loss = Some(64);
     scene::run(&mut net, &mut publisher, &mut viewers, 4.0);
     let video = viewers[0].receiver(0);
     let (at, Rtcp::SenderReport { ntp, packets, octets, .. }) = video.reports.last().unwrap() else { panic!() };

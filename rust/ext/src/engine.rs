@@ -94,13 +94,15 @@ impl Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (*, sockets, gop_cache_bytes=Number(4_194_304), gop_cache_ms=Number(5000), gop_cache_replays=Number(512)))]
+    #[pyo3(signature = (*, sockets, gop_cache_bytes=Number(4_194_304), gop_cache_ms=Number(5000), gop_cache_replays=Number(512),
+                        bandwidth_estimation=true))]
     fn new(
         py: Python<'_>,
         sockets: Vec<Vec<String>>,
         gop_cache_bytes: Number<usize>,
         gop_cache_ms: Number<u32>,
         gop_cache_replays: Number<usize>,
+        bandwidth_estimation: bool,
     ) -> PyResult<Self> {
         let gop = GopLimits {
             bytes: if gop_cache_ms.0 == 0 { 0 } else { gop_cache_bytes.0 },
@@ -110,7 +112,7 @@ impl Engine {
         let wanted = parse_sockets(&sockets)?;
         let bound = bind(&wanted).map_err(|(address, error)| system(py, &error, Some(address)))?;
         let addresses = bound.iter().map(|worker| worker.iter().map(UdpSocket::local).collect()).collect();
-        let running = start(bound, gop).map_err(|error| system(py, &error, None))?;
+        let running = start(bound, gop, bandwidth_estimation).map_err(|error| system(py, &error, None))?;
         Ok(Self { addresses, output: Arc::clone(&running.board.output), running: Mutex::new(Some(running)) })
     }
 
@@ -413,7 +415,7 @@ fn bind(wanted: &[Vec<SocketAddr>]) -> Result<Vec<Vec<UdpSocket>>, (SocketAddr, 
     wanted.iter().map(|worker| worker.iter().map(bind_one).collect()).collect()
 }
 
-fn start(bound: Vec<Vec<UdpSocket>>, gop: GopLimits) -> std::io::Result<Running> {
+fn start(bound: Vec<Vec<UdpSocket>>, gop: GopLimits, bandwidth_estimation: bool) -> std::io::Result<Running> {
     let board = Arc::new(Switchboard::new(bound.len())?);
     let epoch = Instant::now();
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -421,7 +423,9 @@ fn start(bound: Vec<Vec<UdpSocket>>, gop: GopLimits) -> std::io::Result<Running>
     let random = RandomState::new();
     let mut running = Running { board: Arc::clone(&board), threads: Vec::with_capacity(bound.len()) };
     for (index, sockets) in bound.into_iter().enumerate() {
-        let worker = Worker::new(WorkerConfig { seed: random.hash_one(index), epoch, epoch_unix_micros, gop });
+        let seed = random.hash_one(index);
+        let config = WorkerConfig { seed, epoch, epoch_unix_micros, gop, bandwidth_estimation };
+        let worker = Worker::new(config);
         match thread::spawn(index, sockets, worker, Arc::clone(&board)) {
             Ok(thread) => running.threads.push(thread),
             Err(error) => {

@@ -23,6 +23,7 @@ record! {
         srtp_rejected: u64,
         datagrams_ignored: u64,
         rtt_ms: Option<f64>,
+        available_bitrate: Option<u64>,
         silent_ms: Option<f64>,
     }
 }
@@ -175,6 +176,7 @@ impl TransportStats {
             srtp_rejected: row.srtp_rejected,
             datagrams_ignored: row.datagrams_ignored,
             rtt_ms: row.rtt_ms,
+            available_bitrate: row.available_bitrate,
             silent_ms: row.silent_ms,
         }
     }

@@ -305,6 +305,7 @@ mod tests {
             srtp_rejected: 0,
             datagrams_ignored: 0,
             rtt_ms: None,
+            available_bitrate: None,
             silent_ms: None,
         });
         board.remember(&Snapshot {

@@ -95,7 +95,13 @@ impl Crowd {
     /// A publisher who has sent nothing.
     pub fn new(gop: GopLimits) -> Crowd {
         let now = Instant::now();
-        let config = WorkerConfig { seed: 1, epoch: now, epoch_unix_micros: 1_700_000_000_000_000, gop };
+        let config = WorkerConfig {
+            seed: 1,
+            epoch: now,
+            epoch_unix_micros: 1_700_000_000_000_000,
+            gop,
+            bandwidth_estimation: true,
+        };
         let mut worker = Worker::new(config);
         connect(&mut worker, now, 1, Profile::AeadAes128Gcm);
         let parameters = TrackParameters {

@@ -1,11 +1,15 @@
 //! The walk over the viewers that a burst concerns.
 
 use std::ops::Range;
+use std::time::Instant;
 
 use slab::Slab;
 
-use crate::egress::burst::PacketBuffer;
+use crate::bandwidth::sent::PACKET_OVERHEAD;
+use crate::command::Kind;
+use crate::egress::burst::{Packet, PacketBuffer};
 use crate::egress::header::HeaderFields;
+use crate::egress::pacer::{Pacer, Waiting};
 use crate::egress::plan::{self, MAX_SEGMENTS};
 use crate::egress::write::{self, Item, Sending};
 use crate::event::{Event, Path};
@@ -16,7 +20,7 @@ use crate::srtp::{MAX_RTP_OVERHEAD, MacBatch};
 use crate::subscription::drops::Drop;
 use crate::subscription::{Admission, Outgoing, Subscription};
 use crate::track::Track;
-use crate::transport::Transport;
+use crate::transport::{EgressState, Transport};
 use crate::worker::Transmit;
 
 /// Bytes after which waiting for more HMAC viewers would only leave the cache.
@@ -29,6 +33,8 @@ const BATCH_SOFT_LIMIT: usize = MacBatch::CAPACITY - MAX_SEGMENTS;
 
 /// What one flush works with.
 pub struct Flush<'a> {
+    /// When all of it leaves.
+    pub now: Instant,
     /// 6.18 fixed point seconds, for abs-send-time.
     pub abs_send_time: u32,
     /// The packets.
@@ -48,8 +54,8 @@ pub struct Extra {
     pub packet: usize,
     /// Its numbers.
     pub outgoing: Outgoing,
-    /// It has been sent before, with these numbers; else it is part of a replay.
-    pub again: bool,
+    /// Why it is sent.
+    pub sending: Sending,
 }
 
 /// A run in the arena.
@@ -70,6 +76,8 @@ pub struct Egress {
     batch: MacBatch,
     batched: usize,
     affected: Vec<usize>,
+    /// Slots of the transports that have packets waiting.
+    pub waiting: Vec<usize>,
     epoch: u64,
     /// Datagrams handed to `Transmit`.
     pub datagrams: u64,
@@ -99,6 +107,9 @@ impl Egress {
         for index in 0..self.affected.len() {
             let slot = self.affected[index];
             self.collect(flush, slot);
+            if flush.objects.transports[slot].egress.pacer.as_ref().is_some_and(|pacer| !pacer.is_empty()) {
+                self.waiting.push(slot);
+            }
             self.write_runs(flush, slot);
             let soft_limit = if self.batch.is_empty() { AEAD_SOFT_LIMIT } else { ARENA_SOFT_LIMIT };
             if self.batched >= BATCH_SOFT_LIMIT || self.used >= soft_limit {
@@ -124,12 +135,16 @@ impl Egress {
         let objects = &mut *flush.objects;
         let transport = &mut objects.transports[slot];
         let ready = transport.path.is_some() && transport.outbound.is_some();
-        for extra in transport.egress.extras.drain(..) {
+        let EgressState { extras, pacer, .. } = &mut transport.egress;
+        if let Some(pacer) = pacer {
+            pacer.earn(flush.now);
+        }
+        for extra in extras.drain(..) {
             let Some(subscription) = objects.subscriptions.get(extra.subscription).filter(|_| ready) else { continue };
-            let Extra { subscription: key, packet, outgoing, again } = extra;
-            let (rtx_payload_type, sending) = match again {
-                true => (subscription.retransmits_as(outgoing.payload_type), Sending::Again),
-                false => (None, Sending::Replayed),
+            let Extra { subscription: key, packet, outgoing, sending } = extra;
+            let rtx_payload_type = match sending {
+                Sending::Again | Sending::Probe => subscription.retransmits_as(outgoing.payload_type),
+                Sending::Replayed | Sending::Live => None,
             };
             let item = Item { subscription: key, packet, outgoing, rtx_payload_type, sending };
             self.append(subscription, flush.burst, item);
@@ -170,6 +185,12 @@ impl Egress {
                         continue;
                     }
                 };
+                if let Some(pacer) = pacer
+                    && !leaves(pacer, subscription, key, packet, outgoing)
+                {
+                    subscription.counters.dropped.count(Drop::Paced);
+                    continue;
+                }
                 let item = Item {
                     subscription: key,
                     packet: packet_index,
@@ -194,6 +215,7 @@ impl Egress {
     /// Writes and seals what `collect` listed, run by run.
     fn write_runs(&mut self, flush: &mut Flush<'_>, slot: usize) {
         let mut start = 0;
+        let (mut numbered, mut numbered_bytes) = (0, 0);
         while start < self.items.len() {
             let run = plan::next_run(&mut self.segments, start);
             start = run.segments.end;
@@ -210,9 +232,8 @@ impl Egress {
                 let item = &self.items[index];
                 let subscription = &mut objects.subscriptions[item.subscription];
                 let packet = &flush.burst.packets()[item.packet];
-                if subscription.template.takes_transport_sequence() {
-                    transport.egress.transport_sequence = transport.egress.transport_sequence.wrapping_add(1);
-                }
+                let takes_number = subscription.template.takes_transport_sequence();
+                let transport_sequence = if takes_number { transport.egress.log.number() } else { 0 };
                 let (ssrc, payload_type, sequence) = match (item.rtx_payload_type, subscription.rtx_ssrc) {
                     (Some(payload_type), Some(ssrc)) => {
                         let sequence = subscription.rtx_sequence;
@@ -229,7 +250,7 @@ impl Egress {
                     timestamp: packet.timestamp.wrapping_add(item.outgoing.segment.timestamp_offset),
                     ssrc,
                     abs_send_time: flush.abs_send_time,
-                    transport_sequence: transport.egress.transport_sequence,
+                    transport_sequence,
                     frame_offset: item.outgoing.segment.frame_offset,
                 };
                 let padding = self.segments[index].padding;
@@ -247,20 +268,29 @@ impl Egress {
                 }
                 self.used += wire_len;
                 segment = segment.max(wire_len);
+                if takes_number {
+                    numbered += 1;
+                    numbered_bytes += wire_len + PACKET_OVERHEAD;
+                }
                 let counters = &mut subscription.counters;
-                if item.sending == Sending::Again {
-                    counters.retransmitted += 1;
-                } else {
-                    counters.packets += 1;
-                    counters.replayed += u64::from(item.sending == Sending::Replayed);
-                    counters.bytes += len as u64;
-                    counters.payload_bytes += if item.outgoing.empty { 0 } else { u64::from(packet.payload_len) };
+                match item.sending {
+                    Sending::Live | Sending::Replayed => {
+                        counters.packets += 1;
+                        counters.replayed += u64::from(item.sending == Sending::Replayed);
+                        counters.bytes += len as u64;
+                        counters.payload_bytes += if item.outgoing.empty { 0 } else { u64::from(packet.payload_len) };
+                    }
+                    Sending::Again => counters.retransmitted += 1,
+                    Sending::Probe => counters.probes += 1,
                 }
             }
             transport.counters.packets_sent += run.segments.len() as u64;
             transport.counters.bytes_sent += (self.used - begin) as u64;
             self.datagrams += run.segments.len() as u64;
             self.ready.push(Ready { path, bytes: begin..self.used, segment });
+        }
+        if numbered > 0 {
+            flush.objects.transports[slot].egress.log.sent(flush.now, numbered, numbered_bytes as u32);
         }
     }
 
@@ -276,6 +306,24 @@ impl Egress {
         }
         self.used = 0;
     }
+}
+
+/// Whether a packet leaves at once; else it waits. Sound always does.
+fn leaves(pacer: &mut Pacer, subscription: &Subscription, key: usize, packet: &Packet, outgoing: Outgoing) -> bool {
+    let size = usize::from(packet.header_len + packet.payload_len);
+    if subscription.kind == Kind::Audio {
+        pacer.pay(size);
+        return true;
+    }
+    if pacer.admit(size) {
+        return true;
+    }
+    if let Some(track) = subscription.track {
+        let (encoding, sequence) = (packet.source.encoding, packet.sequence);
+        let waiting = Waiting { subscription: key, track, encoding, sequence, outgoing, repair: false };
+        pacer.hold(waiting, size);
+    }
+    false
 }
 
 /// Tells control what flows, where there is a choice.

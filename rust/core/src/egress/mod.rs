@@ -8,5 +8,6 @@
 pub mod burst;
 pub mod flush;
 pub mod header;
+pub mod pacer;
 pub mod plan;
-mod write;
+pub mod write;

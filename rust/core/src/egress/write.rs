@@ -26,13 +26,15 @@ pub(super) struct Item {
 
 /// Why a packet is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sending {
+pub enum Sending {
     /// It has just come.
     Live,
-    /// It came before the viewer did.
+    /// It came before the viewer did, or had to wait.
     Replayed,
     /// The viewer has asked for it again.
     Again,
+    /// It was sent before, and nobody has asked for it again: to see whether it arrives.
+    Probe,
 }
 
 /// Bytes that [`write`] makes of a packet, without tag and run padding.

@@ -24,6 +24,8 @@ tally! {
         Padding => "padding",
         /// It came late, and belongs to what was never begun or is forgotten.
         Late => "late",
+        /// It follows in its turn, unless there is no use for it by then: the viewer's link is narrow.
+        Paced => "paced",
         /// It follows in its turn: the viewer is being shown the group of pictures that it belongs to.
         Replayed => "replayed",
     }

@@ -6,6 +6,8 @@ pub mod replay;
 pub mod retransmit;
 pub mod selection;
 
+use std::time::Instant;
+
 use crate::codec::Codec;
 use crate::command::{CodecParameters, Kind, SubscriptionId, SubscriptionParameters};
 use crate::egress::burst::{Packet, Source};
@@ -57,6 +59,8 @@ pub struct Counters {
     pub payload_bytes: u64,
     /// Retransmissions sent.
     pub retransmitted: u64,
+    /// Packets sent again that nobody asked for, to test the path.
+    pub probes: u64,
     /// Numbers asked for.
     pub nacks_received: u64,
     /// Numbers asked for that the history did not have.
@@ -113,6 +117,8 @@ pub struct Subscription {
     pub named: Option<u8>,
     /// What suits the viewer's network, see [`Subscription::set_target`].
     pub target: Option<Layer>,
+    /// Until then a key frame of the target is waited for; then it is shown from the last one on.
+    pub patient_until: Option<Instant>,
     /// It carries a layer under its own name: the chosen one or nothing.
     pub strict: bool,
     /// The spatial and temporal layers that pass.
@@ -166,6 +172,7 @@ impl Subscription {
             choice: Choice::default(),
             named: None,
             target: None,
+            patient_until: None,
             strict: rid.is_some(),
             selection: Selection::new(),
             ability: Ability { drops: false, descriptor: false },
@@ -233,7 +240,7 @@ impl Subscription {
         self.announced = None;
         self.replay = None;
         self.continuity.forget();
-        (self.named, self.target) = (None, None);
+        (self.named, self.target, self.patient_until) = (None, None, None);
     }
 
     /// Takes what control has asked for; `track` is the attached one. Then call `Worker::want_key_frame_for`.
@@ -367,6 +374,17 @@ impl Subscription {
     pub fn layer(&self) -> Option<Layer> {
         let (source, now) = (self.source()?, self.selection.now());
         Some(Layer { encoding: source.encoding, spatial: now.spatial, temporal: now.temporal })
+    }
+
+    /// A packet that was sent under a number, with the numbers it had, while the track's history has it.
+    pub fn sent<'a>(&self, now: Instant, track: &'a Track, out: u16) -> Option<(Outgoing, &'a Packet, &'a [u8])> {
+        let (segment, sequence) = self.continuity.source_of(out)?;
+        let encoding = track.encodings.get(usize::from(segment.source.encoding))?;
+        let (packet, plaintext) = encoding.history.get(now, sequence)?;
+        let payload_type = self.payload_type(packet.payload_type)?;
+        let sent = packet.source == segment.source && self.answers(payload_type);
+        let segment = self.continuity.stamped(segment, packet).filter(|_| sent)?;
+        Some((self.outgoing(segment, packet, payload_type), packet, plaintext))
     }
 
     /// What flows now.

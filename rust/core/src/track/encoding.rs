@@ -188,7 +188,7 @@ impl Encoding {
         let whole = LayerRate {
             layer: Layer { encoding: index, ..Layer::default() },
             size,
-            bitrate: rate.bytes_per_second(now) * 8,
+            bitrate: rate.steady(now) * 8,
             pictures: 0,
             active: alive,
         };

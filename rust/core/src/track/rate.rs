@@ -4,12 +4,17 @@ use std::time::{Duration, Instant};
 
 const WINDOW: Duration = Duration::from_millis(1000);
 
+/// Windows that a steady rate is the mean of: more than a group of pictures, which begins with a large one.
+const STEADY: usize = 3;
+
 /// A rate that costs an addition per packet.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RateMeter {
     began: Option<Instant>,
     bytes: u64,
     rate: u64,
+    /// Of the windows before the last one, the newest first.
+    before: [Option<u64>; STEADY - 1],
 }
 
 impl RateMeter {
@@ -26,10 +31,28 @@ impl RateMeter {
         self.rate.max(self.bytes)
     }
 
+    /// Bytes per second over the last few seconds; before the first is over, what came so far.
+    pub fn steady(&mut self, now: Instant) -> u64 {
+        self.roll(now);
+        if self.rate == 0 {
+            return self.bytes;
+        }
+        let before = self.before.iter().flatten();
+        let (windows, sum) = before.fold((1, self.rate), |(windows, sum), rate| (windows + 1, sum + rate));
+        sum / windows
+    }
+
+    /// Whether the first second is over: what came before says little, it begins with a key frame.
+    pub fn is_measured(&self) -> bool {
+        self.rate > 0
+    }
+
     fn roll(&mut self, now: Instant) {
         let Some(began) = self.began else { return };
         let elapsed = now.saturating_duration_since(began);
         if elapsed >= WINDOW {
+            self.before.rotate_right(1);
+            self.before[0] = Some(self.rate).filter(|&rate| rate > 0);
             self.rate = self.bytes * 1000 / (elapsed.as_millis() as u64).max(1);
             self.bytes = 0;
             self.began = Some(now);
@@ -52,5 +75,20 @@ mod tests {
         assert!((49_000..=51_000).contains(&rate), "{rate}");
         meter.bytes_per_second(start + Duration::from_millis(3001));
         assert_eq!(meter.bytes_per_second(start + Duration::from_millis(4100)), 0);
+    }
+
+    #[test]
+    fn key_frames_every_other_second_do_not_move_a_steady_rate() {
+        let start = Instant::now();
+        let mut meter = RateMeter::default();
+        let mut rates = Vec::new();
+        for step in 0..1000 {
+            let now = start + Duration::from_millis(step * 20);
+            meter.add(now, if step % 100 == 0 { 20_000 } else { 1000 });
+            rates.push(meter.steady(now));
+        }
+        let (least, most) =
+            rates[200..].iter().fold((u64::MAX, 0), |(least, most), &rate| (least.min(rate), most.max(rate)));
+        assert!(least > 53_000 && most < 66_000, "{least} to {most}");
     }
 }

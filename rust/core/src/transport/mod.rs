@@ -1,5 +1,6 @@
 //! One peer's ICE and SRTP, and what hangs on them.
 
+pub mod adaptation;
 pub mod bindings;
 pub mod ignored;
 pub mod reception;
@@ -7,14 +8,17 @@ pub mod reception;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::bandwidth::sent::SentLog;
 use crate::command::{IceParameters, TransportId};
 use crate::egress::flush::Extra;
+use crate::egress::pacer::Pacer;
 use crate::event::{Path, SocketId};
 use crate::ice::Agent;
 use crate::rtp::{ExtensionKind, ExtensionMap};
 use crate::srtp::{Inbound, Outbound};
 use crate::timers::Scheduled;
 use crate::track::Track;
+use adaptation::Adaptation;
 use bindings::{Binding, Bindings};
 use ignored::{Ignored, Reason};
 use reception::Reception;
@@ -46,10 +50,21 @@ pub struct Counters {
 pub struct EgressState {
     /// Number of the last flush that concerned the transport.
     pub epoch: u64,
-    /// Last transport-wide sequence number given.
-    pub transport_sequence: u16,
+    /// What left under transport-wide sequence numbers.
+    pub log: SentLog,
     /// Answers to NACKs and packets of the past that wait for the flush.
     pub extras: Vec<Extra>,
+    /// Spreads out what leaves, where the link is narrow.
+    pub pacer: Option<Box<Pacer>>,
+}
+
+impl EgressState {
+    /// What waits of a subscription does not leave any more.
+    pub fn forget(&mut self, subscription: usize) {
+        if let Some(pacer) = &mut self.pacer {
+            pacer.forget(subscription);
+        }
+    }
 }
 
 /// The state of one transport.
@@ -87,6 +102,8 @@ pub struct Transport {
     pub ignored: Ignored,
     /// Round trip to a viewer, from its receiver reports.
     pub rtt: Option<Duration>,
+    /// What the path to a viewer carries; `None` before anything is known of it.
+    pub bandwidth: Option<Box<Adaptation>>,
     /// When the next sender reports are due.
     pub sender_reports_at: Option<Instant>,
     /// Next timer.
@@ -117,6 +134,7 @@ impl Transport {
             reception: Reception::default(),
             ignored: Ignored::default(),
             rtt: None,
+            bandwidth: None,
             sender_reports_at: None,
             scheduled: None,
             used_ssrcs: Vec::new(),
@@ -163,9 +181,16 @@ impl Transport {
         self.extensions = ExtensionMap::new(&self.extension_pairs);
     }
 
-    /// What the path to the peer carries, in bit/s, all packets of the transport counted; `None` while nothing is known.
+    /// What the path to the peer has been seen to carry, in bit/s, all packets of the transport counted with UDP and IP;
+    /// `None` while nothing is known. It may carry more: see [`Transport::bitrate_limit`].
     pub fn available_bitrate(&self) -> Option<u64> {
-        None
+        self.bandwidth.as_ref()?.estimator.estimate()
+    }
+
+    /// What may be sent at most, where the path is known to carry hardly more: it was full, and no probe has shown
+    /// otherwise since.
+    pub fn bitrate_limit(&self) -> Option<u64> {
+        self.bandwidth.as_ref()?.estimator.drain()
     }
 
     /// Undoes the bindings of a track.

@@ -298,6 +298,7 @@ impl Worker {
         self.objects.subscriptions[slot].attach(track_slot, payload_types, track);
         let transport = self.objects.subscriptions[slot].transport;
         self.begin_sender_reports(now, transport);
+        self.adapt(now, transport);
         self.want_key_frame_for(now, slot);
         Ok(())
     }
@@ -306,6 +307,8 @@ impl Worker {
         let slot = self.objects.subscription(id)?;
         let subscription = &mut self.objects.subscriptions[slot];
         subscription.choose(choice, subscription.track.and_then(|track| self.objects.tracks.get(track)));
+        let transport = subscription.transport;
+        self.adapt(now, transport);
         self.want_key_frame_for(now, slot);
         Ok(())
     }

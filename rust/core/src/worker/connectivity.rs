@@ -72,8 +72,13 @@ impl Worker {
         while let Some((path, datagram)) = transport.agent.poll_transmit() {
             self.outbox.push(path, &datagram);
         }
-        let connected = transport.path.is_some();
+        let before = transport.path;
         transport.path = transport.agent.send_path();
+        let moved = before.zip(transport.path).is_some_and(|(before, path)| before.remote.ip() != path.remote.ip());
+        // Another port may be the NAT's doing; another address is another network.
+        if moved && let Some(state) = &mut transport.bandwidth {
+            state.forget_path(now, &mut transport.egress.log);
+        }
         if let Some(path) = outcome.selected {
             self.notices.event(Event::IceConnected { transport: transport.id, path });
         }
@@ -84,7 +89,7 @@ impl Worker {
             self.notices.event(Event::IceLost { transport: transport.id });
             self.by_path.retain(|_, owner| *owner != slot);
         }
-        if !connected && self.objects.transports[slot].path.is_some() {
+        if before.is_none() && self.objects.transports[slot].path.is_some() {
             self.awaken(now, slot);
         }
         self.schedule_transport(slot);

@@ -58,6 +58,13 @@ impl Worker {
             for path in transport.agent.paths() {
                 tree.line(format_args!("path {} socket {}", path.remote, path.socket));
             }
+            if let Some(state) = &transport.bandwidth {
+                tree.line(format_args!("path: {}", state.estimator.describe()));
+            }
+            if let Some(pacer) = &transport.egress.pacer {
+                let (repairs, packets, bytes) = pacer.len();
+                tree.line(format_args!("pacer: {packets} packets, {bytes}B, and {repairs} repairs wait"));
+            }
             for (reason, count) in transport.ignored.iter() {
                 tree.line(format_args!("ignored {count}: {reason}"));
             }

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::command::Kind;
 use crate::egress::flush::Extra;
+use crate::egress::pacer::Waiting;
+use crate::egress::write::Sending;
 use crate::event::Path;
 use crate::receive::report::round_trip;
 use crate::rtcp::{Packet, Packets, ReportBlock, SenderInfo, lost_sequences};
@@ -39,6 +41,8 @@ impl Worker {
                 Packet::SenderReport { ssrc, info, .. } => self.handle_sender_report(now, slot, ssrc, &info),
                 Packet::Bye { ssrc } => self.handle_bye(now, slot, ssrc),
                 Packet::Nack { media_ssrc, pairs } => self.handle_nack(now, slot, media_ssrc, pairs),
+                Packet::TransportFeedback(feedback) => self.handle_transport_feedback(now, slot, &feedback),
+                Packet::Remb { bitrate } => self.handle_remb(now, slot, bitrate),
                 Packet::PictureLoss { media_ssrc } => self.handle_key_frame_request(now, slot, media_ssrc),
                 Packet::FullIntra { entries } => {
                     for entry in entries.chunks_exact(8) {
@@ -79,8 +83,12 @@ impl Worker {
             subscription.reception.fraction_lost = f64::from(report.fraction_lost) / 256.0;
             subscription.reception.jitter_ms = f64::from(report.jitter) * 1000.0 / f64::from(clock_rate);
         }
+        let video = subscription.kind == Kind::Video && subscription.ssrc == report.ssrc;
         if let Some(sample) = sample {
             transport.rtt = Some(transport.rtt.map_or(sample, |smoothed| (smoothed * 7 + sample) / 8));
+        }
+        if video {
+            self.handle_loss(now, slot, report);
         }
     }
 
@@ -150,6 +158,8 @@ impl Worker {
         let Some(key) = self.subscription_of(slot, ssrc) else { return };
         let subscription = &mut self.objects.subscriptions[key];
         let transport = &mut self.objects.transports[slot];
+        let mut paced = false;
+        let narrow = transport.bitrate_limit().is_some();
         let interval = transport.rtt.unwrap_or(DEFAULT_RTT).max(MIN_REPEAT);
         let track = subscription.track.and_then(|track| self.objects.tracks.get(track));
         for out in lost_sequences(pairs) {
@@ -159,14 +169,10 @@ impl Worker {
                 subscription.counters.nacks_repeated += 1;
                 continue;
             }
-            let found = track.zip(subscription.continuity.source_of(out)).and_then(|(track, (segment, sequence))| {
-                let encoding = track.encodings.get(usize::from(segment.source.encoding))?;
-                let (packet, plaintext) = encoding.history.get(now, sequence)?;
-                let payload_type = subscription.payload_type(packet.payload_type)?;
-                let sent = packet.source == segment.source && subscription.answers(payload_type);
-                let segment = subscription.continuity.stamped(segment, packet).filter(|_| sent)?;
-                Some((subscription.outgoing(segment, packet, payload_type), packet, plaintext))
-            });
+            let found = track.and_then(|track| subscription.sent(now, track, out));
+            // A narrow link has no room for what a key frame of another layer has made useless.
+            let found =
+                found.filter(|(outgoing, ..)| !narrow || subscription.source() == Some(outgoing.segment.source));
             let Some((outgoing, packet, plaintext)) = found else {
                 subscription.counters.nacks_unanswered += 1;
                 continue;
@@ -175,11 +181,21 @@ impl Worker {
                 subscription.counters.nacks_repeated += 1;
                 continue;
             }
+            if let Some(pacer) = &mut transport.egress.pacer {
+                let (track, encoding) = (subscription.track.unwrap_or_default(), outgoing.segment.source.encoding);
+                let (sequence, repair) = (packet.sequence, true);
+                pacer.hold_repair(Waiting { subscription: key, track, encoding, sequence, outgoing, repair });
+                paced = true;
+                continue;
+            }
             if transport.egress.extras.is_empty() {
                 self.answering.push(slot);
             }
             let packet = self.burst.push(*packet, plaintext);
-            transport.egress.extras.push(Extra { subscription: key, packet, outgoing, again: true });
+            transport.egress.extras.push(Extra { subscription: key, packet, outgoing, sending: Sending::Again });
+        }
+        if paced {
+            self.note_pacing(slot);
         }
     }
 }

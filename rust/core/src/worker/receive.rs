@@ -240,7 +240,9 @@ impl Worker {
             if begins && track.is_unmeasured(packet.source.encoding) {
                 track.encodings[usize::from(packet.source.encoding)].key_frame_requests.want();
             }
-            if track.choose(now) || begins {
+            let anew = track.choose(now) || begins;
+            self.adapt_viewers(now, slot);
+            if anew {
                 let coming = packet.key_frame.then_some(packet.source.encoding);
                 self.want_key_frames_for_all(now, slot, coming);
             }

@@ -8,6 +8,7 @@ use slab::Slab;
 use crate::command::Kind;
 use crate::egress::burst::{Packet, Source};
 use crate::egress::flush::{Extra, announce};
+use crate::egress::write::Sending;
 use crate::layer::Layer;
 use crate::objects::Objects;
 use crate::subscription::Subscription;
@@ -142,11 +143,18 @@ impl Worker {
         let slot = subscription.track.filter(|_| subscription.source() == Some(replay.source));
         let Some(slot) = slot else { return Turn::Done };
         let encoding = &self.objects.tracks[slot].encodings[usize::from(replay.source.encoding)];
-        let transport = &self.objects.transports[subscription.transport];
+        let transport = &mut self.objects.transports[subscription.transport];
         let kept = encoding.generation == replay.source.generation && encoding.gop.group().is_some();
         if transport.path.is_none() || !kept {
             subscription.continuity.stop();
             return Turn::Lost;
+        }
+        if let Some(pacer) = &mut transport.egress.pacer {
+            pacer.earn(now);
+            if !pacer.is_open() {
+                subscription.replay = Some(replay);
+                return Turn::Goes;
+            }
         }
         let most = replay.earn(now, rate(now, encoding, transport));
         let mut sent = 0;
@@ -216,8 +224,11 @@ impl Worker {
                 if transport.egress.extras.is_empty() {
                     self.answering.push(subscription.transport);
                 }
+                if let Some(pacer) = &mut transport.egress.pacer {
+                    pacer.pay(plaintext.len());
+                }
                 let packet = self.burst.push(*packet, plaintext);
-                transport.egress.extras.push(Extra { subscription: key, packet, outgoing, again: false });
+                transport.egress.extras.push(Extra { subscription: key, packet, outgoing, sending: Sending::Replayed });
             }
             sent += 1;
             replay.advance();
@@ -250,6 +261,9 @@ fn begin(objects: &mut Objects, now: Instant, key: usize, source: Source) -> boo
 /// Bytes per second at which a viewer is shown the past.
 fn rate(now: Instant, encoding: &Encoding, transport: &Transport) -> u64 {
     let publisher = encoding.gop.bytes_per_second(now).max(MIN_RATE);
+    if let Some(limit) = transport.bitrate_limit() {
+        return limit / 8 * 9 / 10;
+    }
     match transport.available_bitrate() {
         Some(bitrate) => (bitrate / 8 * KNOWN_LINK / 8).min(MAX_RATE).max(publisher * SLOWEST / 4),
         None => publisher * UNKNOWN_LINK / 4,

@@ -43,6 +43,7 @@ impl Worker {
             return;
         }
         self.begin_sender_reports(now, slot);
+        self.adapt(now, slot);
         for index in 0..self.objects.transports[slot].subscriptions.len() {
             let subscription = self.objects.transports[slot].subscriptions[index];
             self.want_key_frame_for(now, subscription);
@@ -70,6 +71,7 @@ impl Worker {
             return;
         }
         transport.sender_reports_at = Some(now + SENDER_REPORT_INTERVAL);
+        self.age_bandwidth(now, slot);
         let ntp = self.ntp.ntp(now);
         for index in 0..self.objects.transports[slot].subscriptions.len() {
             let key = self.objects.transports[slot].subscriptions[index];
@@ -147,7 +149,8 @@ impl Worker {
             self.objects.tracks[slot].encodings[usize::from(target)].key_frame_requests.want();
             return Some(slot);
         }
-        if self.begin_replay(now, key, target) {
+        let patient = subscription.patient_until.is_some_and(|until| now < until) && subscription.source().is_some();
+        if !patient && self.begin_replay(now, key, target) {
             self.objects.tracks[slot].encodings[usize::from(target)].key_frame_requests.welcome();
         } else {
             self.objects.tracks[slot].encodings[usize::from(target)].key_frame_requests.want();

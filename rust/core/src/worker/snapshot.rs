@@ -86,6 +86,7 @@ fn transport_stats(now: Instant, transport: &Transport) -> TransportStats {
         srtp_rejected: transport.counters.srtp_rejected,
         datagrams_ignored: transport.ignored.total(),
         rtt_ms: transport.rtt.or(transport.agent.rtt()).map(millis),
+        available_bitrate: transport.available_bitrate(),
         silent_ms: transport.agent.heard().map(|heard| millis(now.saturating_duration_since(heard))),
     }
 }

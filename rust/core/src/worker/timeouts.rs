@@ -33,8 +33,9 @@ impl Worker {
 
     pub(super) fn schedule_transport(&mut self, slot: usize) {
         let feedback = self.feedback_deadline(slot);
+        let bandwidth = self.bandwidth_deadline(slot);
         let transport = &mut self.objects.transports[slot];
-        let deadlines = [transport.agent.poll_timeout(), transport.sender_reports_at, feedback];
+        let deadlines = [transport.agent.poll_timeout(), transport.sender_reports_at, feedback, bandwidth];
         if let Some(at) = deadlines.into_iter().flatten().min() {
             self.timers.schedule(&mut transport.scheduled, Timer::Transport(slot), at);
         }
@@ -54,6 +55,7 @@ impl Worker {
             self.apply(now, slot, &outcome);
         }
         self.send_feedback(now, slot);
+        self.run_bandwidth(now, slot);
         self.send_sender_reports(now, slot);
         self.schedule_transport(slot);
     }
@@ -81,6 +83,7 @@ impl Worker {
     pub(super) fn choose(&mut self, now: Instant, slot: usize) {
         let track = &mut self.objects.tracks[slot];
         if track.choose(now) {
+            self.adapt_viewers(now, slot);
             self.want_key_frames_for_all(now, slot, None);
         }
     }

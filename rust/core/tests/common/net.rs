@@ -1,6 +1,7 @@
 //! A worker, its peers, and a seeded bad network between them, on a virtual clock.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use live777_media::command::Command;
@@ -46,7 +47,7 @@ impl Default for Link {
     }
 }
 
-/// What all datagrams to peers pass through: so many bytes a second, IP and UDP headers of 28 counted, and a queue.
+/// What all datagrams to peers, or to one, pass through: so many bytes a second, IP and UDP headers of 28 counted, and a queue.
 #[derive(Debug)]
 pub struct Narrow {
     bytes_per_second: u32,
@@ -117,6 +118,8 @@ pub struct Net {
     pub narrow: Option<Narrow>,
     /// A path whose datagrams are never lost or late.
     pub spared: Option<Path>,
+    /// Narrow links, by the peer at their end.
+    pub shapers: BTreeMap<SocketAddr, Narrow>,
     pub random: Random,
     pub runs: Vec<usize>,
     flights: BTreeMap<(Instant, u64), Flight>,
@@ -130,6 +133,10 @@ impl Net {
     }
 
     pub fn with_cache(seed: u64, workers: usize, gop: GopLimits) -> Net {
+        Net::with_options(seed, workers, gop, true)
+    }
+
+    pub fn with_options(seed: u64, workers: usize, gop: GopLimits, bandwidth_estimation: bool) -> Net {
         let start = Instant::now();
         let worker = |n: usize| {
             Worker::new(WorkerConfig {
@@ -137,6 +144,7 @@ impl Net {
                 epoch: start,
                 epoch_unix_micros: 1_800_000_000_000_000,
                 gop,
+                bandwidth_estimation,
             })
         };
         Net {
@@ -147,6 +155,7 @@ impl Net {
             link: Link::default(),
             narrow: None,
             spared: None,
+            shapers: BTreeMap::new(),
             random: Random::new(seed),
             runs: Vec::new(),
             flights: BTreeMap::new(),
@@ -176,6 +185,12 @@ impl Net {
         }
         let jitter = if spared { 0 } else { self.link.jitter.as_micros() as u64 };
         let extra = if jitter > 0 { self.random.below(jitter) } else { 0 };
+        if let Flight::ToPeer(path, datagram) = &flight
+            && let Some(narrow) = self.shapers.get_mut(&path.remote)
+        {
+            let Some(through) = narrow.passes(at, datagram.len()) else { return };
+            at = through;
+        }
         self.order += 1;
         self.flights.insert((at + self.link.delay + Duration::from_micros(extra), self.order), flight);
     }

@@ -45,6 +45,8 @@ pub struct Stream {
     pub payload_size: usize,
     pub interval: Duration,
     pub key_every: u32,
+    /// Times the packets of another frame that a key frame has.
+    pub key_factor: u16,
     pub clock_rate: u32,
     /// Padding-only packets after each frame.
     pub padding_packets: u16,
@@ -82,6 +84,7 @@ impl Stream {
             payload_size: 1100,
             interval: Duration::from_micros(33_333),
             key_every: 90,
+            key_factor: 1,
             clock_rate: 90_000,
             padding_packets: 0,
             sequence: u64::from(ssrc % 1000) + 65_000,
@@ -118,7 +121,7 @@ impl Stream {
         }
     }
 
-    fn payload(&self, key: bool, index: u16) -> Vec<u8> {
+    fn payload(&self, key: bool, index: u16, count: u16) -> Vec<u8> {
         let first = index == 0;
         let mut payload = match (self.media, key) {
             (Media::Opus, _) => vec![0xfc],
@@ -154,7 +157,7 @@ impl Stream {
         payload.resize(self.payload_size - 8, self.frame as u8);
         payload.extend_from_slice(&self.frame.to_be_bytes());
         payload.extend_from_slice(&index.to_be_bytes());
-        payload.extend_from_slice(&self.packets_per_frame.to_be_bytes());
+        payload.extend_from_slice(&count.to_be_bytes());
         payload
     }
 
@@ -179,15 +182,16 @@ impl Stream {
             self.advance(now);
             return packets;
         }
-        let mut packets: Vec<Rtp> = (0..self.packets_per_frame)
+        let count = self.packets_per_frame * if key { self.key_factor } else { 1 };
+        let mut packets: Vec<Rtp> = (0..count)
             .map(|index| Rtp {
                 payload_type: self.payload_type,
-                marker: index + 1 == self.packets_per_frame,
+                marker: index + 1 == count,
                 sequence: 0,
                 timestamp: self.timestamp,
                 ssrc: self.ssrc,
                 extensions: self.extensions(false),
-                payload: self.payload(key, index),
+                payload: self.payload(key, index, count),
                 padding: 0,
             })
             .collect();

@@ -5,7 +5,11 @@ use std::time::{Duration, Instant};
 
 use live777_media::event::Path;
 
+use live777_media::receive::remb::RembEstimate;
+use live777_media::receive::twcc::TwccRecorder;
+
 use super::net::Peer;
+use super::publisher::extension;
 use super::session::{Opened, Session};
 use super::wire::{self, ReportBlock, Rtcp, Rtp};
 
@@ -23,6 +27,8 @@ pub struct Shown {
 pub struct Receiver {
     pub ssrc: u32,
     pub rtx: Option<u32>,
+    /// It is video, and goes on at a key frame that is whole, whatever is missing before it: as decoders do.
+    pub jumps: bool,
     pub nacks: bool,
     pub shown: Vec<Shown>,
     pub received: u64,
@@ -41,8 +47,18 @@ pub struct Receiver {
     missing: BTreeMap<u64, (Instant, u32)>,
     stuck: Option<Instant>,
     frame: Vec<Rtp>,
+    reported: (u64, u64),
     broken: bool,
     pub reports: Vec<(Instant, Rtcp)>,
+}
+
+/// As the publisher of these tests writes them.
+fn begins_key_frame(payload: &[u8]) -> bool {
+    match payload {
+        [0x90, 0xe0, _, _, _, _, frame, ..] => frame & 1 == 0,
+        [24, ..] => true,
+        _ => false,
+    }
 }
 
 impl Receiver {
@@ -50,6 +66,7 @@ impl Receiver {
         Receiver {
             ssrc,
             rtx,
+            jumps: false,
             nacks,
             shown: Vec::new(),
             received: 0,
@@ -67,6 +84,7 @@ impl Receiver {
             missing: BTreeMap::new(),
             stuck: None,
             frame: Vec::new(),
+            reported: (0, 0),
             broken: true,
             reports: Vec::new(),
         }
@@ -102,6 +120,29 @@ impl Receiver {
     }
 
     fn play(&mut self, now: Instant) {
+        self.play_in_order(now);
+        if let Some(start) = self.whole_key_frame() {
+            self.skipped += start - self.next;
+            self.missing = self.missing.split_off(&start);
+            self.buffer = self.buffer.split_off(&start);
+            self.next = start;
+            self.frame.clear();
+            self.play_in_order(now);
+        }
+    }
+
+    /// The first packet of a key frame that is here behind a gap.
+    fn whole_key_frame(&self) -> Option<u64> {
+        let starts = self.buffer.iter().filter(|(_, packet)| self.jumps && begins_key_frame(&packet.payload));
+        let mut starts = starts.map(|(&sequence, first)| (sequence, first.timestamp));
+        starts.find_map(|(start, timestamp)| {
+            let frame = (start..).map_while(|sequence| self.buffer.get(&sequence));
+            let mut frame = frame.take_while(|packet| packet.timestamp == timestamp);
+            frame.any(|packet| packet.marker).then_some(start)
+        })
+    }
+
+    fn play_in_order(&mut self, now: Instant) {
         while let Some(packet) = self.buffer.remove(&self.next) {
             self.next += 1;
             self.stuck = None;
@@ -152,6 +193,14 @@ impl Receiver {
         longest
     }
 
+    /// Of the numbers since the last call, in 1/256; repaired ones count as lost.
+    fn fraction_lost(&mut self) -> u8 {
+        let (highest, received) = std::mem::replace(&mut self.reported, (self.highest, self.received));
+        let expected = self.highest - highest.max(self.first.unwrap_or(self.highest));
+        let lost = expected.saturating_sub(self.received - received);
+        (lost * 256 / expected.max(1)).min(255) as u8
+    }
+
     pub fn lost(&self) -> usize {
         self.missing.len()
     }
@@ -188,16 +237,42 @@ impl Receiver {
     }
 }
 
+/// What a viewer sends back about the path.
+pub enum Feedback {
+    /// Transport-wide feedback. `clock` is ahead of the true time.
+    TransportCc { recorder: TwccRecorder, clock: Duration },
+    /// An estimate by loss and throughput, every second.
+    Remb { estimate: RembEstimate, bytes: u64, lost: (u64, u64), at: Instant },
+}
+
+impl Feedback {
+    pub fn transport_cc() -> Option<Feedback> {
+        Some(Feedback::TransportCc { recorder: TwccRecorder::default(), clock: Duration::from_secs(1000) })
+    }
+
+    pub fn remb(now: Instant) -> Option<Feedback> {
+        Some(Feedback::Remb { estimate: RembEstimate::default(), bytes: 0, lost: (0, 0), at: now })
+    }
+}
+
 pub struct Viewer {
     pub session: Session,
     pub receivers: Vec<Receiver>,
     pub replays: u64,
     pub transport_cc: Option<u8>,
+    /// What is known of the path is sent back, every 100 ms.
+    pub feedback: Option<Feedback>,
+    /// Of so many feedbacks one is sent.
+    pub feedback_kept: u32,
+    told: u32,
     pub byes: Vec<u32>,
     /// Our own receiver reports: (fraction lost, jitter).
     pub reports: bool,
+    /// Fraction lost that all reports tell, in 1/256; None for what was lost since the last one.
+    pub claimed_loss: Option<u8>,
     report_at: Instant,
     poll_at: Instant,
+    feedback_at: Instant,
     last_report: Option<(Instant, u64)>,
 }
 
@@ -210,16 +285,46 @@ impl Viewer {
             receivers,
             replays: 0,
             transport_cc: None,
+            feedback: None,
+            feedback_kept: 1,
+            told: 0,
             byes: Vec::new(),
             reports: true,
+            claimed_loss: Some(0),
             report_at: now + Duration::from_millis(700),
             poll_at: now,
+            feedback_at: now,
             last_report: None,
         }
     }
 
     pub fn receiver(&self, index: usize) -> &Receiver {
         &self.receivers[index]
+    }
+
+    /// The feedback that is due.
+    fn tell(&mut self, now: Instant) -> Vec<Vec<u8>> {
+        let mut reports = Vec::new();
+        match &mut self.feedback {
+            Some(Feedback::TransportCc { recorder, .. }) => {
+                while recorder.pending() {
+                    let mut report = Vec::new();
+                    recorder.write(&mut report, VIEWER_SSRC, self.receivers[0].ssrc);
+                    reports.push(report);
+                }
+            }
+            Some(Feedback::Remb { estimate, lost, at, .. }) if now - *at >= Duration::from_secs(1) => {
+                *at = now;
+                let video = &self.receivers[0];
+                let (highest, received) = std::mem::replace(lost, (video.highest, video.received));
+                let expected = (video.highest - highest).max(1);
+                let fraction = 1.0 - ((video.received - received) as f64 / expected as f64).min(1.0);
+                let bitrate = estimate.update(now, if highest == 0 { 0.0 } else { fraction });
+                reports.push(wire::write_remb(VIEWER_SSRC, bitrate));
+            }
+            _ => {}
+        }
+        reports
     }
 }
 
@@ -236,6 +341,18 @@ impl Peer for Viewer {
                 self.replays += 1;
             }
             Some(Opened::Rtp(mut packet)) => {
+                match &mut self.feedback {
+                    Some(Feedback::TransportCc { recorder, clock }) => {
+                        if let Some(data) = packet.extension(extension::TRANSPORT_CC) {
+                            recorder.received(now + *clock, u16::from_be_bytes([data[0], data[1]]));
+                        }
+                    }
+                    Some(Feedback::Remb { estimate, bytes, .. }) => {
+                        estimate.received(datagram.len() + 28);
+                        *bytes += datagram.len() as u64;
+                    }
+                    None => {}
+                }
                 for receiver in &mut self.receivers {
                     if let Some(id) = self.transport_cc
                         && let Some(data) = packet.extension(id)
@@ -299,17 +416,28 @@ impl Peer for Viewer {
                 }
             }
         }
+        if now >= self.feedback_at {
+            self.feedback_at = now + Duration::from_millis(100);
+            for report in self.tell(now) {
+                self.told += 1;
+                if !(self.told / 2).is_multiple_of(self.feedback_kept) {
+                    continue;
+                }
+                let sealed = self.session.seal_rtcp(&report);
+                out.push((self.session.path, sealed));
+            }
+        }
         if self.reports && now >= self.report_at {
             self.report_at = now + Duration::from_secs(1);
             for index in 0..self.receivers.len() {
-                let receiver = &self.receivers[index];
+                let receiver = &mut self.receivers[index];
                 let (lsr, dlsr) = match self.last_report {
                     Some((at, ntp)) => ((ntp >> 16) as u32, ((now - at).as_micros() * 65_536 / 1_000_000) as u32),
                     None => (0, 0),
                 };
                 let block = ReportBlock {
                     ssrc: receiver.ssrc,
-                    fraction: 64,
+                    fraction: self.claimed_loss.unwrap_or(receiver.fraction_lost()),
                     lost: 0,
                     highest: receiver.highest as u32,
                     jitter: 90,
@@ -324,6 +452,6 @@ impl Peer for Viewer {
 
     fn next(&self) -> Instant {
         let reports = if self.reports { self.report_at } else { self.poll_at };
-        self.session.next(self.poll_at).min(self.poll_at).min(reports)
+        self.session.next(self.poll_at).min(self.poll_at).min(reports).min(self.feedback_at)
     }
 }

@@ -246,6 +246,14 @@ pub fn write_pli(sender: u32, media: u32) -> Vec<u8> {
     feedback(206, 1, sender, media, &[])
 }
 
+pub fn write_remb(sender: u32, bitrate: u64) -> Vec<u8> {
+    let exponent = (64 - bitrate.leading_zeros()).saturating_sub(18);
+    let mut body = b"REMB".to_vec();
+    body.extend_from_slice(&(1 << 24 | exponent << 18 | (bitrate >> exponent) as u32).to_be_bytes());
+    body.extend_from_slice(&sender.to_be_bytes());
+    feedback(206, 15, sender, 0, &body)
+}
+
 pub fn write_bye(ssrc: u32) -> Vec<u8> {
     let mut out = vec![0x81, 203, 0, 1];
     out.extend_from_slice(&ssrc.to_be_bytes());

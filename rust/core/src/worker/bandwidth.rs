@@ -1,0 +1,353 @@
+//! What the path to a viewer carries, and what follows from that: layers, probes, pace.
+
+use std::time::{Duration, Instant};
+
+use crate::bandwidth::allocate::Rung;
+use crate::bandwidth::automatic::Facts;
+use crate::command::Kind;
+use crate::egress::flush::Extra;
+use crate::egress::pacer::{Pacer, Waiting};
+use crate::egress::write::Sending;
+use crate::layer::{Layer, LayerRate};
+use crate::rtcp::{ReportBlock, TransportFeedback};
+use crate::subscription::Subscription;
+use crate::track::Track;
+use crate::transport::EgressState;
+use crate::worker::Worker;
+
+/// The choice of layers is made anew so often while nothing happens.
+const REVIEW: Duration = Duration::from_millis(250);
+/// A viewer that was to send transport-wide feedback and sends none by then has none.
+const NO_FEEDBACK: Duration = Duration::from_secs(2);
+/// A better layer is waited for so long before it is shown from its last key frame on, which takes the viewer back in time.
+const PATIENCE: Duration = Duration::from_millis(2500);
+/// What a packet is longer on its way than it was at the publisher: header extensions, tag, UDP and IP.
+const LONGER: f64 = 1.05;
+/// The same for 50 packets of sound in a second, in bit/s.
+const SOUND_LONGER: u64 = 20_000;
+/// Packets that a probe chooses from.
+const PROBE_PACKETS: u64 = 64;
+
+impl Worker {
+    /// Takes a viewer's transport-wide feedback.
+    pub(super) fn handle_transport_feedback(&mut self, now: Instant, slot: usize, feedback: &TransportFeedback<'_>) {
+        if !self.bandwidth_estimation {
+            return;
+        }
+        let transport = &mut self.objects.transports[slot];
+        if transport.subscriptions.is_empty() {
+            return;
+        }
+        let state = transport.bandwidth.get_or_insert_default();
+        let congested = state.estimator.feedback(now, feedback, &mut transport.egress.log);
+        self.review(now, slot, congested);
+    }
+
+    /// Takes a viewer's own estimate.
+    pub(super) fn handle_remb(&mut self, now: Instant, slot: usize, bitrate: u64) {
+        let transport = &mut self.objects.transports[slot];
+        if !self.bandwidth_estimation || transport.subscriptions.is_empty() {
+            return;
+        }
+        transport.bandwidth.get_or_insert_default().estimator.remb(now, bitrate);
+        self.review(now, slot, true);
+    }
+
+    /// Takes the loss that a viewer reports of a video, which is all that some tell.
+    pub(super) fn handle_loss(&mut self, now: Instant, slot: usize, report: &ReportBlock) {
+        if !self.bandwidth_estimation {
+            return;
+        }
+        let transport = &mut self.objects.transports[slot];
+        let sent = transport.counters.bytes_sent;
+        let state = transport.bandwidth.get_or_insert_default();
+        let Some(rate) = state.sent_rate(now, sent) else { return };
+        let congested = state.estimator.report(now, f64::from(report.fraction_lost) / 256.0, rate);
+        self.review(now, slot, congested);
+    }
+
+    /// Decides anew if it is time, or if something has happened.
+    fn review(&mut self, now: Instant, slot: usize, news: bool) {
+        let Some(state) = &mut self.objects.transports[slot].bandwidth else { return };
+        let idle = state.reviewed.is_some_and(|at| now.saturating_duration_since(at) < REVIEW);
+        if news || !idle {
+            self.adapt_to(now, slot, news);
+        }
+        self.schedule_transport(slot);
+    }
+
+    /// Chooses the layers of a transport, and its pace.
+    pub(super) fn adapt(&mut self, now: Instant, slot: usize) {
+        self.adapt_to(now, slot, false);
+    }
+
+    fn adapt_to(&mut self, now: Instant, slot: usize, congested: bool) {
+        let transport = &mut self.objects.transports[slot];
+        let ready = transport.path.filter(|_| transport.outbound.is_some() && self.bandwidth_estimation);
+        let Some(path) = ready else { return };
+        if transport.bandwidth.is_none() {
+            let layered = transport.subscriptions.iter().any(|&key| {
+                let track = self.objects.subscriptions[key].track.and_then(|track| self.objects.tracks.get(track));
+                track.is_some_and(Track::is_layered)
+            });
+            if !layered {
+                return;
+            }
+        }
+        let mut state = transport.bandwidth.take().unwrap_or_default();
+        state.reviewed = Some(now);
+        let known = state.estimator.estimate().is_some();
+        let began = *state.began.get_or_insert(now);
+        let mut fixed = 0;
+        let (mut numbered, mut repairs) = (false, false);
+        state.members.clear();
+        for &key in &transport.subscriptions {
+            let subscription = &self.objects.subscriptions[key];
+            let Some(track) = subscription.track.and_then(|track| self.objects.tracks.get_mut(track)) else { continue };
+            if subscription.paused {
+                continue;
+            }
+            numbered |= subscription.template.takes_transport_sequence();
+            repairs |= subscription.rtx_ssrc.is_some();
+            if !is_automatic(subscription, track) {
+                fixed += bitrate(now, subscription, track);
+                continue;
+            }
+            let index = state.members.len();
+            state.members.push(key);
+            if state.ladders.len() <= index {
+                state.ladders.push(Default::default());
+            }
+            let current = subscription.target.filter(|target| is_alive(track, *target));
+            state.ladders[index].fill(rungs(now, subscription, track, known), current);
+        }
+        state.ladders.truncate(state.members.len());
+        let waits = numbered && now.saturating_duration_since(began) < NO_FEEDBACK;
+        let trusted = path.remote.ip().is_loopback() || !waits;
+        let facts = Facts { fixed, trusted, probes: repairs && numbered };
+        let chosen = state.automatic.decide(now, &mut state.estimator, &state.ladders, facts);
+        let mut changed = false;
+        for ((&key, ladder), &rung) in state.members.iter().zip(&state.ladders).zip(chosen) {
+            let subscription = &mut self.objects.subscriptions[key];
+            let layer = ladder.layer(rung);
+            if layer == subscription.target {
+                continue;
+            }
+            let raised = ladder.current().is_some_and(|current| rung > current);
+            if !raised {
+                transport.egress.forget(key);
+            }
+            subscription.patient_until = raised.then(|| now + PATIENCE);
+            subscription.set_target(layer);
+            changed = true;
+        }
+        // Less than what is sent in any case would hold it back for nothing.
+        let pace = state.estimator.drain().map(|drain| drain.max(state.automatic.bitrate()));
+        match (pace, &mut transport.egress.pacer) {
+            (Some(limit), Some(pacer)) => pacer.set_bitrate(limit),
+            (Some(limit), none) => *none = Some(Box::new(Pacer::new(limit))),
+            (None, Some(pacer)) if pacer.is_empty() => transport.egress.pacer = None,
+            (None, _) => {}
+        }
+        if let Some(pacer) = &mut transport.egress.pacer {
+            if congested {
+                pacer.owe(state.estimator.standing());
+            } else if state.estimator.is_calm() {
+                pacer.settle();
+            }
+        }
+        transport.bandwidth = Some(state);
+        if changed {
+            for index in 0..self.objects.transports[slot].subscriptions.len() {
+                let key = self.objects.transports[slot].subscriptions[index];
+                self.want_key_frame_for(now, key);
+            }
+        }
+        self.schedule_transport(slot);
+    }
+
+    /// Chooses anew for everybody who gets a track.
+    pub(super) fn adapt_viewers(&mut self, now: Instant, track: usize) {
+        if !self.objects.tracks[track].is_layered() {
+            return;
+        }
+        for index in 0..self.objects.tracks[track].subscriptions.len() {
+            let key = self.objects.tracks[track].subscriptions[index];
+            self.adapt(now, self.objects.subscriptions[key].transport);
+        }
+    }
+
+    /// When a transport has something to do for its estimate or its pace.
+    pub(super) fn bandwidth_deadline(&self, slot: usize) -> Option<Instant> {
+        let transport = &self.objects.transports[slot];
+        let pace = transport.egress.pacer.as_ref().and_then(|pacer| pacer.deadline());
+        let state = transport.bandwidth.as_ref();
+        let subscriptions = transport.subscriptions.iter().map(|&key| &self.objects.subscriptions[key]);
+        let patience = subscriptions.filter_map(|subscription| subscription.patient_until).min();
+        let probe = state.and_then(|state| state.estimator.deadline());
+        let decision = state.and_then(|state| state.automatic.deadline());
+        [pace, patience, probe, decision].into_iter().flatten().min()
+    }
+
+    /// Does what is due.
+    pub(super) fn run_bandwidth(&mut self, now: Instant, slot: usize) {
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let transport = &mut self.objects.transports[slot];
+        let pace = transport.egress.pacer.as_ref().and_then(|pacer| pacer.deadline());
+        if due(pace) {
+            self.release_paced(now, slot);
+        }
+        let transport = &mut self.objects.transports[slot];
+        let Some(state) = &mut transport.bandwidth else { return };
+        if due(state.estimator.deadline()) {
+            let bytes = state.estimator.tick(now, &mut transport.egress.log);
+            if bytes > 0 {
+                self.send_probe(now, slot, bytes);
+            }
+        }
+        let Some(state) = &mut self.objects.transports[slot].bandwidth else { return };
+        if due(state.automatic.deadline()) {
+            self.adapt(now, slot);
+        }
+        for index in 0..self.objects.transports[slot].subscriptions.len() {
+            let key = self.objects.transports[slot].subscriptions[index];
+            if due(self.objects.subscriptions[key].patient_until) {
+                self.objects.subscriptions[key].patient_until = None;
+                self.want_key_frame_for(now, key);
+            }
+        }
+    }
+
+    /// Takes into the burst what has waited for its turn.
+    pub(super) fn release_all_paced(&mut self, now: Instant) {
+        for index in 0..self.pacing.len() {
+            self.release_paced(now, self.pacing[index]);
+        }
+        let transports = &mut self.objects.transports;
+        self.pacing.retain(|&slot| {
+            let pacer = transports.get_mut(slot).and_then(|transport| transport.egress.pacer.as_mut());
+            pacer.is_some_and(|pacer| {
+                pacer.noted = !pacer.is_empty();
+                pacer.noted
+            })
+        });
+    }
+
+    /// Something waits at a transport.
+    pub(super) fn note_pacing(&mut self, slot: usize) {
+        if let Some(pacer) = &mut self.objects.transports[slot].egress.pacer
+            && !std::mem::replace(&mut pacer.noted, true)
+        {
+            self.pacing.push(slot);
+        }
+    }
+
+    fn release_paced(&mut self, now: Instant, slot: usize) {
+        let Some(transport) = self.objects.transports.get_mut(slot) else { return };
+        let EgressState { extras, pacer: Some(pacer), .. } = &mut transport.egress else { return };
+        if transport.path.is_none() || transport.outbound.is_none() {
+            return;
+        }
+        pacer.earn(now);
+        let before = extras.len();
+        while let Some(waiting) = pacer.release() {
+            let Waiting { subscription, track, encoding, sequence, outgoing, repair } = waiting;
+            let encoding = self.objects.tracks.get(track).and_then(|track| track.encodings.get(usize::from(encoding)));
+            let Some((packet, plaintext)) = encoding.and_then(|encoding| encoding.history.peek(sequence)) else {
+                continue;
+            };
+            pacer.pay(plaintext.len());
+            let packet = self.burst.push(*packet, plaintext);
+            let sending = if repair { Sending::Again } else { Sending::Replayed };
+            extras.push(Extra { subscription, packet, outgoing, sending });
+        }
+        if extras.len() > before && !self.answering.contains(&slot) {
+            self.answering.push(slot);
+        }
+    }
+
+    /// Time passes for an estimate that nothing is heard of.
+    pub(super) fn age_bandwidth(&mut self, now: Instant, slot: usize) {
+        let transport = &mut self.objects.transports[slot];
+        if let Some(state) = &mut transport.bandwidth {
+            let changed = state.estimator.elapse(now, &transport.egress.log);
+            self.review(now, slot, changed);
+        }
+    }
+
+    /// Queues packets that were sent a moment ago, to be sent again by RTX: `bytes` of them.
+    fn send_probe(&mut self, now: Instant, slot: usize, bytes: u64) {
+        let transport = &mut self.objects.transports[slot];
+        let mut left = bytes as i64;
+        for &key in &transport.subscriptions {
+            let subscription = &self.objects.subscriptions[key];
+            let Some(track) = subscription.track.and_then(|track| self.objects.tracks.get(track)) else { continue };
+            if subscription.kind != Kind::Video || subscription.rtx_ssrc.is_none() {
+                continue;
+            }
+            let mut found = 0_usize;
+            for back in (1..=PROBE_PACKETS).cycle() {
+                if left <= 0 || back == PROBE_PACKETS && found == 0 {
+                    break;
+                }
+                let out = subscription.continuity.next_out().wrapping_sub(back) as u16;
+                let Some((outgoing, packet, plaintext)) = subscription.sent(now, track, out) else { continue };
+                if subscription.retransmits_as(outgoing.payload_type).is_none() {
+                    continue;
+                }
+                if transport.egress.extras.is_empty() && !self.answering.contains(&slot) {
+                    self.answering.push(slot);
+                }
+                left -= plaintext.len() as i64;
+                found += 1;
+                let packet = self.burst.push(*packet, plaintext);
+                transport.egress.extras.push(Extra { subscription: key, packet, outgoing, sending: Sending::Probe });
+            }
+        }
+    }
+}
+
+/// Whether nobody but the viewer's network says what flows.
+fn is_automatic(subscription: &Subscription, track: &Track) -> bool {
+    subscription.kind == Kind::Video && track.is_layered() && !subscription.strict && !subscription.choice.is_pinned()
+}
+
+fn is_alive(track: &Track, layer: Layer) -> bool {
+    track.encodings.get(usize::from(layer.encoding)).is_some_and(|encoding| encoding.alive)
+}
+
+/// What is sent of a track that leaves no choice, in bit/s.
+fn bitrate(now: Instant, subscription: &Subscription, track: &mut Track) -> u64 {
+    let Some(target) = track.target(subscription) else { return 0 };
+    let Some(encoding) = track.encodings.get_mut(usize::from(target.encoding)) else { return 0 };
+    let bitrate = encoding.rate.steady(now) * 8;
+    match subscription.kind {
+        Kind::Audio => bitrate + SOUND_LONGER,
+        Kind::Video => (bitrate as f64 * LONGER) as u64,
+    }
+}
+
+/// What a viewer can get of a track now, from the cheapest to the best. `known` says that its path is: then what takes
+/// nobody knows how much is not had while there is something else.
+fn rungs<'a>(
+    now: Instant,
+    subscription: &'a Subscription,
+    track: &'a mut Track,
+    known: bool,
+) -> impl Iterator<Item = Rung> + 'a {
+    let mut layers = track.layers(now);
+    let track = &*track;
+    let measured = |rate: &LayerRate| track.encodings[usize::from(rate.layer.encoding)].rate.is_measured();
+    if known && layers.iter().any(|rate| rate.active && measured(rate)) {
+        layers.retain(measured);
+    }
+    let smallest = layers.iter().filter(|rate| rate.active).map(|rate| rate.layer).next();
+    let allowed = layers
+        .into_iter()
+        .filter(move |rate| rate.active && (subscription.choice.allows(track, rate) || Some(rate.layer) == smallest));
+    allowed.map(|rate| Rung {
+        layer: rate.layer,
+        area: u32::from(rate.size.0) * u32::from(rate.size.1),
+        bitrate: (rate.bitrate as f64 * LONGER) as u64,
+    })
+}
