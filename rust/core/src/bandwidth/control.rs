@@ -95,8 +95,11 @@ impl Control {
         if lossy {
             self.lossy = Some(now);
         }
-        let carried =
-            if again && !signals.over { path.carried().or(path.capacity()) } else { path.capacity().or(path.rate()) };
+        let carried = if again && !signals.over {
+            path.full().or(path.carried()).or(path.capacity())
+        } else {
+            path.capacity().or(path.rate())
+        };
         let Some(carried) = carried else { return };
         (self.limited, self.complained) = (Some(now), Some(now));
         if self.estimate.is_none_or(|estimate| estimate as f64 > carried as f64 * NEAR) {

@@ -102,6 +102,11 @@ impl Estimator {
         Some(self.limit()?.min(drain))
     }
 
+    /// What a link carries that was seen to be full.
+    pub fn carried(&self) -> Option<u64> {
+        self.control.carried()
+    }
+
     /// Bytes that stand in the queue of a full link.
     pub fn standing(&self) -> u64 {
         (self.control.carried().unwrap_or(0) as f64 / 8.0 * self.path.newest_queue().as_secs_f64()) as u64

@@ -251,6 +251,11 @@ impl PathMonitor {
         self.throughput.capacity()
     }
 
+    /// The same, of a link that had hardly a pause.
+    pub fn full(&self) -> Option<u64> {
+        self.throughput.full()
+    }
+
     /// The least queue of the newest slice of time.
     pub fn queue(&self) -> Duration {
         Duration::from_micros(self.stood.max(0) as u64)

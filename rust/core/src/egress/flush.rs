@@ -163,6 +163,9 @@ impl Egress {
             let target = track.target(subscription);
             for &packet_index in &track.burst {
                 let packet = &flush.burst.packets()[packet_index];
+                if pacer.as_ref().is_some_and(|pacer| pacer.refuses()) {
+                    subscription.thin(flush.now, packet);
+                }
                 let mut admission = subscription.admit(packet, target, track);
                 if let (Admission::Start, Some(target)) = (&admission, target) {
                     let timestamp = track.handover(subscription, packet);

@@ -21,6 +21,8 @@ const MAX_PACKETS: usize = 1024;
 const MAX_REPAIRS: usize = 64;
 /// Seconds that are paid for later at most.
 const MAX_DEBT: f64 = 0.2;
+/// A queue of the link that is told of after so long has not been waited for.
+const OWED: Duration = Duration::from_millis(1_000);
 /// Between two turns.
 const SLICE: Duration = Duration::from_millis(5);
 
@@ -49,22 +51,33 @@ pub struct Pacer {
     /// Bytes that may leave now; less than nothing after a packet that was paid for in part.
     credit: i64,
     earned: Option<Instant>,
-    /// The queue that it waits for is still told of.
-    owes: bool,
+    /// When it began to wait for the link's own queue, which is still told of.
+    owes: Option<Instant>,
     repairs: VecDeque<Waiting>,
     media: VecDeque<(Waiting, usize)>,
     /// Of the media.
     bytes: usize,
     /// The worker knows that something waits.
     pub noted: bool,
+    /// The link carries less than the least that there is: what does not fit is not sent until the next key frame.
+    pub thins: bool,
 }
 
 impl Pacer {
     /// For a link of so many bit/s.
     pub fn new(bitrate: u64) -> Pacer {
         let (repairs, media) = (VecDeque::new(), VecDeque::new());
-        let mut pacer =
-            Pacer { rate: 0.0, credit: BURST, earned: None, owes: false, repairs, media, bytes: 0, noted: false };
+        let mut pacer = Pacer {
+            rate: 0.0,
+            credit: BURST,
+            earned: None,
+            owes: None,
+            repairs,
+            media,
+            bytes: 0,
+            noted: false,
+            thins: false,
+        };
         pacer.set_bitrate(bitrate);
         pacer
     }
@@ -75,16 +88,17 @@ impl Pacer {
     }
 
     /// So many bytes stand in the link's own queue: what is sent before they are gone would be dropped, or wait there.
-    /// Once, until `settle`: what is told of later has grown before that.
-    pub fn owe(&mut self, bytes: u64) {
-        if !std::mem::replace(&mut self.owes, true) {
+    /// Once, until `settle` or until it should have gone: what is told of meanwhile has grown before that.
+    pub fn owe(&mut self, now: Instant, bytes: u64) {
+        if self.owes.is_none_or(|since| now.saturating_duration_since(since) >= OWED) {
+            self.owes = Some(now);
             self.credit = self.credit.min(-(bytes as i64));
         }
     }
 
     /// They are gone.
     pub fn settle(&mut self) {
-        self.owes = false;
+        self.owes = None;
     }
 
     /// Time has passed.
@@ -138,13 +152,22 @@ impl Pacer {
         {
             return Some(repair);
         }
-        let full = self.bytes as f64 > self.rate * MAX_WAIT || self.media.len() > MAX_PACKETS;
-        if !self.is_open() && !full {
+        if !self.is_open() && (self.thins || !self.is_full()) {
             return None;
         }
         let (packet, bytes) = self.media.pop_front()?;
         self.bytes -= bytes;
         Some(packet)
+    }
+
+    /// Whether more waits than is to wait.
+    fn is_full(&self) -> bool {
+        self.bytes as f64 > self.rate * MAX_WAIT || self.media.len() > MAX_PACKETS
+    }
+
+    /// Whether no other frame is to be begun before what waits has left.
+    pub fn refuses(&self) -> bool {
+        self.thins && self.is_full()
     }
 
     /// When the next packet may leave.
@@ -241,7 +264,7 @@ mod tests {
         let start = Instant::now();
         let mut pacer = Pacer::new(800_000);
         pacer.earn(start);
-        pacer.owe(1);
+        pacer.owe(start, 1);
         for sequence in 0..50 {
             assert!(!pacer.admit(1000));
             pacer.hold(packet(1, sequence), 1000);
@@ -255,8 +278,8 @@ mod tests {
         let start = Instant::now();
         let mut pacer = Pacer::new(800_000);
         pacer.earn(start);
-        pacer.owe(11_500);
-        pacer.owe(99_999);
+        pacer.owe(start, 11_500);
+        pacer.owe(start, 99_999);
         pacer.hold(packet(1, 7), 1000);
         let at = pacer.deadline().expect("a packet waits");
         assert_eq!((at - start).as_millis(), 100);
@@ -268,7 +291,7 @@ mod tests {
         let start = Instant::now();
         let mut pacer = Pacer::new(800_000);
         pacer.earn(start);
-        pacer.owe(1);
+        pacer.owe(start, 1);
         pacer.hold(packet(1, 9), 1000);
         for _ in 0..3 {
             pacer.hold_repair(Waiting { repair: true, ..packet(1, 4) });

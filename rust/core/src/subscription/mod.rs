@@ -6,7 +6,7 @@ pub mod replay;
 pub mod retransmit;
 pub mod selection;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::codec::Codec;
 use crate::command::{CodecParameters, Kind, SubscriptionId, SubscriptionParameters};
@@ -119,6 +119,8 @@ pub struct Subscription {
     pub target: Option<Layer>,
     /// Until then a key frame of the target is waited for; then it is shown from the last one on.
     pub patient_until: Option<Instant>,
+    /// Frames were left out up to the next key frame, see [`Subscription::thin`].
+    thinned: bool,
     /// It carries a layer under its own name: the chosen one or nothing.
     pub strict: bool,
     /// The spatial and temporal layers that pass.
@@ -173,6 +175,7 @@ impl Subscription {
             named: None,
             target: None,
             patient_until: None,
+            thinned: false,
             strict: rid.is_some(),
             selection: Selection::new(),
             ability: Ability { drops: false, descriptor: false },
@@ -240,7 +243,25 @@ impl Subscription {
         self.announced = None;
         self.replay = None;
         self.continuity.forget();
-        (self.named, self.target, self.patient_until) = (None, None, None);
+        (self.named, self.target, self.patient_until, self.thinned) = (None, None, None, false);
+    }
+
+    /// The link carries less than the least that there is: nothing more until the next key frame, if `packet` begins
+    /// another frame of what flows. What was cached is not shown instead, since the viewer has seen it.
+    pub fn thin(&mut self, now: Instant, packet: &Packet) {
+        /// A key frame that does not come within this time is the publisher's rule.
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let flows = self.continuity.source() == Some(packet.source) && self.replay.is_none();
+        let another = self.continuity.newest_in_source().is_some_and(|newest| newest != packet.timestamp);
+        if flows && another && self.kind == Kind::Video && !packet.key_frame && self.continuity.is_new(packet) {
+            self.continuity.stop();
+            (self.thinned, self.patient_until) = (true, Some(now + PATIENCE));
+        }
+    }
+
+    /// Whether a live key frame is waited for, not one that is cached.
+    pub fn is_patient(&self, now: Instant) -> bool {
+        self.patient_until.is_some_and(|until| now < until) && (self.thinned || self.source().is_some())
     }
 
     /// Takes what control has asked for; `track` is the attached one. Then call `Worker::want_key_frame_for`.
@@ -352,7 +373,7 @@ impl Subscription {
 
     /// Begins to forward the source of this packet; `timestamp` is the viewer's for it.
     pub fn start(&mut self, packet: &Packet, timestamp: u32, target: Layer, track: &Track) {
-        self.replay = None;
+        (self.replay, self.thinned) = (None, false);
         self.choose_layers(target, track);
         self.continuity.start(packet, timestamp);
     }

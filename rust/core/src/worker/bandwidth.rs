@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_millis(2500);
 const LONGER: f64 = 1.05;
 /// The same for 50 packets of sound in a second, in bit/s.
 const SOUND_LONGER: u64 = 20_000;
+/// A queue of the link that is waited for: it may be full, and then every other packet is lost.
+const LONG_QUEUE: Duration = Duration::from_millis(150);
 /// Packets that a probe chooses from.
 const PROBE_PACKETS: u64 = 64;
 
@@ -141,8 +143,10 @@ impl Worker {
             subscription.set_target(layer);
             changed = true;
         }
-        // Less than what is sent in any case would hold it back for nothing.
-        let pace = state.estimator.drain().map(|drain| drain.max(state.automatic.bitrate()));
+        // Less than what is sent in any case would hold it back for nothing, unless the link does not carry that.
+        let least = state.automatic.bitrate();
+        let thins = !state.members.is_empty() && state.estimator.carried().is_some_and(|carried| carried < least);
+        let pace = state.estimator.drain().map(|drain| drain.max(if thins { fixed } else { least }));
         match (pace, &mut transport.egress.pacer) {
             (Some(limit), Some(pacer)) => pacer.set_bitrate(limit),
             (Some(limit), none) => *none = Some(Box::new(Pacer::new(limit))),
@@ -150,8 +154,9 @@ impl Worker {
             (None, _) => {}
         }
         if let Some(pacer) = &mut transport.egress.pacer {
-            if congested {
-                pacer.owe(state.estimator.standing());
+            pacer.thins = thins;
+            if congested || state.estimator.queue() > LONG_QUEUE {
+                pacer.owe(now, state.estimator.standing());
             } else if state.estimator.is_calm() {
                 pacer.settle();
             }

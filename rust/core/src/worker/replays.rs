@@ -151,10 +151,6 @@ impl Worker {
         }
         if let Some(pacer) = &mut transport.egress.pacer {
             pacer.earn(now);
-            if !pacer.is_open() {
-                subscription.replay = Some(replay);
-                return Turn::Goes;
-            }
         }
         let most = replay.earn(now, rate(now, encoding, transport));
         let mut sent = 0;
@@ -198,7 +194,10 @@ impl Worker {
                 }
                 continue;
             }
-            if sent >= most || begins && !replay.has_credit() {
+            // On a link that is known to be narrow a key frame at once is lost, not late.
+            let pacer = self.objects.transports[subscription.transport].egress.pacer.as_ref();
+            let may = pacer.map_or(!begins || replay.has_credit(), |pacer| pacer.is_open() && replay.has_credit());
+            if sent >= most || !may {
                 break;
             }
             replay.pay(plaintext.len());

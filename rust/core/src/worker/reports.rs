@@ -149,7 +149,7 @@ impl Worker {
             self.objects.tracks[slot].encodings[usize::from(target)].key_frame_requests.want();
             return Some(slot);
         }
-        let patient = subscription.patient_until.is_some_and(|until| now < until) && subscription.source().is_some();
+        let patient = subscription.is_patient(now);
         if !patient && self.begin_replay(now, key, target) {
             self.objects.tracks[slot].encodings[usize::from(target)].key_frame_requests.welcome();
         } else {
