@@ -110,16 +110,20 @@ class _Run:
         return summarize(self._plan.mode, url, details, seconds=ended - began, cpu=cpu)
 
     async def _start(self) -> None:
-        """Until each of them is connected or has failed."""
-        starting = []
+        """Until each of them is connected or has failed, or all is over."""
+        starting: list[asyncio.Task[None]] = []
         for number, session in enumerate(self._sessions):
             if number and self._plan.ramp:
                 await self._pass(1 / self._plan.ramp)
             if self._over.is_set():
                 break
             starting.append(asyncio.create_task(session.start(), name=f"bench session {number}"))
-        if starting:
-            await asyncio.wait(starting)
+        over = asyncio.create_task(self._over.wait())
+        either: list[asyncio.Future[Any]] = [over, asyncio.gather(*starting, return_exceptions=True)]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        for task in (over, *starting):
+            task.cancel()
+        await asyncio.wait([over, *starting])
 
     async def _pass(self, seconds: float) -> None:
         with suppress(TimeoutError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from live777py.errors import Live777Error
+from live777py.errors import Live777Error, UpstreamError
 from live777py.loadtest.report import SessionReport
 from live777py.rtc.client import ClientPeer
 from live777py.rtc.negotiation import CodecPolicy, payload_map
@@ -116,15 +116,11 @@ class Viewer(BenchSession):
 
     def report(self) -> SessionReport:
         rows: Sequence[native.TrackStats] = self._rows
-        pictures = [row for row in rows if row.width or row.key_frames or row.frames]
         firsts = [row.first_packet_ms for row in rows if row.first_packet_ms is not None]
         keys = [row.first_key_frame_ms for row in rows if row.first_key_frame_ms is not None]
-        failure = self._verdict("connected, and nothing came" if not firsts else None)
-        if failure is None and pictures and not keys:
-            failure = "pictures came, and no whole key frame"
         return SessionReport(
             session=self._number,
-            failure=failure,
+            failure=self._verdict(self._missing(rows)),
             connected_ms=self.connected_ms,
             first_packet_ms=min(firsts, default=None),
             first_key_frame_ms=min(keys, default=None),
@@ -137,6 +133,17 @@ class Viewer(BenchSession):
             freezes=sum(row.freezes for row in rows),
             freeze_ms=sum(row.freeze_ms for row in rows),
         )
+
+    def _missing(self, rows: Sequence[native.TrackStats]) -> str | None:
+        """A server that has no video for a viewer does not answer its section (WHEP section 4.6.2)."""
+        if all(row.first_packet_ms is None for row in rows):
+            return "connected, and nothing came"
+        video = {track for media, track in self._peer.tracks if media.kind == "video"}
+        pictures = [row for row in rows if row.track in video]
+        if not video or any(row.first_key_frame_ms is not None for row in pictures):
+            return None
+        some = any(row.first_packet_ms is not None for row in pictures)
+        return "pictures came, and no whole key frame" if some else "sound came, and no picture"
 
 
 class Publisher(BenchSession):
@@ -157,6 +164,10 @@ class Publisher(BenchSession):
 
     async def _open(self, peer: ClientPeer) -> None:
         await peer.publish([media for media, _ in self._feed.media], data_channel=False)
+        taken = {played.kind for played, _ in peer.subscriptions}
+        for media, _ in self._feed.media:
+            if media.kind not in taken:
+                raise UpstreamError(f"the server takes no {media.kind}")
         for played, subscription in peer.subscriptions:
             for media, track in self._feed.media:
                 payload_types = payload_map(media, played)

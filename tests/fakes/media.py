@@ -249,6 +249,13 @@ class TrackStats:
     packets: int = 0
     bytes: int = 0
     lost: int = 0
+    repaired: int = 0
+    reordered: int = 0
+    frames: int = 0
+    freezes: int = 0
+    freeze_ms: float = 0.0
+    first_packet_ms: float | None = None
+    first_key_frame_ms: float | None = None
     width: int = 0
     height: int = 0
     bitrate: int = 0
@@ -266,6 +273,8 @@ class SubscriptionStats:
     temporal: int = 0
     packets: int = 0
     bytes: int = 0
+    lost: int = 0
+    retransmitted: int = 0
 
 
 @dataclass(kw_only=True)
@@ -489,7 +498,7 @@ class Engine:
 
     def attach(self, request: int, subscription: int, track: int, *, payload_types: Sequence[tuple[int, int]]) -> None:
         self._require_open()
-        if subscription not in self.subscriptions or track not in self.tracks:
+        if subscription not in self.subscriptions or not (track in self.tracks or track in self.sources):
             self._answer(request, "unknown_id", f"subscription {subscription}, track {track}")
         else:
             self.attached[subscription] = (track, tuple(payload_types))

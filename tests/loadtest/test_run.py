@@ -21,6 +21,7 @@ from live777py.errors import BadRequest, StartError
 from live777py.loadtest import run as runs
 from live777py.loadtest.run import Plan, run
 from tests.gateway import free_port, running_gateway
+from tests.rtc.upstream import Upstream, serving
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -151,6 +152,18 @@ async def test_over_before_it_began(gateway: Gateway) -> None:
     over = asyncio.Event()
     over.set()
     report = await run(viewers(gateway, sessions=2), over)
+    assert report.failures == {"it was ended before it was connected": 2}
+
+
+async def test_over_while_a_server_does_not_answer() -> None:
+    async with serving(Upstream(held=True)) as upstream:
+        over = asyncio.Event()
+        plan = Plan(mode="whep", url=f"{upstream.url}whep/x", sessions=2, seconds=60.0, ramp=0.0)
+        running = asyncio.create_task(run(plan, over))
+        await upstream.asked.wait()
+        over.set()
+        async with asyncio.timeout(10):
+            report = await running
     assert report.failures == {"it was ended before it was connected": 2}
 
 
