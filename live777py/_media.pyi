@@ -177,11 +177,15 @@ class Response:
 
 @final
 class IceConnected:
-    """The first nominated pair, or a later migration: `remote` is `ip:port`, `local` the socket's `ip:port`."""
+    """The first nominated pair, or a later migration: `remote` is `ip:port`, `local` the socket's `ip:port`.
+
+    `protocol` is `udp` or `tcp`.
+    """
 
     transport: int
     local: str
     remote: str
+    protocol: str
 
 @final
 class ReflexiveAddress:
@@ -423,6 +427,16 @@ class WorkerStats:
     unknown_datagrams: int
     relay_dropped: int
     """Packets that a full queue between workers did not take."""
+    tcp_connections: int
+    """Open now; what follows only grows."""
+    tcp_accepted: int
+    tcp_refused: int
+    """Connections that were one too many."""
+    tcp_rejected: int
+    """Connections that proved nothing in time, or were none of ours."""
+    tcp_datagrams_sent: int
+    tcp_datagrams_dropped: int
+    """Of peers that read too slowly."""
 
     # The counters of all transports, tracks and subscriptions that the worker has or had: they stay when one goes.
     packets_received: int
@@ -467,7 +481,8 @@ def length_prefixed(data: Buffer) -> bytes:
 
 @final
 class Engine:
-    """The media threads. `addresses` are the UDP sockets of each worker: `sockets[worker] = ["ip:port", ...]`.
+    """The media threads. `sockets` are the UDP addresses of each worker, `sockets[worker] = ["ip:port", ...]`;
+    `listeners` in the same way the TCP addresses where peers connect (RFC 6544), none where it is empty.
 
     Raises `OSError` (with errno) when an address cannot be bound. Port 0 picks a free one; see `addresses()`.
     A new viewer of a video track is shown its current group of pictures from the key frame on, if that has at most
@@ -479,12 +494,14 @@ class Engine:
         cls,
         *,
         sockets: Sequence[Sequence[str]],
+        listeners: Sequence[Sequence[str]] = ...,
         gop_cache_bytes: int = ...,
         gop_cache_ms: int = ...,
         gop_cache_replays: int = ...,
         bandwidth_estimation: bool = ...,
     ) -> Engine: ...
     def addresses(self) -> list[list[str]]: ...
+    def tcp_addresses(self) -> list[list[str]]: ...
     def fileno(self) -> int: ...
     def poll(self) -> list[Response | Event]: ...
     def close(self) -> None: ...

@@ -45,8 +45,9 @@ from live777py.http.keys import (
 from live777py.http.resource import answer_of_publisher, name_client
 from live777py.http.session import client_of, ice_links_of
 from live777py.http.web import BUILT_PAGES
-from live777py.media.addresses import worker_sockets
+from live777py.media.addresses import worker_listeners, worker_sockets
 from live777py.media.engine import GopCache, MediaEngine
+from live777py.media.external import ExternalAddresses
 from live777py.outbound import Outbound
 from live777py.recorder.export import IndexExport
 from live777py.recorder.index import RecordingIndex
@@ -199,6 +200,7 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
         place = settings.storage(config)
         storage = await build_storage(place)
         parts.push_async_callback(storage.close)
+        external_settings = settings.external(config)
         engine = MediaEngine(
             worker_sockets(config.webrtc.ice_udp_addrs, config.webrtc.workers),
             GopCache(
@@ -207,15 +209,18 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
                 replays=config.webrtc.gop_cache_replays,
             ),
             bandwidth_estimation=config.webrtc.bandwidth_estimation,
+            listeners=worker_listeners(config.webrtc.ice_tcp_addrs, config.webrtc.workers),
         )
         parts.callback(engine.close)
+        external = ExternalAddresses(engine, external_settings)
+        parts.push_async_callback(external.stop)
         outbound = Outbound(settings.addresses(config))
         parts.push_async_callback(outbound.close)
         make_client_peer: MakeClientPeer = functools.partial(ClientPeer, outbound=outbound)
         shared = await _shared(parts, config)
         if shared is not None:
             make_client_peer = shared.client_peers(make_client_peer)
-        manager = StreamManager(engine, settings.streams(config), make_client_peer=make_client_peer)
+        manager = StreamManager(engine, settings.streams(config), make_client_peer=make_client_peer, external=external)
         cluster = None if shared is None else shared.cluster(manager)
         if (livekit := app.get(LIVEKIT)) is not None:
             keys: KeyValue = _own_keys(parts, store) if shared is None else shared.store
@@ -252,6 +257,7 @@ async def _media_and_streams(app: web.Application) -> AsyncIterator[None]:
             "hooks": hooks.given_up,
             "webhooks": webhooks.given_up + (0 if livekit is None else livekit.given_up),
         }
+        await external.start()
         hooks.start()
         await webhooks.start()
         await manager.start()

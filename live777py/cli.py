@@ -62,6 +62,7 @@ def _check(path: Path | None) -> None:
 
     config = load(path, os.environ)
     settings.cascade(config)
+    settings.external(config)
     if config.cluster.redis_url:
         settings.cluster(config)
     for warning in warnings(config, os.environ):

@@ -7,10 +7,12 @@ Live777Error
 |   +-- Forbidden               403  a good credential without this right
 |   +-- NotFound                404  no such stream, session or object
 |   +-- Conflict                409  the stream's state forbids it
+|   +-- PreconditionFailed      412  If-Match names another ICE session
 |   +-- PayloadTooLarge         413
 |   +-- UnsupportedMediaType    415
 |   +-- RangeNotSatisfiable     416  the object is shorter
 |   +-- Unprocessable           422  understood, cannot be done (RFC 9725 section 4.2)
+|   +-- PreconditionRequired    428  If-Match is missing
 |   +-- TooManyRequests         429
 +-- Unavailable                 503  a limit of ours; try again after `retry_after` seconds
 +-- UpstreamError               502  another server, which we asked, failed us
@@ -76,6 +78,11 @@ class Conflict(ClientError):
         self.retry_after = retry_after
 
 
+class PreconditionFailed(ClientError):
+    status = 412
+    title = "Precondition failed"
+
+
 class PayloadTooLarge(ClientError):
     status = 413
     title = "Payload too large"
@@ -100,6 +107,11 @@ class RangeNotSatisfiable(ClientError):
 class Unprocessable(ClientError):
     status = 422
     title = "Unprocessable content"
+
+
+class PreconditionRequired(ClientError):
+    status = 428
+    title = "Precondition required"
 
 
 class TooManyRequests(ClientError):

@@ -11,8 +11,10 @@ from live777py import __version__
 from live777py.cascade.settings import CascadeSettings, StreamCascade
 from live777py.cluster.membership import Node
 from live777py.cluster.settings import ClusterSettings
+from live777py.config.values import parse_stun_url
 from live777py.errors import BadRequest, ConfigError
 from live777py.media.addresses import local_addresses
+from live777py.media.external import ExternalSettings
 from live777py.outbound import AddressPolicy, Endpoint
 from live777py.recorder.export import ExportSettings
 from live777py.recorder.retention import RetentionRule
@@ -28,6 +30,24 @@ if TYPE_CHECKING:
 
 def addresses(config: Config) -> AddressPolicy:
     return AddressPolicy(allow_private=config.cascade.allow_private)
+
+
+def external(config: Config) -> ExternalSettings:
+    """Raises ConfigError."""
+    webrtc = config.webrtc
+    server: tuple[str, int] | None = None
+    if any(address.ip is None for address in webrtc.external):
+        urls = (webrtc.external_stun, *(url for servers in config.ice_servers for url in servers.urls))
+        url = next((url for url in urls if url.lower().startswith("stun:")), None)
+        if url is None:
+            raise ConfigError(
+                'webrtc.external_addrs: "auto" needs a STUN server: webrtc.external_stun, or a stun: URL in ice_servers'
+            )
+        try:
+            server = parse_stun_url(url)
+        except ValueError:
+            raise ConfigError(f"webrtc.external_addrs: {url} cannot be asked") from None
+    return ExternalSettings(addresses=webrtc.external, only=webrtc.external_only, server=server)
 
 
 def streams(config: Config) -> StreamSettings:

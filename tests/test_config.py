@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from live777py.config import Config, UdpAddress, load, not_built, parse, template, warnings
-from live777py.config.values import parse_udp_address
+from live777py.config import Config, MediaAddress, load, not_built, parse, template, warnings
+from live777py.config.values import parse_media_address
 from live777py.errors import ConfigError
 
 CONF = Path(__file__).parent.parent / "conf/live777.toml"
@@ -134,6 +134,8 @@ def test_every_key_of_live777_is_read() -> None:
     config = parse(EVERY_LIVE777_KEY, {})
     ours = {"http.rate_limit", "http.trusted_proxies", "webrtc.workers", "webrtc.ice_lite", "webrtc.gop_cache_bytes"}
     ours |= {"webrtc.gop_cache_ms", "webrtc.gop_cache_replays", "webrtc.bandwidth_estimation"}
+    ours |= {"webrtc.ice_tcp_addrs", "webrtc.strict_etags"}
+    ours |= {"webrtc.external_addrs", "webrtc.external_only", "webrtc.external_stun"}
     ours.add("strategy.on_publish_conflict")
     ours |= {f"auth.{key}" for key in ("jwks", "audience", "issuer", "http_url", "http_timeout_ms")}
     ours |= {"cascade.allow_private"}
@@ -373,8 +375,8 @@ def test_a_wrong_variable_is_named(name: str, value: str, message: str) -> None:
         ("0.0.0.0:9000", "0.0.0.0", 9000),
     ],
 )
-def test_udp_addresses(text: str, host: str | None, port: int) -> None:
-    assert parse_udp_address(text) == UdpAddress(host=host, port=port)
+def test_media_addresses(text: str, host: str | None, port: int) -> None:
+    assert parse_media_address(text) == MediaAddress(host=host, port=port)
 
 
 @pytest.mark.parametrize(
@@ -397,9 +399,9 @@ def test_udp_addresses(text: str, host: str | None, port: int) -> None:
         "ff02::1",
     ],
 )
-def test_udp_addresses_that_are_none(text: str) -> None:
+def test_media_addresses_that_are_none(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        parse_udp_address(text)
+        parse_media_address(text)
 
 
 def test_what_is_not_built_is_named_once() -> None:

@@ -10,9 +10,10 @@ from live777py.errors import Elsewhere, NotFound
 if TYPE_CHECKING:
     from live777py.cluster.service import Cluster
     from live777py.rtc.negotiation import Kind
+    from live777py.rtc.server import Restarted
     from live777py.streams.bus import EventBus
     from live777py.streams.layers import Layer, LayerChoice
-    from live777py.streams.manager import Answer, Client, StreamManager
+    from live777py.streams.manager import Answer, Client, CounterOffer, StreamManager
     from live777py.streams.strategy import Strategy
     from live777py.streams.views import Counts, LayerView, StreamView
 
@@ -33,7 +34,9 @@ class ClusterStreams:
             finally:
                 self._cluster.look_at(stream)
 
-    async def play(self, stream: str, offer: str, *, client: Client) -> Answer:
+    async def play(
+        self, stream: str, offer: str | None, *, client: Client, wants_offer: bool = False
+    ) -> Answer | CounterOffer:
         """As `StreamManager.play`; also Elsewhere, and what hinders to get it from the node that has it."""
         if not client.relay and not self._manager.sharing.publishes(stream):
             holder = self._cluster.directory.holder(stream)
@@ -41,7 +44,7 @@ class ClusterStreams:
                 raise Elsewhere("another node has the stream", url=whep_url(holder, stream))
             if holder is not None:
                 await self._cluster.relays.flowing(stream, holder)
-        return await self._manager.play(stream, offer, client=client)
+        return await self._manager.play(stream, offer, client=client, wants_offer=wants_offer)
 
     async def delete(self, stream: str) -> None:
         """At every node."""
@@ -53,8 +56,15 @@ class ClusterStreams:
             if not elsewhere:
                 raise
 
-    async def trickle(self, stream: str, session: str, fragment: str) -> None:
-        await self._manager.trickle(stream, session, fragment)
+    async def answer(self, stream: str, session: str, answer: str, *, client: Client) -> None:
+        await self._manager.answer(stream, session, answer, client=client)
+
+    async def patch_ice(
+        self, stream: str, session: str, fragment: str, *, if_match: str | None, strict: bool, loopback: bool
+    ) -> Restarted | None:
+        return await self._manager.patch_ice(
+            stream, session, fragment, if_match=if_match, strict=strict, loopback=loopback
+        )
 
     async def close_session(self, stream: str, session: str) -> None:
         await self._manager.close_session(stream, session)

@@ -17,22 +17,23 @@ from live777py.config.sections import (
     WebrtcConfig,
 )
 from live777py.config.template import template
-from live777py.config.values import SocketAddress, UdpAddress
+from live777py.config.values import ExternalAddress, MediaAddress, SocketAddress
 
 __all__ = [
     "AuthConfig",
     "Changes",
     "ClusterConfig",
     "Config",
+    "ExternalAddress",
     "HttpConfig",
     "IceServerConfig",
     "LiveKitConfig",
     "LogConfig",
+    "MediaAddress",
     "SdpConfig",
     "SocketAddress",
     "StrategyConfig",
     "StreamConfig",
-    "UdpAddress",
     "WebhookConfig",
     "WebrtcConfig",
     "compare",

@@ -151,12 +151,39 @@ class WebrtcConfig:
         'Where media is received: "auto" (every routed local address), "auto:PORT", "IP", "IP:PORT" or "[IPv6]:PORT".\n'
         "The port is 7777 unless given; 0 takes any free port. A further worker uses the next port.",
         env=("LIVE777_WEBRTC_ICE_UDP_ADDRS", "LIVE777_WEBRTC_ICE_UDP_ADDR", "LIVETWO_WEBRTC_ICE_UDP_ADDR"),
-        check=values.udp_addresses,
+        check=values.some_media_addresses,
+    )
+    ice_tcp_addrs: tuple[str, ...] = key(
+        (),
+        "Where media is received over TCP too (RFC 6544), for clients whose network lets no UDP through; written as\n"
+        "above. The port is 7778 unless given, since http.listen has the other. None by default.",
+        check=values.media_addresses,
+    )
+    external_addrs: tuple[str, ...] = key(
+        (),
+        "What clients see of these addresses where NAT is between: the public address that is offered to them.\n"
+        '"IP" stands for every routed address, "IP/LOCAL" for that one; "IP:PORT" and "IP:PORT/LOCAL:PORT" where\n'
+        'another port is forwarded. "auto" asks a STUN server, at start and every minute.',
+        check=values.external_addresses,
+    )
+    external_only: bool = key(
+        False, "Do not offer the local addresses which an external one stands for; else they come after it."
+    )
+    external_stun: str = key(
+        "",
+        'The server that "auto" asks: "stun:HOST:PORT". Empty = the first stun: URL of ice_servers.',
+        check=values.stun_url,
     )
     ice_lite: bool = key(
         True,
         "Answer as an ICE-lite agent (RFC 8445): clients connect to the server's addresses.\n"
         "A full agent checks every path back.",
+    )
+    strict_etags: bool = key(
+        False,
+        "Refuse a PATCH without If-Match (428), as RFC 9725 wants; common clients send none. One that does not match\n"
+        "is always refused (412).",
+        live=True,
     )
     workers: int = key(1, "Media threads; each has its own UDP port.", check=values.between(1, 64))
     bandwidth_estimation: bool = key(
@@ -182,12 +209,19 @@ class WebrtcConfig:
     )
 
     @property
-    def udp_addresses(self) -> tuple[values.UdpAddress, ...]:
-        return tuple(values.parse_udp_address(entry) for entry in self.ice_udp_addrs)
+    def ports(self) -> tuple[int, ...]:
+        """Those of the first worker."""
+        udp = (values.parse_media_address(entry).port for entry in self.ice_udp_addrs)
+        tcp = (values.parse_media_address(entry, values.DEFAULT_TCP_PORT).port for entry in self.ice_tcp_addrs)
+        return (*udp, *tcp, *(address.port for address in self.external if address.port is not None))
+
+    @property
+    def external(self) -> tuple[values.ExternalAddress, ...]:
+        return tuple(values.parse_external_address(entry) for entry in self.external_addrs)
 
 
 def ports_for_workers(webrtc: WebrtcConfig) -> WebrtcConfig:
-    last = max(address.port for address in webrtc.udp_addresses) + webrtc.workers - 1
+    last = max(webrtc.ports) + webrtc.workers - 1
     if last > 65535:
         raise ValueError(f"ports up to 65535; the last of {webrtc.workers} workers would need {last}")
     return webrtc

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 DEFAULT_PORT = 7777
+DEFAULT_TCP_PORT = 7778
+"""Of media over TCP: the other one is the HTTP server's."""
+
+DEFAULT_STUN_PORT = 3478
 
 MAX_STREAM_NAME = 255
 STREAM_NAME_RULE = (
@@ -56,14 +60,31 @@ class SocketAddress:
 
 
 @dataclass(frozen=True, kw_only=True)
-class UdpAddress:
-    """One entry of `webrtc.ice_udp_addrs`. `host` is None for "auto": every routed local address. Port 0: any.
+class MediaAddress:
+    """One entry of `webrtc.ice_udp_addrs` or `ice_tcp_addrs`. `host` is None for "auto": every routed local address.
 
-    An unspecified address (0.0.0.0, ::) stands for the routed ones of its family.
+    Port 0: any. An unspecified address (0.0.0.0, ::) stands for the routed ones of its family.
     """
 
     host: str | None
     port: int
+
+
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalAddress:
+    """One entry of `webrtc.external_addrs`: what the world sees of a local address.
+
+    `ip` is None for "auto". Without `local_ip` it stands for every routed address of its family, without ports for the
+    port that the socket has; `port` is that of the first worker. `local_port` is only there together with both.
+    """
+
+    ip: IpAddress | None
+    port: int | None = None
+    local_ip: IpAddress | None = None
+    local_port: int | None = None
 
 
 def parse_socket_address(text: str) -> SocketAddress:
@@ -74,16 +95,38 @@ def parse_socket_address(text: str) -> SocketAddress:
     return SocketAddress(host=str(ipaddress.ip_address(host)), port=port)
 
 
-def parse_udp_address(text: str) -> UdpAddress:
+def parse_media_address(text: str, default_port: int = DEFAULT_PORT) -> MediaAddress:
     """ "auto", "auto:PORT", "IP", "IP:PORT", "v6" or "[v6]:PORT". Raises ValueError."""
     host, port = _split_port(text)
-    port = DEFAULT_PORT if port is None else port
+    port = default_port if port is None else port
     if host == "auto":
-        return UdpAddress(host=None, port=port)
+        return MediaAddress(host=None, port=port)
     address = ipaddress.ip_address(host)
     if address.is_multicast:
         raise ValueError("a unicast address")
-    return UdpAddress(host=str(address), port=port)
+    return MediaAddress(host=str(address), port=port)
+
+
+def parse_external_address(text: str) -> ExternalAddress:
+    """ "auto", "IP", "IP:PORT", "IP/LOCAL" or "IP:PORT/LOCAL:PORT", IPv6 with a port in brackets. Raises ValueError."""
+    if text == "auto":
+        return ExternalAddress(ip=None)
+    outside, slash, inside = text.partition("/")
+    ip, port = _one_host(outside)
+    local_ip, local_port = _one_host(inside) if slash else (None, None)
+    if local_ip is not None and local_ip.version != ip.version:
+        raise ValueError("two addresses of one family")
+    if (local_port is None) != (port is None) and slash:
+        raise ValueError("a port on both sides, or on none")
+    return ExternalAddress(ip=ip, port=port, local_ip=local_ip, local_port=local_port)
+
+
+def _one_host(text: str) -> tuple[IpAddress, int | None]:
+    host, port = _split_port(text)
+    address = ipaddress.ip_address(host)
+    if address.is_multicast or address.is_unspecified or port == 0:
+        raise ValueError("the address of one host, and a port other than 0")
+    return address, port
 
 
 def _split_port(text: str) -> tuple[str, int | None]:
@@ -134,15 +177,52 @@ def udp_endpoint(value: str) -> str:
     return address
 
 
-def udp_addresses(value: tuple[str, ...]) -> tuple[str, ...]:
+def media_addresses(value: tuple[str, ...]) -> tuple[str, ...]:
     for entry in value:
         try:
-            parse_udp_address(entry)
+            parse_media_address(entry)
         except ValueError:
             raise ValueError('a list of "auto", "auto:PORT", "IP", "IP:PORT" or "[IPv6]:PORT"') from None
+    return value
+
+
+def some_media_addresses(value: tuple[str, ...]) -> tuple[str, ...]:
     if not value:
         raise ValueError("at least one address")
+    return media_addresses(value)
+
+
+def external_addresses(value: tuple[str, ...]) -> tuple[str, ...]:
+    for entry in value:
+        try:
+            parse_external_address(entry)
+        except ValueError:
+            raise ValueError(
+                'a list of "auto", "IP", "IP:PORT", "IP/LOCAL" or "IP:PORT/LOCAL:PORT", such as'
+                f' "203.0.113.7/10.0.0.5" or "[2001:db8::7]:40000/[fd00::5]:7777", not "{entry}"'
+            ) from None
     return value
+
+
+def stun_url(value: str) -> str:
+    """Empty, or one that is asked over UDP."""
+    if value:
+        try:
+            parse_stun_url(value)
+        except ValueError:
+            raise ValueError('a URL such as "stun:stun.example.org:3478"') from None
+    return value
+
+
+def parse_stun_url(value: str) -> tuple[str, int]:
+    """Host and port (RFC 7064); raises ValueError."""
+    scheme, _, place = value.partition(":")
+    if scheme.lower() != "stun" or not re.fullmatch(r"[^\s/?@#]+", place):
+        raise ValueError("a stun: URL")
+    host, port = _split_port(place)
+    if not host or port == 0:
+        raise ValueError("a host and a port other than 0")
+    return host, DEFAULT_STUN_PORT if port is None else port
 
 
 def networks(value: tuple[str, ...]) -> tuple[str, ...]:

@@ -20,10 +20,12 @@ FORWARDED: Final = "Live777-Node"
 _CONNECT_TIMEOUT: Final = 3.0
 _READ_TIMEOUT: Final = 60.0
 """Seconds between two pieces of the answer; event streams have one more often."""
-_TOWARDS: Final = ("Authorization", "Content-Type", "Accept", "If-Match", "If-None-Match", "Origin", "User-Agent")
+_TOWARDS: Final = (
+    *("Authorization", "Content-Type", "Accept", "If-Match", "If-None-Match", "Origin", "Prefer", "User-Agent"),
+)
 _BACK: Final = (
     *("Content-Type", "Content-Length", "ETag", "Last-Modified", "Cache-Control", "Location", "Link"),
-    *("Accept-Patch", "Accept-Post", "Allow", "Retry-After", "WWW-Authenticate"),
+    *("Accept-Patch", "Accept-Post", "Allow", "Preference-Applied", "Retry-After", "WWW-Authenticate"),
 )
 _RETRY_AFTER: Final = 2
 

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from live777py.media.native import Stats
     from live777py.recorder.live import LiveSegments
     from live777py.rtc.parameters import Kind
+    from live777py.rtc.server import Restarted
     from live777py.storage import Storage, StoragePath
     from live777py.streams.bus import EventBus
     from live777py.streams.layers import Layer, LayerChoice
-    from live777py.streams.manager import Answer, Client
+    from live777py.streams.manager import Answer, Client, CounterOffer
     from live777py.streams.strategy import Strategy
     from live777py.streams.views import Counts, LayerView, SourceView, StreamView
 
@@ -35,8 +36,17 @@ class Streams(Protocol):
     """The streams as the handlers use them; implemented by `streams.manager.StreamManager`."""
 
     async def publish(self, stream: str, offer: str, *, client: Client) -> Answer: ...
-    async def play(self, stream: str, offer: str, *, client: Client) -> Answer: ...
-    async def trickle(self, stream: str, session: str, fragment: str) -> None: ...
+    async def play(
+        self, stream: str, offer: str | None, *, client: Client, wants_offer: bool = False
+    ) -> Answer | CounterOffer: ...
+    async def answer(self, stream: str, session: str, answer: str, *, client: Client) -> None:
+        """To a `CounterOffer`."""
+
+    async def patch_ice(
+        self, stream: str, session: str, fragment: str, *, if_match: str | None, strict: bool, loopback: bool
+    ) -> Restarted | None:
+        """Candidates, or an ICE restart."""
+
     async def close_session(self, stream: str, session: str) -> None: ...
     def create(self, stream: str) -> None: ...
     async def delete(self, stream: str) -> None: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -11,12 +12,15 @@ from aiohttp import web
 
 from live777py.errors import BadRequest, Unprocessable, UnsupportedMediaType
 from live777py.http.limits import BODY_TIMEOUT
+from live777py.http.ranges import http_date
+from live777py.streams.counter_offers import VALID_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from live777py.config import IceServerConfig
-    from live777py.streams.manager import Answer
+    from live777py.rtc.server import Restarted
+    from live777py.streams.manager import Answer, CounterOffer
 
 JSON: Final = "application/json"
 SDP: Final = "application/sdp"
@@ -50,10 +54,18 @@ async def read_optional_json(request: web.Request, shape: Any, *, default: Any) 
     return await read_json(request, shape) if await _body(request) else default
 
 
+def media_type_of(request: web.Request) -> str:
+    """RFC 9110 section 8.3.1: the type is case-insensitive and may have parameters."""
+    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+async def has_body(request: web.Request) -> bool:
+    """Raises aiohttp's 408 and 413."""
+    return bool(await _body(request))
+
+
 async def _read(request: web.Request, media_type: str) -> bytes:
-    # RFC 9110 section 8.3.1: the type is case-insensitive and may have parameters.
-    given = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if given != media_type:
+    if media_type_of(request) != media_type:
         raise UnsupportedMediaType(f"the body must be {media_type}")
     return await _body(request)
 
@@ -78,11 +90,37 @@ def path_to(*segments: str) -> str:
 def session_created(stream: str, answer: Answer, links: Iterable[str]) -> web.Response:
     """201 (RFC 9725 section 4.2), with Content-Length: FFmpeg does not read a chunked answer."""
     response = web.Response(status=201, body=answer.sdp.encode(), content_type=SDP)
-    response.headers["Location"] = path_to("session", stream, answer.session)
     response.headers["Accept-Patch"] = SDP_FRAGMENT
+    return _session(response, stream, answer, links)
+
+
+def counter_offered(stream: str, offer: CounterOffer, links: Iterable[str]) -> web.Response:
+    """406 with an offer of ours (draft-ietf-wish-whep-04 section 4.3.2), to be answered by PATCH."""
+    until = http_date(time.time() + VALID_SECONDS)
+    response = web.Response(status=406, body=offer.sdp.encode())
+    response.headers["Content-Type"] = f'{SDP}; valid-until="{until}"'
+    response.headers["Accept-Patch"] = SDP
+    return _session(response, stream, offer, links)
+
+
+def ice_restarted(restarted: Restarted) -> web.Response:
+    """RFC 9725 section 4.3.3."""
+    response = web.Response(body=restarted.fragment.encode(), content_type=SDP_FRAGMENT)
+    response.headers["ETag"] = restarted.etag
+    return response
+
+
+def _session(response: web.Response, stream: str, answer: Answer, links: Iterable[str]) -> web.Response:
+    response.headers["Location"] = path_to("session", stream, answer.session)
+    response.headers["ETag"] = answer.etag
     for link in links:
         response.headers.add("Link", link)
     return response
+
+
+def if_match(request: web.Request) -> str | None:
+    """Of all its lines (RFC 9110 section 5.3)."""
+    return ", ".join(request.headers.getall("If-Match", ())) or request.headers.get("If-Match")
 
 
 def ice_links(servers: Sequence[IceServerConfig]) -> Iterator[str]:

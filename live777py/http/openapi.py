@@ -14,7 +14,7 @@ from live777py.config.values import MAX_STREAM_NAME, STREAM_NAME_RULE
 from live777py.http.api_page import write_page
 from live777py.http.auth import Access
 from live777py.http.limits import LIMITED_METHODS
-from live777py.http.messages import JSON, SDP
+from live777py.http.messages import JSON, SDP, SDP_FRAGMENT
 from live777py.http.problems import PROBLEM_JSON, Problem
 
 if TYPE_CHECKING:
@@ -57,10 +57,12 @@ _REASONS: Final = {
     404: "There is no such stream, session, source or recording, or this request may not make it.",
     408: "The body did not arrive in time.",
     409: "The state of the stream forbids it.",
+    412: "If-Match names another ICE session.",
     413: "The body is too large.",
     415: "The body has another type.",
     416: "The object is shorter.",
     422: "Understood, and cannot be done.",
+    428: "If-Match is missing (webrtc.strict_etags).",
     429: "Too many requests from this address.",
     502: "Another node failed.",
     503: "A limit of this gateway.",
@@ -74,7 +76,7 @@ _HEADERS: Final = {
     "Accept-Patch": "The media type that is expected; of a session, that of trickled candidates.",
     "Accept-Post": "The media type that is expected.",
     "Content-Range": "Which bytes of how many.",
-    "ETag": "Of this version.",
+    "ETag": "Of this version; of a session, of its ICE session.",
     "Retry-After": "Seconds.",
     "WWW-Authenticate": "Bearer",
 }
@@ -163,9 +165,10 @@ class _Description:
         else:
             described["description"] = f"Token: {_TOKENS[operation.access]}"
         if operation.request is not None:
+            bodies = (operation.request, *operation.other_requests)
             described["requestBody"] = {
                 "required": operation.request.required,
-                "content": self._content(operation.request),
+                "content": {name: schema for body in bodies for name, schema in self._content(body).items()},
             }
         return described
 
@@ -180,11 +183,14 @@ class _Description:
             answer: dict[str, Any] = {"description": HTTPStatus(status).phrase}
             if content is not None:
                 answer["content"] = self._content(content)
-            names = ["Location"] if status in {HTTPStatus.CREATED, HTTPStatus.TEMPORARY_REDIRECT} else []
+            made = {HTTPStatus.CREATED, HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.NOT_ACCEPTABLE}
+            names = ["Location"] if status in made else []
             if status == HTTPStatus.PARTIAL_CONTENT:
                 names = ["Content-Range"]
             if names and content is not None and content.media_type == SDP:
-                names += ["Link", "Accept-Patch"]
+                names += ["Link", "Accept-Patch", "ETag"]
+            if content is not None and content.media_type == SDP_FRAGMENT:
+                names = ["ETag"]
             yield status, {**answer, **_headers(names)}
         for status in self._problems():
             names = _PROBLEM_HEADERS.get(status, [])

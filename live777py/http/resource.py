@@ -52,12 +52,16 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """`answers` are the ways of success and `problems` the statuses of errors that only this operation has."""
+    """`answers` are the ways of success and `problems` the statuses of errors that only this operation has.
+
+    `other_requests` are bodies that few clients have a use for; the error that names what is expected leaves them out.
+    """
 
     summary: str
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     access: Access
     request: Content | None = None
+    other_requests: tuple[Content, ...] = ()
     answers: Mapping[int, Content | None]
     problems: tuple[int, ...] = ()
     query: Mapping[str, Parameter] = field(default_factory=dict)

@@ -12,7 +12,19 @@ from live777py import log
 from live777py.errors import NotFound
 from live777py.http.auth import Access
 from live777py.http.keys import CLIENT, CONFIG, OWNERS, PRINCIPAL, STREAM, STREAMS
-from live777py.http.messages import SDP_FRAGMENT, ice_links, json_answer, read_json, read_text, session_created
+from live777py.http.messages import (
+    SDP,
+    SDP_FRAGMENT,
+    counter_offered,
+    ice_links,
+    ice_restarted,
+    if_match,
+    json_answer,
+    media_type_of,
+    read_json,
+    read_text,
+    session_created,
+)
 from live777py.http.resource import Content, Operation, Resource, json_content, look_at_client
 from live777py.outbound.loop import CDN_LOOP, read_marks
 from live777py.streams.manager import Client
@@ -20,7 +32,7 @@ from live777py.streams.manager import Client
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from live777py.streams.manager import Answer
+    from live777py.streams.manager import Answer, CounterOffer
     from live777py.streams.participant import Participant
     from live777py.streams.views import StreamView
 
@@ -54,14 +66,27 @@ def _client(request: web.Request, participant: Participant | None, *, relay: boo
 
 def opened(request: web.Request, answer: Answer, *, publisher: bool, links: Iterable[str] = ()) -> web.Response:
     """The 201 of a session that was just made; its maker is remembered. `links` follow those of the ICE servers."""
-    app, stream = request.app, request[STREAM]
+    stream = request[STREAM]
+    _remember_maker(request, answer.session, publisher=publisher)
+    logger = log.bind(_logger, stream=stream, session=answer.session)
+    logger.info("%s from %s", "publishes" if publisher else "plays", request[CLIENT])
+    return session_created(stream, answer, (*ice_links_of(request.app), *links))
+
+
+def offered(request: web.Request, offer: CounterOffer) -> web.Response:
+    """The 406 with an offer of ours; whoever asked is remembered, and is who may answer."""
+    stream = request[STREAM]
+    _remember_maker(request, offer.session, publisher=False)
+    log.bind(_logger, stream=stream, session=offer.session).info("an offer for %s", request[CLIENT])
+    return counter_offered(stream, offer, ice_links_of(request.app))
+
+
+def _remember_maker(request: web.Request, session: str, *, publisher: bool) -> None:
+    app = request.app
     owners = app[OWNERS]
     if owners.full:
         owners.keep(session for view in app[STREAMS].streams() for session in _live_sessions(view))
-    owners.record(answer.session, request[PRINCIPAL], publisher=publisher)
-    logger = log.bind(_logger, stream=stream, session=answer.session)
-    logger.info("%s from %s", "publishes" if publisher else "plays", request[CLIENT])
-    return session_created(stream, answer, (*ice_links_of(app), *links))
+    owners.record(session, request[PRINCIPAL], publisher=publisher)
 
 
 async def look(request: web.Request) -> web.Response:
@@ -72,12 +97,22 @@ async def look(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-async def trickle(request: web.Request) -> web.Response:
-    """If-Match is not looked at: without ICE restart there is no ETag, and clients send it or not."""
-    session = request.match_info["session"]
-    fragment = await read_text(request, SDP_FRAGMENT)
-    await request.app[STREAMS].trickle(request[STREAM], session, fragment)
-    return web.Response(status=204)
+async def patch(request: web.Request) -> web.Response:
+    """A fragment; or, where we made the offer, the answer to it."""
+    streams, stream, session = request.app[STREAMS], request[STREAM], request.match_info["session"]
+    if media_type_of(request) == SDP:
+        await streams.answer(stream, session, await read_text(request, SDP), client=asking(request))
+        log.bind(_logger, stream=stream, session=session).info("plays from %s", request[CLIENT])
+        return web.Response(status=204)
+    restarted = await streams.patch_ice(
+        stream,
+        session,
+        await read_text(request, SDP_FRAGMENT),
+        if_match=if_match(request),
+        strict=request.app[CONFIG].current.webrtc.strict_etags,
+        loopback=request[CLIENT].direct_loopback,
+    )
+    return web.Response(status=204) if restarted is None else ice_restarted(restarted)
 
 
 class Mute(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,12 +149,13 @@ RESOURCE = Resource(
             problems=(404,),
         ),
         "PATCH": Operation(
-            summary="Trickle ICE candidates to the session",
-            handler=trickle,
+            summary="Trickle ICE candidates to the session, restart its ICE (200), or answer an offer of ours",
+            handler=patch,
             access=Access.SESSION,
             request=Content(media_type=SDP_FRAGMENT),
-            answers={204: None},
-            problems=(404, 422),
+            other_requests=(Content(media_type=SDP),),
+            answers={200: Content(media_type=SDP_FRAGMENT), 204: None},
+            problems=(404, 409, 412, 422, 428, 502, 503, 504),
         ),
         "POST": Operation(
             summary="Mute the audio or video of a viewer, or of the publisher for everybody",

@@ -126,7 +126,7 @@ def _bandwidths(stats: Stats) -> Distribution:
     )
 
 
-def _of_workers(stats: Stats) -> Iterator[Total]:
+def _of_workers(stats: Stats) -> Iterator[Gauge | Total]:
     workers = stats.workers
     yield Total(
         name="live777_worker_cpu_seconds",
@@ -152,6 +152,34 @@ def _of_workers(stats: Stats) -> Iterator[Total]:
         name="live777_udp_send_errors",
         text="Datagrams that the system refused to send",
         values={"": sum(worker.send_errors for worker in workers)},
+    )
+    yield Gauge(
+        name="live777_tcp_connections",
+        text="TCP connections of media",
+        values={"": sum(worker.tcp_connections for worker in workers)},
+    )
+    yield Total(
+        name="live777_tcp_accepted_connections",
+        text="TCP connections that were taken",
+        values={"": sum(worker.tcp_accepted for worker in workers)},
+    )
+    yield Total(
+        name="live777_tcp_closed_connections",
+        text="TCP connections that were closed at once (one too many) or soon (nothing proved)",
+        label="reason",
+        values={
+            "refused": sum(worker.tcp_refused for worker in workers),
+            "rejected": sum(worker.tcp_rejected for worker in workers),
+        },
+    )
+    yield Total(
+        name="live777_tcp_packets",
+        text="Packets to peers over TCP; dropped ones were not read in time",
+        label="outcome",
+        values={
+            "sent": sum(worker.tcp_datagrams_sent for worker in workers),
+            "dropped": sum(worker.tcp_datagrams_dropped for worker in workers),
+        },
     )
     yield Total(
         name="live777_relay_dropped_packets",

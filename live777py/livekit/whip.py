@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from live777py.livekit.tokens import TokenVerifier
+    from live777py.rtc.server import Restarted
     from live777py.streams.manager import Answer, Client
     from live777py.streams.participant import Participant
 
@@ -37,11 +38,20 @@ BODY_TIMEOUT: Final = 10.0
 _logger = logging.getLogger(__name__)
 
 
+class ClientAddress(Protocol):
+    """Implemented by `http.client.ClientAddress`."""
+
+    @property
+    def direct_loopback(self) -> bool: ...
+
+
 class Streams(Protocol):
     """Implemented by `streams.manager.StreamManager`."""
 
     async def publish(self, stream: str, offer: str, *, client: Client) -> Answer: ...
-    async def trickle(self, stream: str, session: str, fragment: str) -> None: ...
+    async def patch_ice(
+        self, stream: str, session: str, fragment: str, *, if_match: str | None, strict: bool, loopback: bool
+    ) -> Restarted | None: ...
     async def close_session(self, stream: str, session: str) -> None: ...
     def publishers(self, stream: str) -> list[str]: ...
 
@@ -57,7 +67,7 @@ class Surroundings:
     streams: Callable[[web.Application], Streams]
     client: Callable[[web.Request, Participant], Client]
     ice_links: Callable[[web.Application], Iterable[str]]
-    name_client: Callable[[web.Request], object]
+    name_client: Callable[[web.Request], ClientAddress]
     answer_of_publisher: Callable[[web.Request, str], Awaitable[web.StreamResponse | None]]
 
 
@@ -73,7 +83,7 @@ class Whip:
             endpoint.add_route("OPTIONS", _options("OPTIONS, POST", **{"Accept-Post": SDP}))
             endpoint.add_route("*", _refuse("OPTIONS, POST"))
             session = router.add_resource(f"/whip/v1/{{participant:[^/]+}}{slash}")
-            for method, handler in (("GET", self._look), ("PATCH", self._trickle), ("DELETE", self._close)):
+            for method, handler in (("GET", self._look), ("PATCH", self._patch), ("DELETE", self._close)):
                 session.add_route(method, self._guarded(handler, wherever=True))
             session.add_route("OPTIONS", _options("DELETE, GET, OPTIONS, PATCH", **{"Accept-Patch": SDP_FRAGMENT}))
             session.add_route("*", _refuse("DELETE, GET, OPTIONS, PATCH"))
@@ -120,7 +130,7 @@ class Whip:
         log.bind(_logger, stream=stream, session=answer.session).info("publishes at /whip/v1")
         response = web.Response(status=201, body=answer.sdp.encode(), content_type=SDP)
         response.headers["Location"] = f"/whip/v1/{ids.id_of(ids.PARTICIPANT, answer.session)}"
-        response.headers["ETag"] = _etag(answer.session)
+        response.headers["ETag"] = answer.etag
         response.headers["Accept-Patch"] = SDP_FRAGMENT
         for link in self._around.ice_links(request.app):
             response.headers.add("Link", link)
@@ -130,17 +140,22 @@ class Whip:
         self._asked_for(request, participant)
         return web.Response(status=204)
 
-    async def _trickle(self, request: web.Request, participant: Participant) -> web.Response:
+    async def _patch(self, request: web.Request, participant: Participant) -> web.Response:
         fragment = await _read(request, SDP_FRAGMENT)
         session = self._asked_for(request, participant)
-        wanted = request.headers.get("If-Match")
-        if wanted is None:
-            return _error(428, "If-Match is needed")
-        # "*" is for an ICE restart; the session itself refuses one.
-        if wanted.strip('"') not in {"*", _etag(session).strip('"')}:
-            return _error(412, "If-Match is not of this session")
-        await self._around.streams(request.app).trickle(_stream(participant), session, fragment)
-        return web.Response(status=204)
+        restarted = await self._around.streams(request.app).patch_ice(
+            _stream(participant),
+            session,
+            fragment,
+            if_match=request.headers.get("If-Match"),
+            strict=True,
+            loopback=self._around.name_client(request).direct_loopback,
+        )
+        if restarted is None:
+            return web.Response(status=204)
+        response = web.Response(body=restarted.fragment.encode(), content_type=SDP_FRAGMENT)
+        response.headers["ETag"] = restarted.etag
+        return response
 
     async def _close(self, request: web.Request, participant: Participant) -> web.Response:
         session = self._asked_for(request, participant)
@@ -157,11 +172,6 @@ class Whip:
 
 def _stream(participant: Participant) -> str:
     return f"{participant.identity}@{participant.room}"
-
-
-def _etag(session: str) -> str:
-    """There is one per session, since its ICE credentials never change."""
-    return f'"{ids.id_of("", session + "etag")}"'
 
 
 async def _read(request: web.Request, media_type: str) -> str:

@@ -1,4 +1,5 @@
-"""Which UDP addresses the engine binds: the entries of `webrtc.ice_udp_addrs` against what this machine has."""
+"""Which addresses the engine binds: the entries of `webrtc.ice_udp_addrs` and `ice_tcp_addrs` against what this machine
+has."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 DEFAULT_PORT: Final = 7777
+DEFAULT_TCP_PORT: Final = 7778
 
 _logger = logging.getLogger(__name__)
 
@@ -55,17 +57,29 @@ class SocketAddress:
 
 
 def worker_sockets(entries: Sequence[str], workers: int) -> list[list[str]]:
-    """The sockets of each worker, in the order in which they are offered to peers.
+    """The UDP sockets of each worker, in the order in which they are offered to peers.
 
     An entry is `auto`, `auto:PORT`, `IP` or `IP:PORT`. `auto` is every routed address of this machine and loopback; the
     unspecified address means the same for its family. Worker k uses PORT + k; port 0 lets the system choose each.
 
     Raises `ConfigError`.
     """
+    wanted = _addresses("webrtc.ice_udp_addrs", entries, DEFAULT_PORT, workers)
+    if not wanted[0]:
+        raise ConfigError("webrtc.ice_udp_addrs: no address of this machine is named")
+    return wanted
+
+
+def worker_listeners(entries: Sequence[str], workers: int) -> list[list[str]]:
+    """The TCP addresses of each worker, in the same way; without entries there are none. Raises `ConfigError`."""
+    return _addresses("webrtc.ice_tcp_addrs", entries, DEFAULT_TCP_PORT, workers)
+
+
+def _addresses(key: str, entries: Sequence[str], default_port: int, workers: int) -> list[list[str]]:
     local: list[IpAddress] | None = None
     wanted: dict[tuple[IpAddress, int], None] = {}
     for entry in entries:
-        host, port = _parse_entry(entry)
+        host, port = _parse_entry(key, entry, default_port)
         if host is not None and not host.is_unspecified:
             wanted[host, port] = None
             continue
@@ -74,11 +88,9 @@ def worker_sockets(entries: Sequence[str], workers: int) -> list[list[str]]:
         for address in local:
             if host is None or host.version == address.version:
                 wanted[address, port] = None
-    if not wanted:
-        raise ConfigError("webrtc.ice_udp_addrs: no address of this machine is named")
     for _, port in wanted:
         if port + workers - 1 > 0xFFFF:
-            raise ConfigError(f"webrtc.ice_udp_addrs: port {port} + {workers} workers passes 65535")
+            raise ConfigError(f"{key}: port {port} + {workers} workers passes 65535")
     return [[str(SocketAddress(ip, port and port + worker)) for ip, port in wanted] for worker in range(workers)]
 
 
@@ -92,19 +104,19 @@ def local_addresses() -> list[IpAddress]:
     return routed + [address for address in _loopback() if _can_bind(address)]
 
 
-def _parse_entry(entry: str) -> tuple[IpAddress | None, int]:
+def _parse_entry(key: str, entry: str, default_port: int) -> tuple[IpAddress | None, int]:
     text = entry.strip()
     if text == "auto":
-        return None, DEFAULT_PORT
+        return None, default_port
     try:
         if text.startswith("auto:"):
             return None, _port(text.removeprefix("auto:"))
         with contextlib.suppress(ValueError):
-            return ip_address(text.removeprefix("[").removesuffix("]")), DEFAULT_PORT
+            return ip_address(text.removeprefix("[").removesuffix("]")), default_port
         address = SocketAddress.parse(text)
     except ValueError:
         raise ConfigError(
-            f'webrtc.ice_udp_addrs: {entry!r} is not understood; expected "auto", "auto:PORT", "IP" or "IP:PORT"'
+            f'{key}: {entry!r} is not understood; expected "auto", "auto:PORT", "IP" or "IP:PORT"'
         ) from None
     return address.ip, address.port
 

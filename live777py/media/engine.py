@@ -45,7 +45,7 @@ class CommandError(Live777Error):
 class TransportHandler(Protocol):
     """What a transport hears. Implemented by `rtc.peer.Peer`. The methods return soon and do not raise."""
 
-    def ice_connected(self, local: str, remote: str) -> None: ...
+    def ice_connected(self, local: str, remote: str, protocol: str) -> None: ...
     def reflexive_address(self, local: str, address: str) -> None: ...
     def ice_lost(self) -> None: ...
     def dtls_received(self, datagram: bytes) -> None: ...
@@ -75,7 +75,8 @@ class _Transport:
 
 
 class MediaEngine:
-    """`sockets[worker]` are the addresses that `addresses.worker_sockets` gave.
+    """`sockets[worker]` are the addresses that `addresses.worker_sockets` gave, `listeners[worker]` those of
+    `addresses.worker_listeners`; it may be empty.
 
     The methods that return a future send their command at once, in the order of the calls, whether awaited or not.
     Awaiting gives the engine's answer, or raises `CommandError` or `EngineGone`; the call itself does not raise.
@@ -87,22 +88,23 @@ class MediaEngine:
         gop_cache: GopCache = GOP_CACHE,
         *,
         bandwidth_estimation: bool = True,
+        listeners: Sequence[Sequence[str]] = (),
     ) -> None:
         """Raises `StartError` if an address cannot be bound."""
         try:
             self._engine = native.Engine(
                 sockets=sockets,
+                listeners=listeners,
                 gop_cache_bytes=gop_cache.bytes,
                 gop_cache_ms=gop_cache.ms,
                 gop_cache_replays=gop_cache.replays,
                 bandwidth_estimation=bandwidth_estimation,
             )
         except OSError as error:
-            addresses = ", ".join(address for worker in sockets for address in worker)
-            raise StartError(f"cannot listen on UDP {addresses}: {error.strerror or error}") from error
-        self.addresses = tuple(
-            tuple(SocketAddress.parse(address) for address in worker) for worker in self._engine.addresses()
-        )
+            place = error.filename or "the addresses of media"  # protocol and address
+            raise StartError(f"cannot listen on {place}: {error.strerror or error}") from error
+        self.addresses = _parsed(self._engine.addresses())
+        self.tcp_addresses = _parsed(self._engine.tcp_addresses())
         self.placement = Placement(len(self.addresses))
         self._loop = asyncio.get_running_loop()
         self._ids = itertools.count(1)
@@ -400,7 +402,7 @@ class MediaEngine:
 
     def _on_ice_connected(self, event: native.IceConnected) -> None:
         if entry := self._transports.get(event.transport):
-            entry.handler.ice_connected(event.local, event.remote)
+            entry.handler.ice_connected(event.local, event.remote, event.protocol)
 
     def _on_reflexive_address(self, event: native.ReflexiveAddress) -> None:
         if entry := self._transports.get(event.transport):
@@ -442,6 +444,10 @@ class MediaEngine:
             for media in entry.media:
                 del self._owners[media]
             entry.handler.worker_closed(reason)
+
+
+def _parsed(addresses: Sequence[Sequence[str]]) -> tuple[tuple[SocketAddress, ...], ...]:
+    return tuple(tuple(SocketAddress.parse(address) for address in worker) for worker in addresses)
 
 
 def _drop_refused(owners: dict[int, Any], key: int, opened: asyncio.Future[None]) -> None:

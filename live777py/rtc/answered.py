@@ -19,6 +19,7 @@ from live777py.rtc.described import (
     sources,
 )
 from live777py.rtc.parameters import Codec, CodecPolicy, PlayedMedia, PublishedMedia
+from live777py.rtc.play import payload_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,6 +44,14 @@ class PlayAnswer:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PublishAnswer:
     """What the other side takes: one entry for each layer, and for each track without layers."""
+
+    remote: RemotePeer
+    media: tuple[PlayedMedia, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ViewAnswer:
+    """What a viewer takes of an offer of ours."""
 
     remote: RemotePeer
     media: tuple[PlayedMedia, ...]
@@ -93,6 +102,46 @@ def read_publish_answer(text: str, offered: Sequence[OfferedMedia], *, new_ssrc:
     if not media and remote.data_channel is None:
         raise UpstreamError("the answer takes nothing of what was offered")
     return PublishAnswer(remote=remote, media=tuple(media))
+
+
+def read_view_answer(
+    text: str, offered: Sequence[OfferedMedia], published: Sequence[PublishedMedia] | None, *, data_channel: bool
+) -> ViewAnswer:
+    """A viewer's answer to `offering.offer_to_view`; `published` is as it is now, None without a publisher.
+
+    A section may be refused. Raises `errors.BadRequest` for what is no SDP, and `errors.Unprocessable` where nothing
+    would be played, or where a section takes none of what is sent in it; nothing else, whatever the text.
+    """
+    described, remote, pairs = _read(text, offered)
+    if described.description.ice_lite:
+        raise Unprocessable("the answer is ICE-lite, and the gateway waits for checks: nobody would begin")
+    media = []
+    for section, ours in pairs:
+        extensions = _extensions(described, section, ours, unused="sendonly")
+        accepted = {codec.payload_type: codec for codec in _codecs(section, ours, extensions)}
+        if section.direction == "inactive":
+            continue
+        if section.direction != "recvonly":
+            raise Unprocessable("a viewer's answer is recvonly (draft-ietf-wish-whep-04 section 4.3.5)")
+        played = PlayedMedia(
+            kind=ours.kind,
+            mid=ours.mid,
+            # In our order: what is sent now stands first.
+            codecs=tuple(accepted[codec.payload_type] for codec in ours.codecs if codec.payload_type in accepted),
+            extensions=extensions,
+            ssrc=ours.ssrc,
+            rtx_ssrc=ours.rtx_ssrc if any(codec.rtx_payload_type is not None for codec in accepted.values()) else None,
+            cname=ours.cname,
+            active=True,
+        )
+        track = next((track for track in published or () if track.kind == ours.kind), None)
+        if not played.codecs or (track is not None and payload_map(track, played) is None):
+            sent = "what the publisher sends" if track is None else track.codecs[0].name
+            raise Unprocessable(f"the {ours.kind} section of the answer does not take {sent}")
+        media.append(played)
+    if not media and not (data_channel and remote.data_channel is not None):
+        raise Unprocessable("the answer takes nothing of what was offered")
+    return ViewAnswer(remote=remote if data_channel else replace(remote, data_channel=None), media=tuple(media))
 
 
 def alternatives(media: PublishedMedia) -> tuple[PublishedMedia, ...]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _MAX_PORT = 65535
 _MAX_PRIORITY = 2**32 - 1
 _UDP_HOST_TYPE_PREFERENCE = 126
+_TCP_HOST_TYPE_PREFERENCE = 90
+_TCP_PASSIVE_PREFERENCE = 4  # RFC 6544 section 4.2
 _REFLEXIVE_TYPE_PREFERENCE = 100
 
 _FOUNDATION = re.compile(r"[A-Za-z0-9+/]{1,32}")
@@ -104,9 +106,12 @@ class Candidate:
         )
 
 
-def host_candidates(addresses: Sequence[tuple[str, int]]) -> tuple[Candidate, ...]:
-    """UDP host candidates of ours for `(ip, port)` in order of preference (RFC 8445 section 5.1.2.1)."""
-    return tuple(
+def host_candidates(udp: Sequence[tuple[str, int]], tcp: Sequence[tuple[str, int]] = ()) -> tuple[Candidate, ...]:
+    """Host candidates of ours for `(ip, port)` in order of preference (RFC 8445 section 5.1.2.1).
+
+    Those of TCP come last; they are passive, which means that the peer connects (RFC 6544 section 4.5).
+    """
+    over_udp = (
         Candidate(
             foundation=str(index + 1),
             component=1,
@@ -116,8 +121,22 @@ def host_candidates(addresses: Sequence[tuple[str, int]]) -> tuple[Candidate, ..
             port=port,
             type="host",
         )
-        for index, (address, port) in enumerate(addresses)
+        for index, (address, port) in enumerate(udp)
     )
+    over_tcp = (
+        Candidate(
+            foundation=str(len(udp) + index + 1),
+            component=1,
+            transport="tcp",
+            priority=_TCP_HOST_TYPE_PREFERENCE << 24 | (_TCP_PASSIVE_PREFERENCE << 13 | 0x1FFF - index) << 8 | 255,
+            address=address,
+            port=port,
+            type="host",
+            attributes=(("tcptype", "passive"),),
+        )
+        for index, (address, port) in enumerate(tcp)
+    )
+    return (*over_udp, *over_tcp)
 
 
 def reflexive_candidate(address: tuple[str, int], base: tuple[str, int]) -> Candidate:

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from live777py.rtc.negotiation import CodecPolicy, LocalPeer, PlayedMedia, PublishedMedia, RemotePeer
     from live777py.rtc.offering import OfferedMedia
     from live777py.rtc.peer import EndReason, PeerOwner, PeerState
-    from live777py.rtc.sdpfrag import Fragment
 
 MEDIA_TIMEOUT: Final = 2.0
 """Seconds from the connection to the first packet of each track, whose payload type decides which codec it is."""
@@ -126,11 +125,6 @@ class ClientPeer(Peer):
             if played.rid is not None:
                 self._engine.select_layer(subscription, played.rid)
 
-    def trickle(self, fragment: Fragment) -> None:
-        """Always raises `Unprocessable`: a client of ours has no candidates for a session of ours elsewhere."""
-        del fragment
-        raise Unprocessable("the gateway is the client of this session")
-
     def close(self) -> None:
         """Undo everything in reverse, before it returns; the other server is told meanwhile."""
         super().close()
@@ -185,12 +179,13 @@ class ClientPeer(Peer):
         """The answer to an offer with all our candidates; it is waited for no longer when the peer is closed."""
         if not offered:
             raise UpstreamError("there is no codec that may be asked for")
-        ice = native.IceParameters(role="controlling", local_ufrag=self._ufrag, local_pwd=self._pwd)
+        own = self._credentials
+        ice = native.IceParameters(role="controlling", local_ufrag=own.ufrag, local_pwd=own.pwd)
         worker = self._take_worker(len(offered))
         opening = self._engine.open_transport(self.transport, self, worker=worker, ice=ice, own_socket=True)
         await self._carry([opening])
         loopback = _is_loopback(URL(self._endpoint.url).host or "")
-        candidates = offered_candidates(opening.result(), loopback=loopback)
+        candidates = offered_candidates([(bound, ()) for bound in opening.result()], loopback=loopback)
         self._asking = asyncio.create_task(
             self._post(offered, self.local(candidates), data_channel=data_channel), name="session POST"
         )
@@ -219,8 +214,8 @@ class ClientPeer(Peer):
         self._dtls_role = "server" if remote.dtls_role == "passive" else "client"
         ice = native.IceParameters(
             role="controlling",
-            local_ufrag=self._ufrag,
-            local_pwd=self._pwd,
+            local_ufrag=self._credentials.ufrag,
+            local_pwd=self._credentials.pwd,
             remote_ufrag=remote.ice_ufrag,
             remote_pwd=remote.ice_pwd,
         )
@@ -259,7 +254,8 @@ class ClientPeer(Peer):
                 continue
             told.add(seen)
             candidate = reflexive_candidate((str(seen.ip), seen.port), (str(base.ip), base.port))
-            fragment = write_fragment(ufrag=self._ufrag, pwd=self._pwd, mid=FIRST_MID, candidate=candidate)
+            own = self._credentials
+            fragment = write_fragment(ufrag=own.ufrag, pwd=own.pwd, mid=FIRST_MID, candidate=candidate)
             await self._resource.trickle(fragment)
 
     def _leaves_quietly(self) -> bool:

@@ -235,6 +235,11 @@ def sources(media: sdp.MediaSection) -> tuple[Encoding, ...]:
     return tuple(Encoding(ssrc=ssrc, rtx_ssrc=repaired.get(ssrc)) for ssrc in dict.fromkeys(known))
 
 
+def are_ice_credentials(ufrag: str, pwd: str) -> bool:
+    """RFC 8839 section 5.4."""
+    return _ICE_UFRAG.fullmatch(ufrag) is not None and _ICE_PWD.fullmatch(pwd) is not None
+
+
 def is_token(text: str) -> bool:
     """RFC 8866 section 9, `token`: what a mid or rid may be made of."""
     return _TOKEN.fullmatch(text) is not None

@@ -13,7 +13,7 @@ from live777py.rtc.parameters import (
     PublishedMedia,
     RemotePeer,
 )
-from live777py.rtc.play import PlayPlan, payload_map, plan_play
+from live777py.rtc.play import NoCommonCodec, PlayPlan, payload_map, plan_play
 from live777py.rtc.publish import PublishPlan, plan_publish
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Encoding",
     "Kind",
     "LocalPeer",
+    "NoCommonCodec",
     "PlayPlan",
     "PlayedMedia",
     "PublishPlan",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from live777py.rtc import sctp_section
 from live777py.rtc.answer import codec_lines, default_address, payload_types, transport_lines
-from live777py.rtc.codecs import KNOWN, allowed
+from live777py.rtc.codecs import KNOWN, allowed, fmtp_for_unknown_publisher, fmtp_for_viewer, rank
 from live777py.rtc.described import (
     ABS_SEND_TIME,
     AUDIO_LEVEL,
@@ -24,7 +24,7 @@ from live777py.rtc.described import (
 from live777py.rtc.parameters import Codec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from live777py.rtc.parameters import CodecPolicy, Kind, LocalPeer, PublishedMedia
 
@@ -152,6 +152,77 @@ def offer_to_publish(
     return tuple(offered)
 
 
+def offer_to_view(
+    published: Sequence[PublishedMedia] | None, policy: CodecPolicy, *, new_ssrc: Callable[[], int], cname: str
+) -> tuple[OfferedMedia, ...]:
+    """To a viewer (draft-ietf-wish-whep-04 section 4.3.2): what the publisher sends, as it sends it.
+
+    After it comes every other codec that the gateway knows and `policy` allows, for the next publisher. A kind that the
+    publisher lacks is not offered; None is no publisher yet.
+    """
+    sent = {track.kind: track for track in reversed(published or ())}
+    numbers = _Numbers({number for track in sent.values() for number in payload_types(track.codecs)})
+    others: dict[Kind, Iterable[Codec]] = {
+        "audio": (codec for codec in _audio_codecs() if codec.name != "red"),
+        "video": _video_codecs(),
+    }
+    offered: list[OfferedMedia] = []
+    for kind, known in others.items():
+        track = sent.get(kind)
+        if published is not None and track is None:
+            continue
+        codecs = [_as_sent(codec, kind, numbers) for codec in (() if track is None else track.codecs)]
+        names = policy.audio if kind == "audio" else policy.video
+        for codec in known:
+            same = any(rank(ours, codec) == 0 for ours in codecs)
+            if not same and allowed(names, KNOWN[codec.name.lower()]):
+                codecs.append(_renumbered(codec, numbers))
+        if codecs:
+            offered.append(
+                OfferedMedia(
+                    kind=kind,
+                    mid=str(len(offered)),
+                    direction="sendonly",
+                    codecs=tuple(codecs),
+                    extensions=_EXTENSIONS[kind],
+                    ssrc=new_ssrc(),
+                    rtx_ssrc=new_ssrc() if kind == "video" else None,
+                    cname=cname,
+                )
+            )
+    return tuple(offered)
+
+
+class _Numbers:
+    """Payload types: one means one codec in all of the bundle (RFC 9143 section 9)."""
+
+    def __init__(self, used: set[int]) -> None:
+        self._used = used
+
+    def take(self, wanted: int | None = None) -> int:
+        """`wanted` if it is free."""
+        if wanted is None or wanted in self._used:
+            wanted = next(number for number in _DYNAMIC if number not in self._used)
+        self._used.add(wanted)
+        return wanted
+
+
+def _as_sent(codec: Codec, kind: Kind, numbers: _Numbers) -> Codec:
+    repairing = codec.rtx_payload_type
+    if kind == "video" and repairing is None:
+        repairing = numbers.take()
+    return replace(codec, fmtp=fmtp_for_viewer(codec, codec), feedback=_FEEDBACK[kind], rtx_payload_type=repairing)
+
+
+def _renumbered(codec: Codec, numbers: _Numbers) -> Codec:
+    return replace(
+        codec,
+        payload_type=numbers.take(codec.payload_type),
+        rtx_payload_type=None if codec.rtx_payload_type is None else numbers.take(codec.rtx_payload_type),
+        fmtp=fmtp_for_unknown_publisher(codec),
+    )
+
+
 def write_offer(media: Sequence[OfferedMedia], local: LocalPeer, *, data_channel: bool = False) -> str:
     """One bundle, `actpass`, with all candidates in its first section (RFC 9725 section 4.3.2)."""
     port, address = default_address(local)
@@ -171,6 +242,7 @@ def write_offer(media: Sequence[OfferedMedia], local: LocalPeer, *, data_channel
         f"a=group:BUNDLE {' '.join(mids)}",
         "a=extmap-allow-mixed",
         "a=msid-semantic:WMS *",
+        *(("a=ice-lite",) if local.ice_lite else ()),
         "a=ice-options:trickle ice2",
     ]
     for index, (header, *attributes) in enumerate(sections):

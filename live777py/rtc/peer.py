@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
@@ -38,6 +39,18 @@ SETUP_TIMEOUT: Final = 15.0
 """Seconds from the answer to the keys; a peer that is not there by then is closed."""
 
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Of one end, for one ICE session (RFC 8445 section 5.3). Only the password is a secret."""
+
+    ufrag: str
+    pwd: str = field(repr=False)
+
+    @classmethod
+    def new(cls) -> Credentials:
+        return cls(secrets.token_hex(8), secrets.token_hex(16))
 
 
 class PeerOwner(Protocol):
@@ -77,8 +90,7 @@ class Peer:
         self._owner: PeerOwner | None = owner
         self._fingerprints: tuple[tuple[str, str], ...] = ()
         self._dtls_role: Literal["client", "server"] | None = None
-        self._ufrag = secrets.token_hex(8)
-        self._pwd = secrets.token_hex(16)
+        self._credentials = Credentials.new()
         self.data_channel: DataChannelParameters | None = None
         self.channels: DataChannels | None = None
         self._dtls: DtlsTransport | None = None
@@ -91,8 +103,8 @@ class Peer:
     def local(self, candidates: tuple[Candidate, ...]) -> LocalPeer:
         """Our side, for the offer or answer."""
         return LocalPeer(
-            ice_ufrag=self._ufrag,
-            ice_pwd=self._pwd,
+            ice_ufrag=self._credentials.ufrag,
+            ice_pwd=self._credentials.pwd,
             fingerprint=self._certificate.fingerprint,
             candidates=candidates,
             ice_lite=self._ice_lite,
@@ -119,8 +131,8 @@ class Peer:
 
     # What the engine tells (media.engine.TransportHandler)
 
-    def ice_connected(self, local: str, remote: str) -> None:
-        self._logger.debug("ICE connected on %s, peer %s", local, remote)
+    def ice_connected(self, local: str, remote: str, protocol: str) -> None:
+        self._logger.debug("ICE connected by %s on %s, peer %s", protocol, local, remote)
         self._start_dtls()
 
     def reflexive_address(self, local: str, address: str) -> None:
@@ -150,10 +162,13 @@ class Peer:
         """Made where it is used: a thousand sessions have a thousand of them, and nothing to say."""
         return log.bind(_logger, stream=self._stream, session=self._session)
 
-    def _take_worker(self, load: int) -> int:
-        """Room for `load` tracks or subscriptions; `close` gives it back. Raises `EngineGone`."""
+    def _take_worker(self, load: int, reserved: int | None = None) -> int:
+        """Room for `load` tracks or subscriptions, at that worker if it is set; `close` gives it back.
+
+        Raises `EngineGone`.
+        """
         self._load = load
-        worker = self._engine.placement.take(self._stream, load)
+        worker = self._engine.placement.take(self._stream, load, at=reserved)
         if worker is None:
             raise EngineGone("no media worker is left")
         self.worker = worker

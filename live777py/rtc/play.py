@@ -23,6 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 
+class NoCommonCodec(errors.Unprocessable):
+    """The viewer could play nothing of a kind; another offer than its own may help. `data_channel`: it wants one."""
+
+    def __init__(self, detail: str, *, data_channel: bool) -> None:
+        super().__init__(detail)
+        self.data_channel = data_channel
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlayPlan:
     """What a viewer will get, and how it is told so."""
@@ -55,8 +63,8 @@ def plan_play(
     `new_ssrc` returns SSRCs that are free on the viewer's transport. `cname` is a token of at most 58 characters; it
     also names the viewer's one MediaStream (draft-ietf-wish-whep-04 section 4.6.2).
 
-    Raises `errors.BadRequest` for what is no SDP and `errors.Unprocessable` where nothing could be played, or where a
-    kind that both sides have shares no codec; nothing else, whatever the text.
+    Raises `errors.BadRequest` for what is no SDP and `errors.Unprocessable` where nothing could be played, as
+    `NoCommonCodec` where a kind that both sides have shares no codec; nothing else, whatever the text.
     """
     read = read_offer(offer)
     media: list[PlayedMedia] = []
@@ -70,7 +78,7 @@ def plan_play(
         offered = offered_codecs(section, policy, with_transport_cc=with_transport_cc)
         active = receives and not taken and (published is None or track is not None)
         if active and track is not None:
-            offered = _for_track(track, offered)
+            offered = _for_track(track, offered, data_channel=read.data is not None)
         elif active:
             offered = _undescribed(offered)
         if not offered:
@@ -123,13 +131,13 @@ def _match(track: PublishedMedia, offered: tuple[Codec, ...]) -> tuple[Codec, ..
     return (primary, inside)
 
 
-def _for_track(track: PublishedMedia, offered: tuple[Codec, ...]) -> tuple[Codec, ...]:
+def _for_track(track: PublishedMedia, offered: tuple[Codec, ...], *, data_channel: bool) -> tuple[Codec, ...]:
     """The viewer's codecs with those of the track in front, described as the publisher sends them."""
     matched = _match(track, offered)
     if matched is None:
         theirs = ", ".join(dict.fromkeys(codec.name for codec in offered)) or "none that is known and allowed"
         sent = " around opus ".join([track.codecs[0].name, *(str(codec.payload_type) for codec in track.codecs[1:])])
-        raise errors.Unprocessable(f"the publisher sends {sent}; the offer has {theirs}")
+        raise NoCommonCodec(f"the publisher sends {sent}; the offer has {theirs}", data_channel=data_channel)
     described = tuple(
         replace(theirs, fmtp=codecs.fmtp_for_viewer(sent, theirs))
         for sent, theirs in zip(track.codecs, matched, strict=True)

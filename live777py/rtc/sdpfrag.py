@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from live777py import errors
 from live777py.rtc import sdp
 from live777py.rtc.candidate import Candidate
+from live777py.rtc.parameters import shared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 MAX_CANDIDATES = 256
 """Of one fragment; a browser with ten interfaces sends some sixty."""
@@ -63,6 +64,25 @@ def write_fragment(*, ufrag: str, pwd: str, mid: str, candidate: Candidate) -> s
     """A candidate of ours for the section that tags the bundle (RFC 8840 section 4.4, RFC 9725 section 4.3.2)."""
     pseudo_section = ("m=audio 9 UDP/TLS/RTP/SAVPF 0", f"a=mid:{mid}", f"a={candidate}")
     return "".join(f"{line}\r\n" for line in (f"a=ice-ufrag:{ufrag}", f"a=ice-pwd:{pwd}", *pseudo_section))
+
+
+def restart_head(description: str) -> tuple[str, ...]:
+    """What every answer to a restart repeats of our own answer or offer (RFC 9725 section 4.3.3).
+
+    That is ice-lite, ice-options, the group, and the section that tags it as a pseudo m-line (RFC 8840 section 4.4).
+    """
+    session, *sections = description.split("\r\nm=")
+    kept = [line for line in session.split("\r\n") if line.startswith(("a=ice-lite", "a=ice-options:", "a=group:"))]
+    tagged = next(section.split("\r\n") for section in sections if "\r\na=end-of-candidates" in section)
+    kind, _, protocol, *_ = tagged[0].split(" ")
+    kept.append(f"m={kind} 9 {protocol} 0")
+    return shared((*kept, *(line for line in tagged if line.startswith("a=mid:"))))
+
+
+def write_restart(head: tuple[str, ...], *, ufrag: str, pwd: str, candidates: Sequence[Candidate]) -> str:
+    """The answer to a restart: all candidates, as in the answer to an offer."""
+    lines = [*head, f"a=ice-ufrag:{ufrag}", f"a=ice-pwd:{pwd}", *(f"a={candidate}" for candidate in candidates)]
+    return "".join(f"{line}\r\n" for line in (*lines, "a=end-of-candidates"))
 
 
 def _one(what: str, values: Iterable[str]) -> str | None:

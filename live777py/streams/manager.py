@@ -7,23 +7,28 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import uuid
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from live777py.errors import Conflict, Forbidden, Unprocessable
-from live777py.rtc.candidates import offered_candidates
+from live777py.errors import Conflict, Forbidden, Unavailable, Unprocessable, UnsupportedMediaType
+from live777py.rtc.answered import read_view_answer
+from live777py.rtc.candidates import LocalCandidates
 from live777py.rtc.certificate import Certificate
 from live777py.rtc.memory import release_free_memory
-from live777py.rtc.negotiation import plan_play, plan_publish
+from live777py.rtc.negotiation import LocalPeer, NoCommonCodec, plan_play, plan_publish
+from live777py.rtc.offering import offer_to_view, write_offer
+from live777py.rtc.peer import Credentials
 from live777py.rtc.sdpfrag import parse_fragment
-from live777py.rtc.server import ServerPeer
+from live777py.rtc.server import Reserved, ServerPeer, etag_of
 from live777py.rtc.tracks import random_ssrc
 from live777py.streams import flow, layers
 from live777py.streams.cascading import CascadeSessions, MakeClientPeer
 from live777py.streams.control import SessionControl
+from live777py.streams.counter_offers import Offered
 from live777py.streams.events import StatsSampled
 from live777py.streams.joining import Joining
 from live777py.streams.registry import Registry, wait_closed
@@ -34,11 +39,14 @@ from live777py.streams.sharing import Sharing
 from live777py.streams.views import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from live777py.media.engine import MediaEngine
+    from live777py.media.external import ExternalAddresses
     from live777py.outbound import Endpoint
+    from live777py.rtc.answered import ViewAnswer
     from live777py.rtc.negotiation import Kind, PlayPlan, PublishedMedia, PublishPlan
+    from live777py.rtc.server import Restarted
     from live777py.streams.bus import EventBus
     from live777py.streams.doorkeeper import Doorkeeper
     from live777py.streams.events import LeaveReason
@@ -49,6 +57,8 @@ if TYPE_CHECKING:
     from live777py.streams.strategy import Strategy
     from live777py.streams.stream import Stream
     from live777py.streams.views import LayerView, StreamView
+
+_Plan = TypeVar("_Plan", bound="PlayPlan | ViewAnswer")
 
 _HOUSEKEEPING_SECONDS = 1.0
 _RELEASE_AFTER_SESSIONS = 100
@@ -72,8 +82,16 @@ class Client:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
+    """`etag` is that of the ICE session, quoted."""
+
     session: str
     sdp: str
+    etag: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CounterOffer(Answer):
+    """Our own offer, in place of an answer: `sdp` waits for `StreamManager.answer`, and the session for that."""
 
 
 class StreamManager:
@@ -89,8 +107,11 @@ class StreamManager:
         settings: StreamSettings | None = None,
         *,
         make_client_peer: MakeClientPeer | None = None,
+        external: ExternalAddresses | None = None,
     ) -> None:
+        """`external` is what our addresses are called outside, where that is another thing."""
         self._engine = engine
+        self._candidates = LocalCandidates(engine, external)
         self._registry = Registry(engine, settings or StreamSettings())
         self._certificate = Certificate.generate()
         self._sampler = Sampler(engine, self._registry.sessions, self._registry.clock.now, self._on_sampled)
@@ -156,43 +177,81 @@ class StreamManager:
             with ExitStack() as undo:
                 live, peer = await self._joining.publisher(undo, stream, session, partial(self._peer, plan), plan.media)
                 await peer.open(publish=plan.media)
-                sdp = self._answer(peer, plan, client)
+                sdp = self._answer(client, peer, plan)
                 self._registry.publishes(live)
                 undo.pop_all()
-        return Answer(session=session.id, sdp=sdp)
+        return Answer(session=session.id, sdp=sdp, etag=peer.etag)
 
-    async def play(self, stream: str, offer: str, *, client: Client) -> Answer:
+    async def play(
+        self, stream: str, offer: str | None, *, client: Client, wants_offer: bool = False
+    ) -> Answer | CounterOffer:
         """WHEP, before or after the publisher. Raises as `publish` does.
 
-        On demand it waits for the source, and raises `UpstreamError` or `UpstreamTimeout` without one.
+        An offer of ours comes back where the viewer's names no codec that the publisher sends, and where it asks for
+        one (`wants_offer`; then `offer` may be None). On demand it waits for the source, and raises `UpstreamError` or
+        `UpstreamTimeout` without one.
         """
         self._registry.require_running()
         await self._check(client)
-        known, plan = self._plan_play(stream, offer, client)
-        async with self._admitted(stream, "subscribe", client) as session:
-            if self.doorkeeper is not None:  # time has passed
-                known, plan = self._plan_play(stream, offer, client)
-            if known is not None and await self._joining.viewer_slot(known):
-                known, plan = self._plan_play(stream, offer, client)
-            with ExitStack() as undo:
-                live, peer = self._joining.enter(undo, known, stream, session, partial(self._peer, plan))
-                await peer.open(play=plan.media)
-                sdp = self._answer(peer, plan, client)
-                publisher = self._registry.publisher(live.stream)
-                if publisher is not None and not self._registry.connect(publisher, live):
-                    raise Unprocessable("the publisher has changed to a codec that the offer does not name")
-                undo.pop_all()
-        return Answer(session=session.id, sdp=sdp)
+        try:
+            if offer is None:
+                return self._counter_offer(stream, client, data_channel=False)
+            make_plan = partial(self._plan_play, stream, offer, client)
+            if wants_offer:
+                return self._counter_offer(stream, client, data_channel=make_plan()[1].data_channel)
+            return await self._view(stream, client, make_plan, partial(self._answer, client))
+        except NoCommonCodec as error:
+            if client.relay:
+                raise
+            return self._counter_offer(stream, client, data_channel=error.data_channel)
 
-    async def trickle(self, stream: str, session: str, fragment: str) -> None:
-        """Raises `NotFound`, `BadRequest`, `Unprocessable` (an ICE restart), `Conflict` for a session of our own."""
-        peer = self._registry.require_session(stream, session).peer
-        if not isinstance(peer, ServerPeer):
+    async def answer(self, stream: str, session: str, answer: str, *, client: Client) -> None:
+        """A viewer's answer to a `CounterOffer`, which makes the session. Raises as `play` does; the offer stays then.
+
+        Also `NotFound` where it is too late, `Conflict` where it was answered, and `UnsupportedMediaType` for a session
+        that began with the client's offer.
+        """
+        self._registry.require_running()
+        offers = self._registry.counter_offers
+        if (stream, session) not in offers:
+            peer = self._registry.require_session(stream, session).peer
+            if isinstance(peer, ServerPeer) and peer.offered:
+                raise Conflict("the offer has been answered")
+            raise UnsupportedMediaType("this session takes fragments only: nothing is negotiated anew")
+        offered = offers.begin_answering(stream, session)
+
+        def read() -> tuple[Stream | None, ViewAnswer]:
+            known = self._find_to_play(stream, client)
+            published = None if known is None else known.published
+            return known, read_view_answer(answer, offered.media, published, data_channel=offered.data_channel)
+
+        def described(peer: ServerPeer, _plan: ViewAnswer) -> str:
+            return peer.describe(offered.description)
+
+        try:
+            await self._check(client)
+            await self._view(stream, client, read, described, session=session, reserved=offered.reserved)
+        finally:
+            offered.answering = False
+        offers.forget(stream, session)
+
+    async def patch_ice(
+        self, stream: str, session: str, fragment: str, *, if_match: str | None, strict: bool, loopback: bool
+    ) -> Restarted | None:
+        """Trickled candidates, or an ICE restart, whose answer is returned: see `ServerPeer.patch`.
+
+        `loopback` is that of the client. Raises as that does, `NotFound`, and `Conflict` for a session of our own.
+        """
+        live = self._registry.require_session(stream, session)
+        if not isinstance(live.peer, ServerPeer):
             raise Conflict("the gateway made this session itself")
-        peer.trickle(parse_fragment(fragment))
+        candidates = self._candidates.of(live.peer.worker, loopback=loopback)
+        return await live.peer.patch(parse_fragment(fragment), if_match=if_match, strict=strict, candidates=candidates)
 
     async def close_session(self, stream: str, session: str) -> None:
         """What a publisher or viewer asks for by DELETE (`Lifecycle.client_deletes`). Raises `NotFound`."""
+        if self._registry.counter_offers.forget(stream, session):
+            return
         live = self._registry.require_session(stream, session)
         await self._sampler.refresh()
         if not self._registry.is_live(live):
@@ -342,8 +401,10 @@ class StreamManager:
             await self.doorkeeper.check(client)
 
     @asynccontextmanager
-    async def _admitted(self, stream: str, role: Role, client: Client) -> AsyncIterator[Session]:
-        number, participant = str(uuid.uuid4()), client.participant
+    async def _admitted(
+        self, stream: str, role: Role, client: Client, number: str | None = None
+    ) -> AsyncIterator[Session]:
+        number, participant = number or str(uuid.uuid4()), client.participant
         async with AsyncExitStack() as place:
             if self.doorkeeper is not None and not client.relay:
                 participant = await place.enter_async_context(self.doorkeeper.admit(stream, role, number, client))
@@ -351,16 +412,74 @@ class StreamManager:
             now = self._registry.clock.now()
             yield Session(number, role, now, marks=client.marks, participant=participant, relay=client.relay)
 
+    async def _view(
+        self,
+        stream: str,
+        client: Client,
+        make_plan: Callable[[], tuple[Stream | None, _Plan]],
+        describe: Callable[[ServerPeer, _Plan], str],
+        *,
+        session: str | None = None,
+        reserved: Reserved | None = None,
+    ) -> Answer:
+        """A viewer's session. The plan is made anew whenever time has passed, since the publisher may have changed."""
+        known, plan = make_plan()
+        async with self._admitted(stream, "subscribe", client, session) as viewer:
+            if self.doorkeeper is not None:  # time has passed
+                known, plan = make_plan()
+            if known is not None and await self._joining.viewer_slot(known):
+                known, plan = make_plan()
+            with ExitStack() as undo:
+                live, peer = self._joining.enter(
+                    undo, known, stream, viewer, partial(self._peer, plan, reserved=reserved)
+                )
+                await peer.open(play=plan.media)
+                sdp = describe(peer, plan)
+                publisher = self._registry.publisher(live.stream)
+                if publisher is not None and not self._registry.connect(publisher, live):
+                    raise Unprocessable("the publisher has changed to a codec that the viewer does not take")
+                undo.pop_all()
+        return Answer(session=viewer.id, sdp=sdp, etag=peer.etag)
+
     def _plan_play(self, stream: str, offer: str, client: Client) -> tuple[Stream | None, PlayPlan]:
         """The stream, None where it is to be created, and what the viewer gets of it."""
-        known = self._registry.find(stream, creatable=self.strategy().auto_create_whep)
-        if known is not None and client.marks & {known.mark, *self._registry.sources(known)}:
-            raise _goes_round(known)
+        known = self._find_to_play(stream, client)
         published = None if known is None else known.published
         plan = plan_play(offer, self._registry.codecs, published, new_ssrc=random_ssrc, cname=uuid.uuid4().hex)
         return known, plan
 
-    def _peer(self, plan: PublishPlan | PlayPlan, live: LiveSession) -> ServerPeer:
+    def _find_to_play(self, stream: str, client: Client) -> Stream | None:
+        known = self._registry.find(stream, creatable=self.strategy().auto_create_whep)
+        if known is not None and client.marks & {known.mark, *self._registry.sources(known)}:
+            raise _goes_round(known)
+        return known
+
+    def _counter_offer(self, stream: str, client: Client, *, data_channel: bool) -> CounterOffer:
+        known = self._find_to_play(stream, client)
+        published = None if known is None else known.published
+        media = offer_to_view(published, self._registry.codecs, new_ssrc=random_ssrc, cname=uuid.uuid4().hex)
+        if not media and not data_channel:
+            raise Unprocessable("there is nothing to offer: the publisher sends no sound and no picture")
+        worker = self._engine.placement.choose(stream, len(media))
+        if worker is None:
+            raise Unavailable("no media worker is left", retry_after=5)
+        session, reserved = str(uuid.uuid4()), Reserved(credentials=Credentials.new(), worker=worker)
+        local = LocalPeer(
+            ice_ufrag=reserved.credentials.ufrag,
+            ice_pwd=reserved.credentials.pwd,
+            fingerprint=self._certificate.fingerprint,
+            candidates=self._candidates.of(worker, loopback=client.loopback),
+            ice_lite=self._registry.settings.ice_lite,
+            session_id=secrets.randbits(62),
+        )
+        sdp = write_offer(media, local, data_channel=data_channel)
+        offered = Offered(media=media, data_channel=data_channel, reserved=reserved, description=sdp)
+        self._registry.counter_offers.add(stream, session, offered)
+        return CounterOffer(session=session, sdp=sdp, etag=etag_of(reserved.credentials))
+
+    def _peer(
+        self, plan: PublishPlan | PlayPlan | ViewAnswer, live: LiveSession, reserved: Reserved | None = None
+    ) -> ServerPeer:
         return ServerPeer(
             self._engine,
             self._certificate,
@@ -369,11 +488,12 @@ class StreamManager:
             stream=live.stream.name,
             session=live.session.id,
             ice_lite=self._registry.settings.ice_lite,
+            reserved=reserved,
         )
 
-    def _answer(self, peer: ServerPeer, plan: PublishPlan | PlayPlan, client: Client) -> str:
-        candidates = offered_candidates(self._engine.addresses[peer.worker], loopback=client.loopback)
-        return plan.answer(peer.local(candidates))
+    def _answer(self, client: Client, peer: ServerPeer, plan: PublishPlan | PlayPlan) -> str:
+        candidates = self._candidates.of(peer.worker, loopback=client.loopback)
+        return peer.describe(plan.answer(peer.local(candidates)))
 
     def _keep_house(self) -> None:
         self._housekeeper = asyncio.get_running_loop().call_later(_HOUSEKEEPING_SECONDS, self._keep_house)

@@ -13,6 +13,7 @@ from live777py.streams import flow
 from live777py.streams.bus import EventBus
 from live777py.streams.channels import ChannelHub, ChannelTotals
 from live777py.streams.clock import Clock
+from live777py.streams.counter_offers import CounterOffers
 from live777py.streams.events import (
     PublishStarted,
     PublishStopped,
@@ -59,6 +60,7 @@ class Registry:
         self.streams: dict[str, Stream] = {}
         self.sessions: dict[tuple[str, str], LiveSession] = {}
         """By the names of stream and session."""
+        self.counter_offers = CounterOffers()
         self.running = False
         self.version = 0
         self.left = 0
@@ -321,6 +323,7 @@ class Registry:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        self.counter_offers.clear()
         self._bridges.reconfigure({})
         self.bus.close()
 

@@ -34,6 +34,9 @@ class Sharing:
         return stream in self._registry.streams
 
     def has_session(self, stream: str, session: str) -> bool:
+        """Or an offer of ours that will become one."""
+        if (stream, session) in self._registry.counter_offers:
+            return True
         try:
             self._registry.require_session(stream, session)
         except NotFound:

@@ -102,6 +102,7 @@ class IceConnected:
     transport: int
     local: str
     remote: str
+    protocol: str = "udp"
 
 
 @dataclass(frozen=True)
@@ -328,6 +329,7 @@ class Engine:
         self,
         *,
         sockets: Sequence[Sequence[str]],
+        listeners: Sequence[Sequence[str]] = (),
         gop_cache_bytes: int = 0,
         gop_cache_ms: int = 0,
         gop_cache_replays: int = 1,
@@ -350,10 +352,15 @@ class Engine:
         self._queue: deque[Any] = deque()
         self._closed = False
         self._sockets = [[_bind(text) for text in worker] for worker in sockets]
+        self._listeners = [[_bind(text) for text in worker] for worker in listeners or [[] for _ in sockets]]
         self._read, self._write = os.pipe()
 
     def addresses(self) -> list[list[str]]:
         return [[_name(bound) for bound in worker] for worker in self._sockets]
+
+    def tcp_addresses(self) -> list[list[str]]:
+        """Nobody can connect to them."""
+        return [[_name(bound) for bound in worker] for worker in self._listeners]
 
     def fileno(self) -> int:
         return self._read
@@ -371,7 +378,11 @@ class Engine:
         if self._closed:
             return
         self._closed = True
-        for sockets in [*self._sockets, *(transport.sockets for transport in self.transports.values())]:
+        for sockets in [
+            *self._sockets,
+            *self._listeners,
+            *(transport.sockets for transport in self.transports.values()),
+        ]:
             for bound in sockets:
                 bound.close()
         os.close(self._read)
@@ -604,9 +615,9 @@ def _bind(text: str) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_DGRAM)
     try:
         bound.bind((str(address.ip), address.port))
-    except OSError:
+    except OSError as error:
         bound.close()
-        raise
+        raise OSError(error.errno, error.strerror, f"UDP {text}") from None
     return bound
 
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from live777py.errors import BadRequest, Conflict, NotFound, Unprocessable
+from live777py.errors import BadRequest, Conflict, NotFound, UnsupportedMediaType
+from live777py.rtc.etags import check_match
+from live777py.rtc.server import Restarted
 from live777py.streams.bus import EventBus
 from live777py.streams.events import StatsSampled
 from live777py.streams.layers import AUTOMATIC, Layer
-from live777py.streams.manager import Answer, Client
+from live777py.streams.manager import Answer, Client, CounterOffer
 from live777py.streams.strategy import Strategy
 from live777py.streams.views import (
     CodecView,
@@ -48,6 +50,8 @@ class FakeStream:
 class FakeStreams:
     """`offers`, `clients`, `fragments`, `muted` and `selected` are what came in. `failure` is raised by every POST.
 
+    `counter_offers` are the answers to those, `near` says which fragments came over loopback.
+
     `encodings` are the publisher's layers, `video` is the index of a viewer's video section, and `listed` how often all
     views were read. `marks` are members of the views of sessions.
     """
@@ -57,7 +61,9 @@ class FakeStreams:
         self.clients: list[Client] = []
         self.fragments: list[tuple[str, str, str]] = []
         self.failure: Exception | None = None
-        self.answer = "v=0\r\na=sendonly\r\n"
+        self.description = "v=0\r\na=sendonly\r\n"
+        self.near: list[bool] = []
+        self.counter_offers: dict[tuple[str, str], str | None] = {}
         self.muted: list[tuple[str, str, bool]] = []
         self.encodings: list[LayerView] = []
         self._layers: tuple[Layer, ...] = ()
@@ -77,21 +83,41 @@ class FakeStreams:
         if entry.publisher is not None:
             raise Conflict("the stream has a publisher")
         entry.publisher = str(uuid.uuid4())
-        return Answer(session=entry.publisher, sdp="v=0\r\na=recvonly\r\n")
+        return Answer(session=entry.publisher, sdp="v=0\r\na=recvonly\r\n", etag=f'"{entry.publisher[:8]}"')
 
-    async def play(self, stream: str, offer: str, *, client: Client) -> Answer:
-        self._accept(offer, client)
+    async def play(
+        self, stream: str, offer: str | None, *, client: Client, wants_offer: bool = False
+    ) -> Answer | CounterOffer:
+        self._accept("v=0" if offer is None else offer, client)
         session = str(uuid.uuid4())
+        if wants_offer:
+            self.counter_offers[stream, session] = None
+            return CounterOffer(session=session, sdp="v=0\r\na=sendonly\r\n", etag=f'"{session[:8]}"')
         self._get_or_create(stream).viewers[session] = "connected"
-        return Answer(session=session, sdp=self.answer)
+        return Answer(session=session, sdp=self.description, etag=f'"{session[:8]}"')
 
-    async def trickle(self, stream: str, session: str, fragment: str) -> None:
+    async def answer(self, stream: str, session: str, answer: str, *, client: Client) -> None:
+        if (stream, session) not in self.counter_offers:
+            self._session(stream, session)
+            raise UnsupportedMediaType("fragments only")
+        if "malformed" in answer:
+            raise BadRequest("not an answer")
+        self.clients.append(client)
+        self.counter_offers[stream, session] = answer
+        self._get_or_create(stream).viewers[session] = "connected"
+
+    async def patch_ice(
+        self, stream: str, session: str, fragment: str, *, if_match: str | None, strict: bool, loopback: bool
+    ) -> Restarted | None:
         self._session(stream, session)
         if "malformed" in fragment:
             raise BadRequest("not a fragment")
-        if "a=ice-ufrag:new" in fragment:
-            raise Unprocessable("ICE restart is not supported")
+        check_match(if_match, f'"{session[:8]}"', strict=strict)
         self.fragments.append((stream, session, fragment))
+        self.near.append(loopback)
+        if "a=ice-ufrag:new" in fragment:
+            return Restarted(fragment="a=ice-ufrag:ours\r\n", etag='"restarted"')
+        return None
 
     async def close_session(self, stream: str, session: str) -> None:
         entry = self._session(stream, session)

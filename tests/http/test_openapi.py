@@ -63,7 +63,13 @@ async def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None
 async def test_bodies_errors_and_headers(document: dict[str, Any]) -> None:
     publish = document["paths"]["/whip/{stream}"]["post"]
     assert list(publish["requestBody"]["content"]) == ["application/sdp"]
-    assert set(publish["responses"]["201"]["headers"]) == {"Location", "Link", "Accept-Patch"}
+    assert set(publish["responses"]["201"]["headers"]) == {"Location", "Link", "Accept-Patch", "ETag"}
+    offered = document["paths"]["/whep/{stream}"]["post"]["responses"]["406"]
+    assert set(offered["headers"]) == {"Location", "Link", "Accept-Patch", "ETag"}
+    patch = document["paths"]["/session/{stream}/{session}"]["patch"]
+    assert list(patch["requestBody"]["content"]) == ["application/trickle-ice-sdpfrag", "application/sdp"]
+    assert set(patch["responses"]["200"]["headers"]) == {"ETag"}
+    assert {"204", "409", "412", "415", "428"} < set(patch["responses"])
     problem = publish["responses"]["409"]["content"]["application/problem+json"]["schema"]
     assert problem == {"$ref": "#/components/schemas/Problem"}
     mute = document["paths"]["/session/{stream}/{session}"]["post"]

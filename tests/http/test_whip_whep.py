@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from urllib.parse import unquote
 
 import pytest
@@ -22,7 +25,7 @@ async def test_a_session_is_created(open_door: OpenDoor, door_name: str) -> None
     assert response.headers["Content-Type"] == "application/sdp"
     assert response.headers["Content-Length"] == str(len(answer))
     assert response.headers["Accept-Patch"] == "application/trickle-ice-sdpfrag"
-    assert "ETag" not in response.headers
+    assert re.fullmatch('"[^"]+"', response.headers["ETag"])
     assert not [link for link in response.headers.getall("Link", []) if "ice-server" in link]
     _, session, stream, identifier = response.headers["Location"].split("/")
     assert (session, stream) == ("session", "cam")
@@ -165,6 +168,49 @@ async def test_a_stream_that_may_not_be_made_is_not_found(open_door: OpenDoor) -
     door = await open_door(streams=FakeStreams(auto_create=False))
     assert (await door.publish()).status == 404
     assert (await door.play()).status == 404
+
+
+@pytest.mark.parametrize("body", [OFFER, None])
+@pytest.mark.parametrize("prefer", ["counter-offer", "respond-async, Counter-Offer;x=y"])
+async def test_a_viewer_may_ask_for_our_offer(open_door: OpenDoor, body: str | None, prefer: str) -> None:
+    door = await open_door('[[ice_servers]]\nurls = ["stun:stun.example.org"]\n')
+    asked = datetime.now(UTC)
+    headers = {"Prefer": prefer, **(SDP if body else {})}
+    response = await door.ask("POST", "/whep/cam", data=body, headers=headers)
+    assert response.status == 406
+    media_type, _, valid_until = response.headers["Content-Type"].partition("; ")
+    assert (media_type, (await response.text())[:3]) == ("application/sdp", "v=0")
+    until = parsedate_to_datetime(valid_until.removeprefix("valid-until=").strip('"'))
+    assert timedelta(seconds=28) < until - asked < timedelta(seconds=32)
+    assert response.headers["Preference-Applied"] == "counter-offer"
+    assert response.headers["Accept-Patch"] == "application/sdp"
+    assert re.fullmatch('"[^"]+"', response.headers["ETag"])
+    assert response.headers["Link"] == '<stun:stun.example.org>; rel="ice-server"'
+    location = response.headers["Location"]
+    (key,) = door.streams.counter_offers
+    assert location == f"/session/cam/{key[1]}"
+    answered = await door.ask("PATCH", location, data="v=0 answer", headers=SDP)
+    assert (answered.status, await answered.read()) == (204, b"")
+    assert "ETag" not in answered.headers
+    assert door.streams.counter_offers == {key: "v=0 answer"}
+
+
+async def test_without_being_asked_for_an_empty_offer_is_none(open_door: OpenDoor) -> None:
+    door = await open_door()
+    assert (await door.ask("POST", "/whep/cam", headers={"Prefer": "respond-async"})).status == 415
+    assert (await door.ask("POST", "/whip/cam", headers={"Prefer": "counter-offer"})).status == 415
+    assert door.streams.counter_offers == {}
+
+
+async def test_an_answer_is_for_our_offers_only(open_door: OpenDoor) -> None:
+    door = await open_door()
+    location = (await door.play()).headers["Location"]
+    response = await door.ask("PATCH", location, data="v=0", headers=SDP)
+    assert (response.status, response.headers["Accept-Patch"]) == (415, "application/trickle-ice-sdpfrag")
+    assert (await door.ask("PATCH", f"{location}0", data="v=0", headers=SDP)).status == 404
+    offered = await door.ask("POST", "/whep/cam", headers={"Prefer": "counter-offer"})
+    assert (await door.ask("PATCH", offered.headers["Location"], data="malformed", headers=SDP)).status == 400
+    assert (await door.ask("PATCH", offered.headers["Location"], data=b"\xff", headers=SDP)).status == 400
 
 
 def _quoted(name: str) -> str:

@@ -216,12 +216,16 @@ async def test_whip_v1_is_strict_about_etags(open_livekit: OpenLiveKit, if_match
         assert set(json.loads(await response.text())) == {"error"}
 
 
-async def test_whip_v1_refuses_an_ice_restart(open_livekit: OpenLiveKit) -> None:
+async def test_whip_v1_restarts_ice(open_livekit: OpenLiveKit) -> None:
     door = await open_livekit()
     made = await publish(door)
-    restart = {"headers": {**FRAGMENT, "If-Match": "*"}, "data": "a=ice-ufrag:new\r\na=ice-pwd:new\r\n"}
-    response = await door.call(made.headers["Location"], verb="PATCH", bearer=joining(), **restart)
-    assert response.status == 422
+    location, restart = made.headers["Location"], "a=ice-ufrag:new\r\na=ice-pwd:new\r\n"
+    options: dict[str, Any] = {"verb": "PATCH", "bearer": joining(), "data": restart}
+    assert (await door.call(location, headers=FRAGMENT, **options)).status == 428
+    for if_match in ("*", made.headers["ETag"]):
+        response = await door.call(location, headers={**FRAGMENT, "If-Match": if_match}, **options)
+        assert (response.status, response.headers["Content-Type"]) == (200, FRAGMENT["Content-Type"])
+        assert (response.headers["ETag"], await response.text()) == ('"restarted"', "a=ice-ufrag:ours\r\n")
 
 
 async def test_whip_v1_a_session_ends(open_livekit: OpenLiveKit) -> None:

@@ -36,8 +36,8 @@ class Recorder:
                 await self.changed.wait()
         return self.heard
 
-    def ice_connected(self, local: str, remote: str) -> None:
-        self.note("connected", local, remote)
+    def ice_connected(self, local: str, remote: str, protocol: str) -> None:
+        self.note("connected", local, remote, protocol)
 
     def reflexive_address(self, local: str, address: str) -> None:
         self.note("reflexive", local, address)
@@ -151,7 +151,7 @@ async def test_events_find_their_transport_in_order(engine: MediaEngine, fake: f
     fake.emit(started)
     fake.emit(fake_media.IceLost(transport))
     assert await one.until(5) == [
-        ("connected", "127.0.0.1:1", "127.0.0.1:2"),
+        ("connected", "127.0.0.1:1", "127.0.0.1:2", "udp"),
         ("dtls", b"\x16"),
         ("reflexive", "127.0.0.1:1", "203.0.113.1:9"),
         ("media", started),

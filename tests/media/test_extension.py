@@ -111,7 +111,7 @@ class TestArguments:
             with pytest.raises(OSError, match="in use") as caught:
                 native.Engine(sockets=[[first], [second]])
             assert caught.value.errno == errno.EADDRINUSE
-            assert caught.value.filename == second
+            assert caught.value.filename == f"UDP {second}"
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
                 again.bind(("127.0.0.1", int(first.rsplit(":", 1)[1])))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ LOCAL = LocalPeer(
     ice_lite=True,
     session_id=4242,
 )
+CLIENT = replace(LOCAL, ice_lite=False)
+"""What offers of ours come from."""
 
 
 def recorded(name: str) -> str:

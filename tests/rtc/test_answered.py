@@ -9,7 +9,7 @@ from live777py.rtc.answered import PlayAnswer, PublishAnswer, alternatives, read
 from live777py.rtc.described import MID, RID, TRANSPORT_CC
 from live777py.rtc.negotiation import Codec, Encoding, PublishedMedia, payload_map, plan_publish
 from live777py.rtc.offering import OfferedMedia, offer_to_play, offer_to_publish, write_offer
-from tests.rtc.offers import ANYTHING, LOCAL, names, play, recorded, ssrcs, with_simulcast, without
+from tests.rtc.offers import ANYTHING, CLIENT, LOCAL, names, play, recorded, ssrcs, with_simulcast, without
 
 PUBLISHERS = [name for name in names() if "recvonly" not in name]
 ASKED = offer_to_play(ANYTHING)
@@ -22,7 +22,7 @@ def published(text: str) -> tuple[PublishedMedia, ...]:
 
 def played_answer(text: str | None, *, data_channel: bool = False) -> str:
     """What a gateway with this publisher answers to a player of ours."""
-    offer = write_offer(ASKED, LOCAL, data_channel=data_channel)
+    offer = write_offer(ASKED, CLIENT, data_channel=data_channel)
     return play(offer, None if text is None else published(text)).answer(LOCAL)
 
 
@@ -31,7 +31,7 @@ def offered(text: str) -> tuple[OfferedMedia, ...]:
 
 
 def published_answer(text: str) -> str:
-    return plan_publish(write_offer(offered(text), LOCAL), ANYTHING).answer(LOCAL)
+    return plan_publish(write_offer(offered(text), CLIENT), ANYTHING).answer(LOCAL)
 
 
 def read_published(text: str, answer: str) -> PublishAnswer:
@@ -183,7 +183,7 @@ def test_red_needs_its_opus() -> None:
         encodings=(Encoding(),),
     )
     ours = offer_to_publish([media], new_ssrc=ssrcs(), cname="publisher")
-    answer = plan_publish(write_offer(ours, LOCAL), ANYTHING).answer(LOCAL)
+    answer = plan_publish(write_offer(ours, CLIENT), ANYTHING).answer(LOCAL)
     (played,) = read_publish_answer(answer, ours, new_ssrc=ssrcs()).media
     assert payload_map(media, played) == ((63, 63), (111, 111))
     with pytest.raises(UpstreamError, match="takes nothing"):

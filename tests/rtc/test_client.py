@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from live777py.errors import Refused, Unavailable, Unprocessable, UpstreamError, UpstreamTimeout
+from live777py.errors import Refused, Unavailable, UpstreamError, UpstreamTimeout
 from live777py.media.engine import EngineGone
 from live777py.outbound import AddressPolicy, Endpoint, Outbound
 from live777py.rtc import client as client_module
@@ -607,8 +607,3 @@ async def test_what_the_engine_cannot_carry_is_the_fault_of_the_answer(
     monkeypatch.setattr(house.fake, "subscribe", refuse)
     with pytest.raises(UpstreamError, match="cannot be used"):
         await house.publish()
-
-
-async def test_it_takes_no_candidates_of_others(house: House) -> None:
-    with pytest.raises(Unprocessable):
-        house.peer("whip/x").trickle(parse_fragment("a=end-of-candidates\r\n"))

@@ -12,7 +12,7 @@ from live777py.rtc.codecs import KNOWN
 from live777py.rtc.described import FORWARDED_EXTENSIONS, REPAIRED_RID, RID
 from live777py.rtc.negotiation import Codec, CodecPolicy, Encoding, PublishedMedia, payload_map, plan_publish
 from live777py.rtc.offering import OfferedMedia, offer_to_play, offer_to_publish, write_offer
-from tests.rtc.offers import ANYTHING, LOCAL, names, play, recorded, ssrcs, with_simulcast
+from tests.rtc.offers import ANYTHING, CLIENT, LOCAL, names, play, recorded, ssrcs, with_simulcast
 
 PUBLISHERS = [name for name in names() if "recvonly" not in name]
 
@@ -26,7 +26,7 @@ def to_publish(*media: PublishedMedia) -> tuple[OfferedMedia, ...]:
 
 
 def test_a_player_asks_for_every_codec() -> None:
-    text = write_offer(offer_to_play(ANYTHING), LOCAL)
+    text = write_offer(offer_to_play(ANYTHING), CLIENT)
     found = sections(text)
     assert list(found) == ["audio", "video"]
     names = {mapping.name.lower() for s in found.values() for maps in s.rtpmaps.values() for mapping in maps}
@@ -45,7 +45,7 @@ def test_a_player_asks_for_every_codec() -> None:
 
 
 def test_what_is_not_allowed_is_not_asked_for() -> None:
-    text = write_offer(offer_to_play(CodecPolicy(video=("vp8", "H264"), audio=("PCMU",))), LOCAL)
+    text = write_offer(offer_to_play(CodecPolicy(video=("vp8", "H264"), audio=("PCMU",))), CLIENT)
     found = sections(text)
     assert {maps[0].name for maps in found["video"].rtpmaps.values()} == {"VP8", "H264", "rtx"}
     assert {maps[0].name for maps in found["audio"].rtpmaps.values()} == {"PCMU"}
@@ -54,7 +54,7 @@ def test_what_is_not_allowed_is_not_asked_for() -> None:
 
 
 def test_the_transport_stands_in_it() -> None:
-    description = sdp.parse(write_offer(offer_to_play(ANYTHING), LOCAL, data_channel=True))
+    description = sdp.parse(write_offer(offer_to_play(ANYTHING), CLIENT, data_channel=True))
     assert [section.kind for section in description.media] == ["audio", "video", "application"]
     assert description.bundle == ("0", "1", "2")
     first, *others = description.media
@@ -71,7 +71,7 @@ def test_the_transport_stands_in_it() -> None:
 
 
 def test_without_candidates_the_address_is_none() -> None:
-    text = write_offer(offer_to_play(ANYTHING), replace(LOCAL, candidates=()))
+    text = write_offer(offer_to_play(ANYTHING), replace(CLIENT, candidates=()))
     assert "m=audio 9 " in text
     assert "c=IN IP4 0.0.0.0" in text
 
@@ -80,7 +80,7 @@ def test_without_candidates_the_address_is_none() -> None:
 def test_a_viewer_of_our_own_gets_every_publisher(name: str) -> None:
     """A stream of one gateway is played by another: the publisher's codec comes first in the answer."""
     published = plan_publish(recorded(name), ANYTHING).media
-    plan = play(write_offer(offer_to_play(ANYTHING), LOCAL), published)
+    plan = play(write_offer(offer_to_play(ANYTHING), CLIENT), published)
     assert {section.kind for section in plan.media if section.active} == {track.kind for track in published}
     for track in published:
         (played,) = (section for section in plan.media if section.kind == track.kind)
@@ -91,7 +91,7 @@ def test_a_viewer_of_our_own_gets_every_publisher(name: str) -> None:
 @pytest.mark.parametrize("name", PUBLISHERS)
 def test_a_publisher_is_passed_on_as_it_is(name: str) -> None:
     published = plan_publish(recorded(name), ANYTHING).media
-    plan = plan_publish(write_offer(to_publish(*published), LOCAL), ANYTHING)
+    plan = plan_publish(write_offer(to_publish(*published), CLIENT), ANYTHING)
     for sent, passed in zip(published, plan.media, strict=True):
         assert passed.kind == sent.kind
         for ours, theirs in zip(sent.codecs, passed.codecs, strict=True):
@@ -104,7 +104,7 @@ def test_a_publisher_is_passed_on_as_it_is(name: str) -> None:
 def test_all_layers_are_offered(lines: str) -> None:
     base = "chromium-156-whip.sdp" if "chromium" in lines else "firefox-esr-153-whip.sdp"
     (published,) = plan_publish(with_simulcast(base, lines), ANYTHING).media
-    text = write_offer(to_publish(published), LOCAL)
+    text = write_offer(to_publish(published), CLIENT)
     (section,) = sdp.parse(text).media
     rids = [encoding.rid for encoding in published.encodings]
     assert len(rids) > 1
@@ -133,7 +133,7 @@ VIDEO = PublishedMedia(
     ],
 )
 def test_layers_that_packets_cannot_name_are_one(encodings: tuple[Encoding, ...]) -> None:
-    (section,) = sdp.parse(write_offer(to_publish(replace(VIDEO, encodings=encodings)), LOCAL)).media
+    (section,) = sdp.parse(write_offer(to_publish(replace(VIDEO, encodings=encodings)), CLIENT)).media
     assert not section.rids
     assert list(section.ssrcs) == [1000, 1001]
     assert section.ssrc_groups == (("FID", (1000, 1001)),)
@@ -154,7 +154,7 @@ def test_retransmission_gets_a_number_that_is_free() -> None:
 @pytest.mark.parametrize("data_channel", [False, True])
 def test_a_foreign_reader_understands(data_channel: bool) -> None:
     for media in (offer_to_play(ANYTHING), to_publish(VIDEO)):
-        text = write_offer(media, LOCAL, data_channel=data_channel)
+        text = write_offer(media, CLIENT, data_channel=data_channel)
         read = SessionDescription.parse(text)
         assert len(read.media) == len(media) + data_channel
         assert read.media[0].ice_candidates

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
-from live777py.errors import Unavailable, Unprocessable
+from live777py.errors import (
+    BadRequest,
+    NotFound,
+    PreconditionFailed,
+    PreconditionRequired,
+    Unavailable,
+    Unprocessable,
+)
 from live777py.rtc import channels as channels_module
 from live777py.rtc import peer as peer_module
 from live777py.rtc.certificate import Certificate
 from live777py.rtc.dtls import DtlsError
-from live777py.rtc.negotiation import CodecPolicy, plan_publish
+from live777py.rtc.negotiation import CodecPolicy, host_candidates, plan_publish
 from live777py.rtc.sdpfrag import Fragment, parse_fragment
-from live777py.rtc.server import MAX_REMOTE_CANDIDATES, ServerPeer
+from live777py.rtc.server import MAX_REMOTE_CANDIDATES, Restarted, ServerPeer
 from tests.fakes import media as fake_media
 from tests.fakes.remote import PASSWORD, UFRAG, Remote, offer
 
@@ -60,6 +68,7 @@ async def opened(engine: MediaEngine, owner: Owner, text: str | None = None) -> 
     plan = plan_publish(text or offer("opus", "vp8"), CodecPolicy())
     peer = ServerPeer(engine, OURS, owner=owner, remote=plan.remote, stream="stream", session="session")
     await peer.open(publish=plan.media)
+    peer.describe(plan.answer(peer.local(OWN_CANDIDATES)))
     return peer
 
 
@@ -235,6 +244,21 @@ async def test_closed_while_it_opens(engine: MediaEngine, fake: fake_media.Engin
     assert no_trace(engine, fake)
 
 
+FRAGMENT = f"a=ice-ufrag:{UFRAG}\r\na=ice-pwd:{PASSWORD}\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"
+CANDIDATE = "a=candidate:3 1 udp 2122260223 198.18.0.1 50000 typ host\r\n"
+OWN_CANDIDATES = host_candidates([("192.0.2.1", 7777)])
+
+
+async def patched(
+    peer: ServerPeer, text: str = FRAGMENT, if_match: str | None = None, *, strict: bool = False
+) -> Restarted | None:
+    return await peer.patch(parse_fragment(text), if_match=if_match, strict=strict, candidates=OWN_CANDIDATES)
+
+
+def of(ufrag: str) -> str:
+    return FRAGMENT.replace(UFRAG, ufrag)
+
+
 async def test_trickled_candidates_do_no_harm_and_have_a_bound(engine: MediaEngine) -> None:
     peer = await opened(engine, Owner())
     lines = (
@@ -242,19 +266,124 @@ async def test_trickled_candidates_do_no_harm_and_have_a_bound(engine: MediaEngi
         "a=candidate:2 1 tcp 1518280447 192.0.2.1 9 typ host tcptype active",
         "a=candidate:3 1 udp 2122260223 198.18.0.1 50000 typ host",
     )
-    text = f"a=ice-ufrag:{UFRAG}\r\na=ice-pwd:{PASSWORD}\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"
-    peer.trickle(parse_fragment(text + "".join(f"{line}\r\n" for line in lines)))
-    fragment = parse_fragment(text + f"{lines[0]}\r\n" * 16)
+    assert await patched(peer, FRAGMENT + "".join(f"{line}\r\n" for line in lines)) is None
     for _ in range(MAX_REMOTE_CANDIDATES // 16 - 1):
-        peer.trickle(fragment)
+        await patched(peer, FRAGMENT + f"{lines[0]}\r\n" * 16)
     with pytest.raises(Unprocessable, match="candidates"):
-        peer.trickle(fragment)
+        await patched(peer, FRAGMENT + f"{lines[0]}\r\n" * 16)
+    # Of each ICE session.
+    assert await patched(peer, of("other") + CANDIDATE) is not None
+    assert await patched(peer, of("other") + CANDIDATE) is None
 
 
-async def test_an_ice_restart_is_refused(engine: MediaEngine) -> None:
+async def test_a_restart_has_credentials_of_its_own_and_can_be_asked_for_twice(
+    engine: MediaEngine, fake: fake_media.Engine
+) -> None:
     peer = await opened(engine, Owner())
-    with pytest.raises(Unprocessable, match="restart"):
-        peer.trickle(Fragment(ice_ufrag="other", ice_pwd="p" * 24, candidates=(), end_of_candidates=False))
+    first, tag = fake.transports[peer.transport].ice, peer.etag
+    restarted = await patched(peer, of("second"))
+    second = fake.transports[peer.transport].ice
+    assert restarted is not None
+    assert (second.role, second.remote_ufrag, second.remote_pwd) == (first.role, "second", PASSWORD)
+    assert first.local_ufrag != second.local_ufrag
+    assert first.local_pwd != second.local_pwd
+    assert f"a=ice-ufrag:{second.local_ufrag}\r\na=ice-pwd:{second.local_pwd}\r\n" in restarted.fragment
+    assert f"a={OWN_CANDIDATES[0]}\r\na=end-of-candidates\r\n" in restarted.fragment
+    assert restarted.etag == peer.etag != tag
+    # Its answer was lost.
+    assert await patched(peer, of("second"), "*") == restarted
+    assert fake.transports[peer.transport].ice is second
+    # What comes after it in the usual way is trickled.
+    assert await patched(peer, of("second") + CANDIDATE, peer.etag) is None
+
+
+async def test_fragments_may_come_out_of_order(engine: MediaEngine, fake: fake_media.Engine) -> None:
+    """RFC 9725 section 4.3.2: the newest restart counts, and what is late is nothing."""
+    peer = await opened(engine, Owner())
+    both = await asyncio.gather(patched(peer, of("second"), "*"), patched(peer, of("third"), "*"))
+    assert None not in both
+    newest = fake.transports[peer.transport].ice
+    assert (newest.remote_ufrag, f'"{newest.local_ufrag}"') == ("third", peer.etag)
+    for late in (UFRAG, "second"):
+        assert await patched(peer, of(late) + CANDIDATE) is None
+        assert await patched(peer, of(late) + CANDIDATE, "*") is None
+    assert fake.transports[peer.transport].ice is newest
+    assert peer.etag == f'"{newest.local_ufrag}"'
+
+
+@pytest.mark.parametrize(
+    ("if_match", "lenient", "strict"),
+    [
+        (None, True, PreconditionRequired),
+        ("*", True, True),
+        ('"*"', True, True),
+        ("TAG", True, True),
+        ('"other", TAG', True, True),
+        ("W/TAG", True, PreconditionFailed),
+        ("BARE", True, PreconditionFailed),
+        ('"stale"', PreconditionFailed, PreconditionFailed),
+        ("garbage", PreconditionFailed, PreconditionFailed),
+        ("", PreconditionFailed, PreconditionFailed),
+    ],
+)
+async def test_if_match(
+    engine: MediaEngine, if_match: str | None, lenient: bool | type[Exception], strict: bool | type[Exception]
+) -> None:
+    peer = await opened(engine, Owner())
+    tag = peer.etag
+    assert re.fullmatch('"[^"]+"', tag), "strong and quoted (RFC 9110 section 8.8.3)"
+    given = None if if_match is None else if_match.replace("TAG", tag).replace("BARE", tag.strip('"'))
+    for expected, is_strict in ((lenient, False), (strict, True)):
+        if isinstance(expected, bool):
+            assert await patched(peer, FRAGMENT, given, strict=is_strict) is None
+            continue
+        for text in (FRAGMENT, of("other")):
+            with pytest.raises(expected):
+                await patched(peer, text, given, strict=is_strict)
+    assert peer.etag == tag
+
+
+@pytest.mark.parametrize("credentials", [("abc", PASSWORD), ("other", "p" * 21), ("other", None), ("ot her", PASSWORD)])
+async def test_a_restart_without_good_credentials_is_not_understood(
+    engine: MediaEngine, credentials: tuple[str, str | None]
+) -> None:
+    peer = await opened(engine, Owner())
+    tag = peer.etag
+    fragment = Fragment(ice_ufrag=credentials[0], ice_pwd=credentials[1], candidates=(), end_of_candidates=False)
+    with pytest.raises(BadRequest):
+        await peer.patch(fragment, if_match=None, strict=False, candidates=())
+    assert peer.etag == tag
+
+
+async def test_a_restart_that_fails_changes_nothing(
+    engine: MediaEngine, fake: fake_media.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 9725 section 4.3.3."""
+    owner = Owner()
+    peer = await opened(engine, owner)
+    tag = peer.etag
+
+    def refuse(request: int, transport: int, **_: object) -> None:
+        fake._answer(request, "invalid_argument", f"transport {transport}")
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(fake, "restart_ice", refuse)
+        with pytest.raises(Unavailable):
+            await patched(peer, of("other"), "*")
+    assert (peer.etag, peer.state) == (tag, "new")
+    assert await patched(peer, FRAGMENT + CANDIDATE, tag) is None
+    assert await patched(peer, of("other"), "*") is not None
+
+
+async def test_a_session_that_ends_meanwhile_is_not_found(engine: MediaEngine, fake: fake_media.Engine) -> None:
+    peer = await opened(engine, Owner())
+    restarting = asyncio.create_task(patched(peer, of("other"), "*"))
+    await asyncio.sleep(0)
+    peer.close()
+    with pytest.raises(NotFound):
+        await restarting
+    await peer.wait_closed()
+    assert no_trace(engine, fake)
 
 
 async def test_what_the_engine_says_of_media_reaches_the_owner(engine: MediaEngine, fake: fake_media.Engine) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from live777py.media.engine import MediaEngine
+    from live777py.rtc.server import Restarted
     from live777py.streams.bus import Subscription
     from live777py.streams.live import LiveSession
     from live777py.streams.views import SessionView
@@ -42,6 +43,9 @@ class House:
     async def play(self, stream: str = "s", text: str | None = None) -> tuple[Answer, Remote]:
         answer = await self.manager.play(stream, text or watch("opus", "vp8", "vp9"), client=HERE)
         return answer, await self.connect(answer)
+
+    async def patch(self, stream: str, session: str, fragment: str, if_match: str | None = None) -> Restarted | None:
+        return await self.manager.patch_ice(stream, session, fragment, if_match=if_match, strict=False, loopback=True)
 
     async def connect(self, answer: Answer) -> Remote:
         remote = Remote(self.fake, self.transport(answer))

@@ -172,7 +172,7 @@ async def test_a_configured_source_is_called_as_live777_calls_it(make_house: Mak
 async def test_nobody_trickles_to_a_session_of_our_own(house: House) -> None:
     session = await house.manager.pull("s", SOURCE)
     with pytest.raises(Conflict):
-        await house.manager.trickle("s", session, "")
+        await house.patch("s", session, "")
 
 
 async def test_without_a_way_to_other_servers_nothing_is_pulled(engine: MediaEngine) -> None:

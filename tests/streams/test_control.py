@@ -260,7 +260,7 @@ async def test_a_moved_session_is_found_by_the_url_that_its_client_has(house: Ho
     publisher, remote = await house.publish("s")
     house.manager.control.move(key("s", publisher), "t", ALICE)
     house.manager.control.move(("t", publisher.session), "u", ALICE)
-    await house.manager.trickle("s", publisher.session, "a=ice-ufrag:remote\r\na=ice-pwd:" + "p" * 24 + "\r\n")
+    await house.patch("s", publisher.session, "a=ice-ufrag:remote\r\na=ice-pwd:" + "p" * 24 + "\r\n")
     await house.manager.mute("t", publisher.session, "audio", enabled=False)
     await house.manager.close_session("s", publisher.session)
     await remote.closed.wait()

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from live777py.errors import BadRequest, Conflict, NotFound, Unavailable, Unprocessable
+from live777py.errors import BadRequest, Conflict, NotFound, PreconditionFailed, Unavailable, Unprocessable
 from live777py.rtc import peer as peer_module
+from live777py.rtc.negotiation import NoCommonCodec
 from live777py.streams.events import (
     PublishStarted,
     PublishStopped,
@@ -81,10 +82,11 @@ async def test_an_offer_that_is_none_leaves_nothing(house: House, text: str) -> 
     assert await house.events() == []
 
 
-async def test_a_viewer_without_a_common_codec_is_refused(house: House) -> None:
+async def test_another_node_without_a_common_codec_is_refused(house: House) -> None:
+    """It asks with all that a gateway knows; an offer of ours would have nothing new."""
     await house.publish("s", offer("vp8"))
-    with pytest.raises(Unprocessable):
-        await house.manager.play("s", watch("vp9"), client=HERE)
+    with pytest.raises(NoCommonCodec):
+        await house.manager.play("s", watch("vp9"), client=Client(loopback=True, relay=True))
     assert house.manager.stream("s").subscribe.sessions == ()
 
 
@@ -339,9 +341,33 @@ async def test_an_unwatched_stream_is_forgotten_where_that_is_wished(make_house:
 async def test_trickle_finds_its_session(house: House) -> None:
     answer, _ = await house.publish()
     fragment = f"a=ice-ufrag:{UFRAG}\r\na=ice-pwd:{PASSWORD}\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"
-    await house.manager.trickle("s", answer.session, fragment + "a=end-of-candidates\r\n")
+    assert await house.patch("s", answer.session, fragment + "a=end-of-candidates\r\n", answer.etag) is None
     for stream, session in (("other", answer.session), ("s", "other")):
         with pytest.raises(NotFound):
-            await house.manager.trickle(stream, session, fragment)
-    with pytest.raises(Unprocessable):
-        await house.manager.trickle("s", answer.session, fragment.replace(UFRAG, "restart"))
+            await house.patch(stream, session, fragment)
+
+
+async def test_ice_restarts_on_the_same_transport(house: House) -> None:
+    answer, remote = await house.publish()
+    transport = house.fake.transports[house.transport(answer)]
+    before = transport.ice
+    fragment = f"a=ice-ufrag:again\r\na=ice-pwd:{PASSWORD}\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"
+    restarted = await house.patch("s", answer.session, fragment, "*")
+    assert restarted is not None
+    assert restarted.etag not in {answer.etag, ""}
+    assert transport.ice.remote_ufrag == "again"
+    assert len({before.local_ufrag, transport.ice.local_ufrag}) == len({before.local_pwd, transport.ice.local_pwd}) == 2
+    lines = restarted.fragment.splitlines()
+    assert {f"a=ice-ufrag:{transport.ice.local_ufrag}", f"a=ice-pwd:{transport.ice.local_pwd}"} <= set(lines)
+    # The same candidates and options as in the answer, and nothing of another kind (RFC 9725 section 4.3.3).
+    repeated = {line for line in lines if not line.startswith(("a=ice-ufrag", "a=ice-pwd", "m="))}
+    kept = ("a=candidate", "a=end-of", "a=ice-lite", "a=ice-options", "a=group", "a=mid:0")
+    assert repeated == {line for line in answer.sdp.splitlines() if line.startswith(kept)}
+    assert lines[0] == "a=group:BUNDLE 0 1"
+    assert lines[2:4] == ["m=audio 9 UDP/TLS/RTP/SAVPF 0", "a=mid:0"]
+    assert "a=ice-lite" in lines
+    assert (house.state(answer), remote.closed.is_set()) == ("connected", False)
+    # An answer that is not heard of costs nothing; a tag of the time before is stale.
+    assert await house.patch("s", answer.session, fragment, "*") == restarted
+    with pytest.raises(PreconditionFailed):
+        await house.patch("s", answer.session, fragment, answer.etag)

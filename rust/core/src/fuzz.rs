@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use crate::command::{IceParameters, IceRole};
 use crate::event::{Path, SocketId};
+use crate::framing::{self, Deframer};
 use crate::ice::Agent;
 use crate::srtp::{Inbound, MasterKey, Profile};
 use crate::stun::{self, IntegrityKey, Message};
@@ -70,6 +71,24 @@ pub fn fuzz_srtp(bytes: &[u8]) {
         let header_len = bytes.first().map_or(12, |byte| 12 + usize::from(byte & 15) * 4);
         assert!(inbound.open_rtp(&mut bytes.to_vec(), header_len, 1, 1).is_err());
         assert!(inbound.open_rtcp(&mut bytes.to_vec()).is_err());
+    }
+}
+
+/// A TCP stream: however it is cut into pieces, the same datagrams come out, and no more is kept than one.
+pub fn fuzz_framing(bytes: &[u8]) {
+    let read = |piece: usize| {
+        let (mut deframer, mut found) = (Deframer::default(), Vec::new());
+        let whole = bytes.to_vec().chunks_mut(piece.max(1)).try_for_each(|chunk| {
+            let result = deframer.push(chunk, |datagram| found.push(datagram.to_vec()));
+            assert!(deframer.kept() < framing::framed_len(framing::MAX_FRAME));
+            result
+        });
+        (found, whole)
+    };
+    let once = read(bytes.len());
+    assert!(once.0.iter().all(|datagram| !datagram.is_empty() && datagram.len() <= framing::MAX_FRAME));
+    for piece in [1, 2, 3, usize::from(*bytes.first().unwrap_or(&5)) + 1] {
+        assert_eq!(read(piece), once);
     }
 }
 
@@ -198,6 +217,15 @@ mod tests {
         let mut corpus: Vec<Vec<u8>> = [12, 40, 200].map(|len| vec![0x80; len]).into();
         corpus.push(vec![0x8f; 90]);
         run_from_environment(fuzz_srtp, &corpus);
+    }
+
+    #[test]
+    fn framing() {
+        let mut stream = Vec::new();
+        for len in [20, 1, 0, 300, 2] {
+            crate::framing::append(&mut stream, &vec![len as u8; len]);
+        }
+        run_from_environment(fuzz_framing, &[stream, vec![0, 0], b"GET / HTTP/1.1\r\n\r\n".to_vec()]);
     }
 
     #[test]

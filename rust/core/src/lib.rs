@@ -10,6 +10,7 @@ mod dump;
 mod egress;
 pub mod event;
 pub mod frame;
+pub mod framing;
 pub mod fuzz;
 pub mod ice;
 pub mod layer;

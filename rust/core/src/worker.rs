@@ -24,7 +24,7 @@ use rustc_hash::FxHashMap;
 use crate::command::{Command, CommandError};
 use crate::egress::burst::PacketBuffer;
 use crate::egress::flush::{Egress, Flush};
-use crate::event::{Event, Path};
+use crate::event::{Event, Path, SocketId};
 use crate::notices::Notices;
 use crate::objects::Objects;
 use crate::random::Random;
@@ -80,6 +80,8 @@ pub struct Worker {
     objects: Objects,
     by_ufrag: FxHashMap<Box<str>, usize>,
     by_path: FxHashMap<Path, usize>,
+    /// TCP connections that no transport uses any more.
+    released: Vec<SocketId>,
     /// Transports whose agent sends requests.
     askers: Vec<usize>,
     timers: Timers,
@@ -113,6 +115,7 @@ impl Worker {
             objects: Objects::default(),
             by_ufrag: FxHashMap::default(),
             by_path: FxHashMap::default(),
+            released: Vec::new(),
             askers: Vec::new(),
             timers: Timers::default(),
             burst: PacketBuffer::default(),
@@ -147,6 +150,21 @@ impl Worker {
             },
             _ => self.counters.unknown_datagrams += 1,
         }
+    }
+
+    /// Whether a peer has proven itself over this path.
+    pub fn knows(&self, path: Path) -> bool {
+        self.by_path.contains_key(&path)
+    }
+
+    /// A TCP connection, over which a peer had proven itself, has ended.
+    pub fn disconnected(&mut self, now: Instant, path: Path) {
+        self.forget_connection(now, path);
+    }
+
+    /// The next TCP connection that is of no use any more, once what was to go out by it is flushed.
+    pub fn poll_released(&mut self) -> Option<SocketId> {
+        self.released.pop()
     }
 
     /// Sends everything that the burst caused: one run per subscriber transport.

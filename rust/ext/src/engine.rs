@@ -23,6 +23,7 @@ use crate::queue::{Output, lock};
 use crate::routes::Routes;
 use crate::socket::UdpSocket;
 use crate::switchboard::Switchboard;
+use crate::tcp::TcpListener;
 use crate::thread;
 
 /// Addresses of one worker (`SocketId::index` is a byte).
@@ -32,12 +33,14 @@ const WORKER_LIMIT: usize = 256;
 /// What fits into one UDP datagram.
 const DATAGRAM_LIMIT: usize = 65_507;
 
-/// The media threads. `addresses` are the UDP sockets of each worker: `sockets[worker] = ["ip:port", ...]`.
+/// The media threads. `sockets` are the UDP addresses of each worker, `sockets[worker] = ["ip:port", ...]`; `listeners` in
+/// the same way the TCP addresses where peers connect (RFC 6544), none where it is empty.
 ///
 /// Raises `OSError` (with errno) when an address cannot be bound. Port 0 picks a free one; see `addresses()`.
 #[pyclass(frozen, module = "live777py._media")]
 pub struct Engine {
     addresses: Vec<Vec<SocketAddr>>,
+    tcp_addresses: Vec<Vec<SocketAddr>>,
     output: Arc<Output>,
     running: Mutex<Option<Running>>,
 }
@@ -94,11 +97,12 @@ impl Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (*, sockets, gop_cache_bytes=Number(4_194_304), gop_cache_ms=Number(5000), gop_cache_replays=Number(512),
-                        bandwidth_estimation=true))]
+    #[pyo3(signature = (*, sockets, listeners=Vec::new(), gop_cache_bytes=Number(4_194_304), gop_cache_ms=Number(5000),
+                        gop_cache_replays=Number(512), bandwidth_estimation=true))]
     fn new(
         py: Python<'_>,
         sockets: Vec<Vec<String>>,
+        listeners: Vec<Vec<String>>,
         gop_cache_bytes: Number<usize>,
         gop_cache_ms: Number<u32>,
         gop_cache_replays: Number<usize>,
@@ -110,14 +114,23 @@ impl Engine {
             replays: gop_cache_replays.0,
         };
         let wanted = parse_sockets(&sockets)?;
-        let bound = bind(&wanted).map_err(|(address, error)| system(py, &error, Some(address)))?;
+        let wanted_tcp = parse_listeners(&listeners, wanted.len())?;
+        let bound = bind(&wanted, UdpSocket::bind).map_err(|(at, error)| system(py, &error, Some(("UDP", at))))?;
+        let bound_tcp =
+            bind(&wanted_tcp, TcpListener::bind).map_err(|(at, error)| system(py, &error, Some(("TCP", at))))?;
         let addresses = bound.iter().map(|worker| worker.iter().map(UdpSocket::local).collect()).collect();
-        let running = start(bound, gop, bandwidth_estimation).map_err(|error| system(py, &error, None))?;
-        Ok(Self { addresses, output: Arc::clone(&running.board.output), running: Mutex::new(Some(running)) })
+        let tcp_addresses = bound_tcp.iter().map(|worker| worker.iter().map(TcpListener::local).collect()).collect();
+        let running = start(bound, bound_tcp, gop, bandwidth_estimation).map_err(|error| system(py, &error, None))?;
+        let output = Arc::clone(&running.board.output);
+        Ok(Self { addresses, tcp_addresses, output, running: Mutex::new(Some(running)) })
     }
 
     fn addresses(&self) -> Vec<Vec<String>> {
-        self.addresses.iter().map(|worker| worker.iter().map(SocketAddr::to_string).collect()).collect()
+        texts(&self.addresses)
+    }
+
+    fn tcp_addresses(&self) -> Vec<Vec<String>> {
+        texts(&self.tcp_addresses)
     }
 
     fn fileno(&self) -> RawFd {
@@ -400,6 +413,21 @@ fn parse_sockets(sockets: &[Vec<String>]) -> PyResult<Vec<Vec<SocketAddr>>> {
     sockets.iter().map(|worker| worker.iter().map(|text| parse_address("sockets", text)).collect()).collect()
 }
 
+/// As many workers as there are sockets for.
+fn parse_listeners(listeners: &[Vec<String>], workers: usize) -> PyResult<Vec<Vec<SocketAddr>>> {
+    if listeners.is_empty() {
+        return Ok(vec![Vec::new(); workers]);
+    }
+    if listeners.len() != workers || listeners.iter().any(|worker| worker.len() > SOCKET_LIMIT) {
+        return Err(invalid("listeners", format_args!("expected at most {SOCKET_LIMIT} addresses for each worker")));
+    }
+    listeners.iter().map(|worker| worker.iter().map(|text| parse_address("listeners", text)).collect()).collect()
+}
+
+fn texts(addresses: &[Vec<SocketAddr>]) -> Vec<Vec<String>> {
+    addresses.iter().map(|worker| worker.iter().map(SocketAddr::to_string).collect()).collect()
+}
+
 fn parse_key(argument: &str, profile: Profile, key: &[u8], salt: &[u8]) -> PyResult<MasterKey> {
     let master = MasterKey::new(key, salt);
     if master.fits(profile) {
@@ -410,23 +438,31 @@ fn parse_key(argument: &str, profile: Profile, key: &[u8], salt: &[u8]) -> PyRes
 }
 
 /// All sockets or none: what was bound before a failure is closed again.
-fn bind(wanted: &[Vec<SocketAddr>]) -> Result<Vec<Vec<UdpSocket>>, (SocketAddr, std::io::Error)> {
-    let bind_one = |&address: &SocketAddr| UdpSocket::bind(address).map_err(|error| (address, error));
+fn bind<T>(
+    wanted: &[Vec<SocketAddr>],
+    bind_one: impl Fn(SocketAddr) -> std::io::Result<T>,
+) -> Result<Vec<Vec<T>>, (SocketAddr, std::io::Error)> {
+    let bind_one = |&address: &SocketAddr| bind_one(address).map_err(|error| (address, error));
     wanted.iter().map(|worker| worker.iter().map(bind_one).collect()).collect()
 }
 
-fn start(bound: Vec<Vec<UdpSocket>>, gop: GopLimits, bandwidth_estimation: bool) -> std::io::Result<Running> {
+fn start(
+    bound: Vec<Vec<UdpSocket>>,
+    bound_tcp: Vec<Vec<TcpListener>>,
+    gop: GopLimits,
+    bandwidth_estimation: bool,
+) -> std::io::Result<Running> {
     let board = Arc::new(Switchboard::new(bound.len())?);
     let epoch = Instant::now();
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let epoch_unix_micros = u64::try_from(unix.as_micros()).unwrap_or(u64::MAX);
     let random = RandomState::new();
     let mut running = Running { board: Arc::clone(&board), threads: Vec::with_capacity(bound.len()) };
-    for (index, sockets) in bound.into_iter().enumerate() {
+    for (index, (sockets, listeners)) in bound.into_iter().zip(bound_tcp).enumerate() {
         let seed = random.hash_one(index);
         let config = WorkerConfig { seed, epoch, epoch_unix_micros, gop, bandwidth_estimation };
         let worker = Worker::new(config);
-        match thread::spawn(index, sockets, worker, Arc::clone(&board)) {
+        match thread::spawn(index, sockets, listeners, worker, Arc::clone(&board)) {
             Ok(thread) => running.threads.push(thread),
             Err(error) => {
                 running.stop();

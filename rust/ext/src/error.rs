@@ -31,12 +31,12 @@ pub fn invalid(argument: &str, why: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(format!("{argument}: {why}"))
 }
 
-/// `OSError` with errno, and the address as its filename where one is at fault. Python picks the subclass.
-pub fn system(py: Python<'_>, error: &io::Error, address: Option<SocketAddr>) -> PyErr {
+/// `OSError` with errno, and as its filename the protocol and the address where one is at fault. Python picks the subclass.
+pub fn system(py: Python<'_>, error: &io::Error, place: Option<(&str, SocketAddr)>) -> PyErr {
     let Some(errno) = error.raw_os_error() else { return PyOSError::new_err(error.to_string()) };
     let text = py.import("os").and_then(|os| os.call_method1("strerror", (errno,))?.extract::<String>());
-    match (text, address) {
-        (Ok(text), Some(address)) => PyOSError::new_err((errno, text, address.to_string())),
+    match (text, place) {
+        (Ok(text), Some((protocol, address))) => PyOSError::new_err((errno, text, format!("{protocol} {address}"))),
         (Ok(text), None) => PyOSError::new_err((errno, text)),
         (Err(error), _) => error,
     }

@@ -54,7 +54,7 @@ impl Response {
 
 record! {
     /// The first nominated pair, or a later migration: `remote` is `ip:port`, `local` the socket's `ip:port`.
-    IceConnected { transport: u64, local: String, remote: String }
+    IceConnected { transport: u64, local: String, remote: String, protocol: &'static str }
 }
 record! {
     /// A STUN server saw the socket `local` as `address`, both `ip:port`.
@@ -135,7 +135,8 @@ pub fn into_object(py: Python<'_>, notification: Notification) -> PyResult<Py<Py
         Notification::Event { event, local } => match event {
             Event::IceConnected { transport, path } => {
                 let remote = path.remote.to_string();
-                IceConnected { transport: transport.0, local: text(local), remote }.into_py_any(py)
+                let protocol = if path.socket.is_connection() { "tcp" } else { "udp" };
+                IceConnected { transport: transport.0, local: text(local), remote, protocol }.into_py_any(py)
             }
             Event::ReflexiveAddress { transport, address, .. } => {
                 let address = address.to_string();

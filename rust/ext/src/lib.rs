@@ -21,6 +21,7 @@ mod snapshot;
 mod socket;
 mod stats;
 mod switchboard;
+mod tcp;
 mod thread;
 
 #[pyo3::pymodule(gil_used = false)]

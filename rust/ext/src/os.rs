@@ -104,10 +104,19 @@ impl ReadySet {
 
     /// Waits for input of this one too; `token` is what it is known by.
     pub fn add(&self, descriptor: RawFd, token: u64) -> io::Result<()> {
-        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: token };
+        self.control(libc::EPOLL_CTL_ADD, descriptor, token, libc::EPOLLIN)
+    }
+
+    /// Waits for room to write as well, or no longer.
+    pub fn watch(&self, descriptor: RawFd, token: u64, room: bool) -> io::Result<()> {
+        let events = if room { libc::EPOLLIN | libc::EPOLLOUT } else { libc::EPOLLIN };
+        self.control(libc::EPOLL_CTL_MOD, descriptor, token, events)
+    }
+
+    fn control(&self, operation: libc::c_int, descriptor: RawFd, token: u64, events: libc::c_int) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: events as u32, u64: token };
         // SAFETY: `event` is a live epoll_event, which the kernel copies.
-        let result =
-            unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, descriptor, &raw mut event) };
+        let result = unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), operation, descriptor, &raw mut event) };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 

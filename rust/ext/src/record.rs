@@ -37,7 +37,7 @@ macro_rules! shown_by_debug {
     ($($type:ty),*) => { $(impl Show for $type { fn show(&self) -> String { format!("{self:?}") } })* };
 }
 
-shown_by_debug!(u8, u16, u32, u64, usize, f64, String);
+shown_by_debug!(u8, u16, u32, u64, usize, f64, String, &str);
 
 impl Show for bool {
     fn show(&self) -> String {

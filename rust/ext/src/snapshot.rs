@@ -9,6 +9,7 @@ use live777_media::stats::Stats;
 
 use crate::queue::{Ticket, Value, lock};
 use crate::socket::Sent;
+use crate::tcp::TcpCounters;
 
 /// What one worker and its thread have counted.
 #[derive(Clone, Debug)]
@@ -17,6 +18,7 @@ pub struct Snapshot {
     pub sockets: Vec<SocketAddr>,
     pub thread_cpu: Duration,
     pub sent: Sent,
+    pub tcp: TcpCounters,
     pub gso: bool,
     pub relay_dropped: u64,
     pub stats: Box<Stats>,
@@ -28,7 +30,8 @@ impl Snapshot {
     /// What is left of a worker that has ended: its own counters, so that sums over all workers never fall.
     pub fn remains(&self) -> Self {
         let stats = Box::new(Stats { worker: self.stats.worker, ..Stats::default() });
-        Self { sockets: Vec::new(), stats, dump: String::new(), ..*self }
+        let tcp = TcpCounters { open: 0, ..self.tcp };
+        Self { sockets: Vec::new(), tcp, stats, dump: String::new(), ..*self }
     }
 
     /// The dump under a line about the thread.
@@ -38,12 +41,12 @@ impl Snapshot {
             // Writing to a string does not fail.
             let _ = write!(text, " socket{index}={address}");
         }
-        let Self { thread_cpu, sent, gso, relay_dropped, dump, .. } = self;
+        let Self { thread_cpu, sent, tcp, gso, relay_dropped, dump, .. } = self;
         let Sent { datagrams, calls, errors } = sent;
         let _ = writeln!(
             text,
             " gso={gso} cpu={thread_cpu:.3?} sent={datagrams} send_calls={calls} send_errors={errors} \
-             relay_dropped={relay_dropped}"
+             relay_dropped={relay_dropped} {tcp:?}"
         );
         for line in dump.lines() {
             let _ = writeln!(text, "  {line}");

@@ -1,8 +1,10 @@
 //! One media thread: waits for its sockets and its mailbox, feeds the worker, sends what the worker gives.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use crate::routes::inverse;
 use crate::snapshot::{Gathering, Snapshot};
 use crate::socket::{RECEIVE_BUFFER, Sent, UdpSocket};
 use crate::switchboard::Switchboard;
+use crate::tcp::{TcpListener, TcpSockets};
 
 /// Datagrams that are taken from one socket before their consequences are sent.
 const BURST_LIMIT: usize = 256;
@@ -31,10 +34,12 @@ const BURST_LIMIT: usize = 256;
 pub fn spawn(
     index: usize,
     shared: Vec<UdpSocket>,
+    listeners: Vec<TcpListener>,
     worker: Worker,
     board: Arc<Switchboard>,
 ) -> io::Result<JoinHandle<()>> {
-    let outlet = Outlet { shared, own: HashMap::new(), readable: ReadySet::new()?, sent: Sent::default() };
+    let tcp = if listeners.is_empty() { None } else { Some(TcpSockets::new(listeners)?) };
+    let outlet = Outlet { shared, own: HashMap::new(), readable: ReadySet::new()?, tcp, sent: Sent::default() };
     std::thread::Builder::new().name(format!("media-{index}")).spawn(move || {
         block_signals();
         let outlives = Arc::clone(&board);
@@ -65,6 +70,8 @@ struct Outlet {
     own: HashMap<TransportId, Vec<UdpSocket>>,
     /// The latter, to wait for.
     readable: ReadySet,
+    /// None where no TCP address is configured.
+    tcp: Option<TcpSockets>,
     sent: Sent,
 }
 
@@ -76,6 +83,13 @@ impl Outlet {
             Some(transport) => self.own.get_mut(&transport)?,
         };
         sockets.get_mut(usize::from(id.index()))
+    }
+
+    fn local(&mut self, id: SocketId) -> Option<SocketAddr> {
+        if id.is_connection() {
+            return self.tcp.as_ref()?.local(id);
+        }
+        self.socket(id).map(|socket| socket.local())
     }
 
     /// Takes over the sockets of a transport.
@@ -97,6 +111,12 @@ impl Outlet {
 
 impl Transmit for Outlet {
     fn transmit(&mut self, path: Path, datagrams: &[u8], segment: usize) {
+        if path.socket.is_connection() {
+            if let Some(tcp) = &mut self.tcp {
+                tcp.transmit(path.socket, datagrams, segment);
+            }
+            return;
+        }
         let Some(socket) = self.socket(path.socket) else { return };
         let sent = socket.send(path.remote, datagrams, segment);
         self.sent += sent;
@@ -134,12 +154,18 @@ impl MediaThread {
         let board = Arc::clone(&self.board);
         let mailbox = &board.mailboxes[self.index];
         let sockets = self.outlet.shared.len();
-        let (mail, own) = (sockets, sockets + 1);
+        let (mail, own, tcp) = (sockets, sockets + 1, sockets + 2);
         let descriptors = self.outlet.shared.iter().map(AsRawFd::as_raw_fd);
-        let mut poller = Poller::new(descriptors.chain([mailbox.as_raw_fd(), self.outlet.readable.as_raw_fd()]));
+        let descriptors = descriptors.chain([mailbox.as_raw_fd(), self.outlet.readable.as_raw_fd()]);
+        let mut poller = Poller::new(descriptors.chain(self.outlet.tcp.iter().map(AsRawFd::as_raw_fd)));
         let mut ready = Vec::new();
         loop {
-            let due = self.worker.poll_timeout();
+            let due = self
+                .worker
+                .poll_timeout()
+                .into_iter()
+                .chain(self.outlet.tcp.as_ref().and_then(TcpSockets::poll_timeout));
+            let due = due.min();
             poller.wait(due.map(|due| due.saturating_duration_since(Instant::now())))?;
             let now = Instant::now();
             for socket in 0..sockets {
@@ -151,6 +177,9 @@ impl MediaThread {
             if poller.is_ready(own) {
                 ready.extend(self.outlet.readable.ready().map(SocketId::from_bits));
                 ready.drain(..).for_each(|id| self.receive(id, now));
+            }
+            if self.outlet.tcp.is_some() && poller.is_ready(tcp) {
+                self.serve_tcp(now, &mut ready);
             }
             let mut closed = false;
             if poller.is_ready(mail) {
@@ -167,6 +196,7 @@ impl MediaThread {
             if self.worker.poll_timeout().is_some_and(|due| due <= now) {
                 self.worker.handle_timeout(now, &mut self.outlet);
             }
+            self.flush_tcp(now);
             self.relay();
             self.notify();
             for (transport, ticket) in self.closing.drain(..) {
@@ -201,6 +231,32 @@ impl MediaThread {
                 Err(_) => {}
             }
         }
+    }
+
+    /// New connections, and what the others have to say.
+    fn serve_tcp(&mut self, now: Instant, ready: &mut Vec<SocketId>) {
+        let Some(tcp) = &mut self.outlet.tcp else { return };
+        tcp.poll_ready(ready);
+        let worker = RefCell::new(&mut self.worker);
+        for id in ready.drain(..) {
+            if tcp.accept(id, now) {
+                continue;
+            }
+            let take = |path, datagram: &mut [u8]| worker.borrow_mut().handle_datagram(now, path, datagram);
+            if let Some(ended) = tcp.serve(id, &mut self.buffer, take, |path| worker.borrow().knows(path)) {
+                worker.borrow_mut().disconnected(now, ended);
+            }
+        }
+    }
+
+    /// Sends what this burst had for connections, then lets go of those that are of no use any more.
+    fn flush_tcp(&mut self, now: Instant) {
+        let Some(tcp) = &mut self.outlet.tcp else { return };
+        tcp.flush(|ended| self.worker.disconnected(now, ended));
+        while let Some(id) = self.worker.poll_released() {
+            tcp.release(id, now);
+        }
+        tcp.handle_timeout(now);
     }
 
     fn execute(&mut self, order: Order, now: Instant) {
@@ -254,6 +310,7 @@ impl MediaThread {
             sockets: self.outlet.shared.iter().map(UdpSocket::local).collect(),
             thread_cpu: thread_cpu_time(),
             sent: self.outlet.sent,
+            tcp: self.outlet.tcp.as_ref().map(TcpSockets::counters).unwrap_or_default(),
             gso: self.outlet.shared.iter().all(UdpSocket::uses_gso),
             relay_dropped: self.relay_dropped,
             stats,
@@ -278,7 +335,7 @@ impl MediaThread {
         let Some(first) = self.worker.poll_event() else { return };
         let rest = std::iter::from_fn(|| self.worker.poll_event());
         let events = std::iter::once(first).chain(rest).map(|event| {
-            let local = event.socket().and_then(|id| self.outlet.socket(id)).map(|socket| socket.local());
+            let local = event.socket().and_then(|id| self.outlet.local(id));
             Notification::Event { event, local }
         });
         self.board.output.push(events);
@@ -288,6 +345,7 @@ impl MediaThread {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tcp::TcpCounters;
 
     #[test]
     fn the_counters_of_a_worker_outlive_it() {
@@ -313,6 +371,7 @@ mod tests {
             sockets: Vec::new(),
             thread_cpu: std::time::Duration::ZERO,
             sent: Sent::default(),
+            tcp: TcpCounters { open: 2, accepted: 5, ..TcpCounters::default() },
             gso: true,
             relay_dropped: 3,
             stats,
@@ -327,6 +386,7 @@ mod tests {
         let Notification::Response { result: Ok(Value::Stats(rows)), .. } = &told[0] else { panic!("{told:?}") };
         let [row] = &rows[..] else { panic!("{rows:?}") };
         assert_eq!((row.worker, row.relay_dropped, row.stats.worker.totals.packets_received), (1, 3, 7));
+        assert_eq!((row.tcp.open, row.tcp.accepted), (0, 5));
         assert!(row.stats.transports.is_empty(), "its sessions are gone");
         assert!(matches!(&told[1], Notification::Response { result: Ok(Value::Dump(text)), .. } if text.is_empty()));
     }

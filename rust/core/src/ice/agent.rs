@@ -10,6 +10,7 @@ use super::credentials::Credentials;
 use super::paths::{Paths, Touched};
 use super::random::Random;
 use super::reflexive::Discovery;
+use super::replay::Seen;
 use crate::command::{IceParameters, IceRole};
 use crate::event::{Path, SocketId};
 use crate::stun::{Builder, Class, ErrorCode, IntegrityKey, Message, TransactionId};
@@ -17,6 +18,9 @@ use crate::stun::{Builder, Class, ErrorCode, IntegrityKey, Message, TransactionI
 /// A selected path that was silent for this long gives way to any other over which the peer proves itself: a peer behind
 /// a rebound NAT may not know that it has to nominate again.
 const PATH_SILENT: Duration = Duration::from_secs(10);
+/// A selected path that was silent for this long gives way to an authenticated one over which the peer's media comes. A
+/// peer in mid-session is heard several times a second, and for a moment over two paths where it has just moved.
+const MEDIA_ELSEWHERE: Duration = Duration::from_secs(1);
 /// A peer that nominates every pair it checks (RFC 5245 section 8.1.1.2; Firefox) means the one of highest priority. That
 /// storm is over after this long; later nominations are a peer that roams, and the newest counts.
 const NOMINATION_STORM: Duration = Duration::from_secs(2);
@@ -56,6 +60,7 @@ pub struct Agent {
     paths: Paths,
     selected: Option<Path>,
     selected_heard: Instant,
+    seen: Seen,
     /// Lite only: the priority that the peer gave to the selected path, and until when a lower one does not replace it.
     selected_priority: u32,
     storm_ends: Instant,
@@ -84,6 +89,7 @@ impl Agent {
             paths: Paths::default(),
             selected: None,
             selected_heard: now,
+            seen: Seen::default(),
             selected_priority: 0,
             storm_ends: now,
             heard: None,
@@ -172,6 +178,9 @@ impl Agent {
         } else {
             return Outcome::default();
         };
+        if !self.seen.admit(request.transaction(), path) {
+            return Outcome::default();
+        }
         let key = self.generation(outdated).local_key.clone();
         let transaction = request.transaction();
         if !request.unknown_attributes().is_empty() {
@@ -290,9 +299,10 @@ impl Agent {
         self.prove(now, path)
     }
 
-    /// Notes an authentic SRTP or SRTCP packet of the peer. For a server, lite or controlled, that is as good as consent:
-    /// FFmpeg answers no checks once it sends media. A controlling agent asks (RFC 7675 section 5.1).
-    pub fn note_activity(&mut self, now: Instant, path: Path) {
+    /// Notes an authentic SRTP or SRTCP packet of the peer, which was never here before. For a server, lite or controlled,
+    /// that is as good as consent: FFmpeg answers no checks once it sends media. A controlling agent asks (RFC 7675 section
+    /// 5.1). Returns the path if the peer has gone over to it, unannounced.
+    pub fn note_activity(&mut self, now: Instant, path: Path) -> Option<Path> {
         if self.role == IceRole::Controlled
             && let Some(consent) = self.consent.as_mut().filter(|consent| consent.path == path)
         {
@@ -303,6 +313,30 @@ impl Agent {
             self.heard = Some(now);
         } else if self.paths.contains(path) {
             self.heard = Some(now);
+            if self.has_moved_to(now, path) {
+                return self.select(now, path, self.previous.is_some());
+            }
+        }
+        None
+    }
+
+    fn has_moved_to(&self, now: Instant, path: Path) -> bool {
+        let proven = match self.role {
+            IceRole::Lite => true,
+            IceRole::Controlled => self.checklist.is_proven(path),
+            IceRole::Controlling => false,
+        };
+        proven && self.selected.is_some() && now >= self.selected_heard + MEDIA_ELSEWHERE
+    }
+
+    /// A socket is closed, a TCP connection in most cases: what was known of paths over it is void. Where one of them was
+    /// selected, there is none until the peer nominates again.
+    pub fn forget_socket(&mut self, socket: SocketId) {
+        self.paths.forget_socket(socket);
+        self.checklist.forget_socket(socket);
+        self.transmits.retain(|(path, _)| path.socket != socket);
+        if self.selected.is_some_and(|path| path.socket == socket) {
+            (self.selected, self.consent) = (None, None);
         }
     }
 

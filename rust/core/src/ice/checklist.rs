@@ -286,6 +286,17 @@ impl Checklist {
         [waiting.then_some(self.next_check), nomination, retransmission].into_iter().flatten().min()
     }
 
+    /// Whether a check of ours over this path was answered.
+    pub(super) fn is_proven(&self, path: Path) -> bool {
+        self.pairs.iter().any(|pair| pair.path == path && pair.state == State::Succeeded)
+    }
+
+    /// Forgets the pairs over a socket that is closed.
+    pub(super) fn forget_socket(&mut self, socket: SocketId) {
+        self.pairs.retain(|pair| pair.path.socket != socket);
+        self.triggered.retain(|path| path.socket != socket);
+    }
+
     fn position(&self, path: Path) -> Option<usize> {
         self.pairs.iter().position(|pair| pair.path == path)
     }
@@ -306,12 +317,19 @@ impl Pair {
 
 /// Priority of one of our host candidates (RFC 8445 section 5.1.2.1); component 1.
 fn host_priority(socket: SocketId) -> u32 {
-    126 << 24 | (0xffff - u32::from(socket.index())) << 8 | 0xff
+    priority(if socket.is_connection() { 90 } else { 126 }, socket)
 }
 
 /// Priority that a candidate learned from our check gets: peer-reflexive (RFC 8445 section 7.1.1).
 pub(super) fn reflexive_priority(socket: SocketId) -> u32 {
-    110 << 24 | (0xffff - u32::from(socket.index())) << 8 | 0xff
+    priority(if socket.is_connection() { 80 } else { 110 }, socket)
+}
+
+/// TCP comes after UDP, by the type and by the direction that stands in the local preference: passive, as we are on
+/// all connections (RFC 6544 section 4.2).
+fn priority(kind: u32, socket: SocketId) -> u32 {
+    let highest = if socket.is_connection() { 4 << 13 | 0x1fff } else { 0xffff };
+    kind << 24 | (highest - u32::from(socket.index())) << 8 | 0xff
 }
 
 /// No check is sent to many hosts at once, or to none.

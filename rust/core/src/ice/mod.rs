@@ -6,6 +6,10 @@
 //! *selected* once it is nominated: media goes there.
 //!
 //! Nobody gets an answer without valid credentials, so that the agent neither amplifies nor tells anything.
+//!
+//! Where media goes follows the peer. It moves by a nomination, which is what a NAT's new mapping or a new network bring
+//! with them; where a peer does not nominate again (RFC 7675 asks for no more than a check), by its media, which nobody
+//! else can make or repeat; and where it sends none, by any check, once the selected path has long been silent.
 
 mod agent;
 mod checklist;
@@ -14,6 +18,7 @@ mod credentials;
 mod paths;
 mod random;
 mod reflexive;
+mod replay;
 
 #[cfg(test)]
 mod tests;

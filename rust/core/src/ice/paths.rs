@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::event::Path;
+use crate::event::{Path, SocketId};
 
 /// Authenticated paths of one transport; the one unused for longest makes room for another.
 pub const MAX_PATHS: usize = 16;
@@ -27,6 +27,11 @@ impl Paths {
 
     pub(super) fn first(&self) -> Option<Path> {
         self.entries.first().map(|(path, _)| *path)
+    }
+
+    /// Forgets what went over a socket that is closed.
+    pub(super) fn forget_socket(&mut self, socket: SocketId) {
+        self.entries.retain(|(path, _)| path.socket != socket);
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Path> + '_ {

@@ -58,9 +58,19 @@ impl Check {
         Self { nominates: true, ..Self::default() }
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    /// Each path has its own.
+    fn transaction(&self, from: Path) -> TransactionId {
+        let mut id = [self.id; 12];
+        id[..2].copy_from_slice(&from.remote.port().to_be_bytes());
+        if let std::net::IpAddr::V4(ip) = from.remote.ip() {
+            id[2..6].copy_from_slice(&ip.octets());
+        }
+        TransactionId(id)
+    }
+
+    fn bytes(&self, transaction: TransactionId) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let mut builder = Builder::new(&mut bytes, Class::Request, TransactionId([self.id; 12]))
+        let mut builder = Builder::new(&mut bytes, Class::Request, transaction)
             .username(self.username.0, self.username.1)
             .priority(self.priority);
         builder = if self.controlled { builder.controlled(1) } else { builder.controlling(1) };
@@ -72,7 +82,12 @@ impl Check {
     }
 
     fn send(&self, agent: &mut Agent, now: Instant, from: Path) -> (Outcome, Vec<u8>) {
-        let bytes = self.bytes();
+        self.repeat(agent, now, from, self.transaction(from))
+    }
+
+    /// The check of another transaction.
+    fn repeat(&self, agent: &mut Agent, now: Instant, from: Path, transaction: TransactionId) -> (Outcome, Vec<u8>) {
+        let bytes = self.bytes(transaction);
         let mut reply = vec![0xff];
         let outcome = agent.handle_stun(now, from, &Message::parse(&bytes).unwrap(), &mut reply);
         (outcome, reply)
@@ -93,7 +108,7 @@ fn lite_answers_an_authentic_check_with_the_mapped_address() {
         assert_eq!(outcome, Outcome { authenticated: true, learned: Some(path(client)), ..Outcome::default() });
         let reply = Message::parse(&reply).unwrap();
         assert_eq!(reply.class(), Class::Success);
-        assert_eq!(reply.transaction(), TransactionId([1; 12]));
+        assert_eq!(reply.transaction(), Check::default().transaction(path(client)));
         assert_eq!(reply.mapped_address(), Some(address(client)));
         assert!(reply.verify(&key("s")));
         assert!(agent.authenticated(path(client)));
@@ -647,4 +662,108 @@ fn a_controlled_agent_follows_a_later_nomination() {
     assert_eq!(answer(&mut agent, second).selected, Some(second));
     // Proven already: at once.
     assert_eq!(Check { id: 3, ..Check::nominating() }.send(&mut agent, now, first).0.selected, Some(first));
+}
+
+#[test]
+fn a_repeated_check_from_elsewhere_is_nothing() {
+    for role in [IceRole::Lite, IceRole::Controlled] {
+        let now = Instant::now();
+        let mut agent = Agent::new(&parameters(role, "s", Some("c")), 1, now);
+        let check = Check::nominating();
+        let transaction = check.transaction(path(CLIENT));
+        assert!(check.send(&mut agent, now, path(CLIENT)).0.authenticated);
+        let (outcome, reply) = check.repeat(&mut agent, now + 20 * SECOND, path("192.0.2.66:6"), transaction);
+        assert_eq!(outcome, Outcome::default());
+        assert!(reply.is_empty() && !agent.authenticated(path("192.0.2.66:6")));
+        let (outcome, reply) = check.repeat(&mut agent, now + 20 * SECOND, path(CLIENT), transaction);
+        assert!(outcome.authenticated && !reply.is_empty());
+    }
+}
+
+#[test]
+fn media_over_another_proven_path_moves_there_when_the_selected_one_is_silent() {
+    let (first, second) = (path("203.0.113.9:1"), path("203.0.113.9:2"));
+    let (mut agent, now) = lite();
+    assert_eq!(agent.note_activity(now, second), None, "nothing is proven");
+    Check::nominating().send(&mut agent, now, first);
+    assert_eq!(agent.note_activity(now + 2 * SECOND, second), None, "not proven");
+    Check::default().send(&mut agent, now + 2 * SECOND, second);
+    agent.note_activity(now + 2 * SECOND, first);
+    assert_eq!(agent.note_activity(now + SECOND * 29 / 10, second), None, "the selected path lives");
+    assert_eq!(agent.note_activity(now + 3 * SECOND, second), Some(second));
+    assert_eq!((agent.selected(), agent.note_activity(now + 3 * SECOND, second)), (Some(second), None));
+    // A restart that is under way goes on.
+    agent.restart(&parameters(IceRole::Lite, "s2", Some("c2")), now + 4 * SECOND);
+    assert_eq!(agent.note_activity(now + 5 * SECOND, first), Some(first));
+    assert_eq!(agent.local_ufrags().count(), 2);
+}
+
+#[test]
+fn a_full_agent_follows_media_over_paths_that_it_has_checked() {
+    let now = Instant::now();
+    let mut agent = Agent::new(&parameters(IceRole::Controlled, "s", Some("c")), 1, now);
+    let (first, second) = (path("203.0.113.9:1"), path("203.0.113.9:2"));
+    let answer = |agent: &mut Agent, at: Instant| {
+        agent.handle_timeout(at);
+        let (from, check) = agent.poll_transmit().expect("a triggered check");
+        let transaction = Message::parse(&check).unwrap().transaction();
+        let mut bytes = Vec::new();
+        Builder::new(&mut bytes, Class::Success, transaction).mapped_address(address(SERVER)).finish(&key("c"));
+        agent.handle_stun(at, from, &Message::parse(&bytes).unwrap(), &mut Vec::new())
+    };
+    Check::nominating().send(&mut agent, now, first);
+    assert_eq!(answer(&mut agent, now).selected, Some(first));
+    Check { id: 2, ..Check::default() }.send(&mut agent, now + 2 * SECOND, second);
+    assert_eq!(agent.note_activity(now + 2 * SECOND, second), None, "not checked from here");
+    assert_eq!(answer(&mut agent, now + 2 * SECOND).selected, None);
+    assert_eq!(agent.note_activity(now + 3 * SECOND, second), Some(second));
+    // And asks for consent there.
+    agent.handle_timeout(now + 10 * SECOND);
+    assert_eq!(agent.poll_transmit().map(|(path, _)| path), Some(second));
+}
+
+#[test]
+fn a_closed_socket_takes_its_paths_along() {
+    let connection = SocketId::connection(1, 0);
+    let over_tcp = Path { socket: connection, ..path(CLIENT) };
+    for role in [IceRole::Lite, IceRole::Controlled] {
+        let now = Instant::now();
+        let mut agent = Agent::new(&parameters(role, "s", Some("c")), 1, now);
+        Check::nominating().send(&mut agent, now, over_tcp);
+        assert!(agent.authenticated(over_tcp));
+        assert_eq!(agent.selected().is_some(), role == IceRole::Lite);
+        agent.handle_timeout(now);
+        agent.forget_socket(connection);
+        assert!(agent.paths().next().is_none() && agent.send_path().is_none() && agent.poll_transmit().is_none());
+        assert_eq!(agent.poll_timeout(), Some(now + 30 * SECOND), "it may come back");
+        Check { id: 2, ..Check::nominating() }.send(&mut agent, now + SECOND, path(CLIENT));
+        assert_eq!(agent.send_path(), Some(path(CLIENT)));
+    }
+}
+
+/// RFC 6544 section 4.2.
+#[test]
+fn tcp_comes_after_udp() {
+    use super::checklist::reflexive_priority;
+    let udp = (0..=255).map(|index| reflexive_priority(SocketId::shared(index))).min();
+    let tcp = (0..=255).map(|index| reflexive_priority(SocketId::connection(7, index))).max();
+    assert!(udp > tcp);
+    assert_eq!(reflexive_priority(SocketId::connection(7, 0)), 80 << 24 | (4 << 13 | 0x1fff) << 8 | 0xff);
+}
+
+#[test]
+fn a_failed_restart_of_full_agents_costs_nothing() {
+    for roles in [[IceRole::Controlling, IceRole::Lite], [IceRole::Controlling, IceRole::Controlled]] {
+        let mut network = Network::new(roles, 8, 0);
+        network.signal(0, 0);
+        network.run_for(5 * SECOND);
+        for generation in ["s2", "s3"] {
+            let now = network.now;
+            network.agents[1].restart(&parameters(roles[1], generation, Some("c2")), now);
+            network.run_for(60 * SECOND);
+            assert!(network.connected());
+        }
+        assert_eq!(network.lost, [None, None]);
+        assert_eq!(network.agents[1].local_ufrags().collect::<Vec<_>>(), ["s3", "s"]);
+    }
 }

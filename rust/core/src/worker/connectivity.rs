@@ -63,10 +63,8 @@ impl Worker {
 
     /// Takes over what ICE found out, and sends what it wants to say.
     pub(super) fn apply(&mut self, now: Instant, slot: usize, outcome: &Outcome) {
-        if let Some(path) = outcome.forgotten
-            && self.by_path.get(&path) == Some(&slot)
-        {
-            self.by_path.remove(&path);
+        if let Some(forgotten) = outcome.forgotten {
+            self.forget_paths(slot, |path| path == forgotten);
         }
         let transport = &mut self.objects.transports[slot];
         while let Some((path, datagram)) = transport.agent.poll_transmit() {
@@ -87,12 +85,39 @@ impl Worker {
         }
         if outcome.lost {
             self.notices.event(Event::IceLost { transport: transport.id });
-            self.by_path.retain(|_, owner| *owner != slot);
+            self.forget_paths(slot, |_| true);
         }
         if before.is_none() && self.objects.transports[slot].path.is_some() {
             self.awaken(now, slot);
         }
         self.schedule_transport(slot);
+    }
+
+    /// Takes paths away from a transport, and lets go of the connections among them.
+    pub(super) fn forget_paths(&mut self, slot: usize, is_gone: impl Fn(Path) -> bool) {
+        self.by_path.retain(|path, owner| {
+            let gone = *owner == slot && is_gone(*path);
+            if gone && path.socket.is_connection() {
+                self.released.push(path.socket);
+            }
+            !gone
+        });
+    }
+
+    pub(super) fn forget_connection(&mut self, now: Instant, path: Path) {
+        if let Some(slot) = self.by_path.remove(&path) {
+            self.objects.transports[slot].agent.forget_socket(path.socket);
+            self.apply(now, slot, &Outcome::default());
+        }
+    }
+
+    /// An authentic packet of the peer has come over `path`.
+    #[inline]
+    pub(super) fn note_activity(&mut self, now: Instant, slot: usize, path: Path) {
+        let selected = self.objects.transports[slot].agent.note_activity(now, path);
+        if selected.is_some() {
+            self.apply(now, slot, &Outcome { selected, ..Outcome::default() });
+        }
     }
 
     pub(super) fn handle_dtls(&mut self, slot: usize, datagram: &[u8]) {

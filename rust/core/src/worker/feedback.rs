@@ -30,7 +30,7 @@ impl Worker {
         };
         transport.counters.packets_received += 1;
         transport.counters.bytes_received += datagram.len() as u64;
-        transport.agent.note_activity(now, path);
+        self.note_activity(now, slot, path);
         let mut packets = 0;
         for packet in Packets::new(&datagram[..len]) {
             packets += 1;

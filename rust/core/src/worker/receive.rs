@@ -63,7 +63,8 @@ impl Worker {
         };
         transport.counters.packets_received += 1;
         transport.counters.bytes_received += datagram.len() as u64;
-        transport.agent.note_activity(now, path);
+        self.note_activity(now, slot, path);
+        let transport = &mut self.objects.transports[slot];
         let packet = &datagram[..len];
         let Ok(padding_len) = header.padding_len(packet) else {
             transport.ignored.count(Reason::BadRtp);

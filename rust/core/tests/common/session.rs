@@ -21,6 +21,10 @@ pub struct Session {
     /// When the next consent check is due.
     pub check_at: Instant,
     pub checks: bool,
+    /// Whether the checks nominate.
+    pub nominates: bool,
+    /// How often ICE was begun anew.
+    generation: u32,
     transaction: u64,
 }
 
@@ -37,17 +41,22 @@ pub fn password(id: TransportId) -> String {
     format!("password-of-transport-{:08}", id.0)
 }
 
+fn parameters(id: TransportId, generation: u32) -> IceParameters {
+    let named = |text: String| if generation == 0 { text } else { format!("{text}-{generation}") };
+    IceParameters {
+        role: IceRole::Lite,
+        local_ufrag: named(ufrag(id)),
+        local_pwd: named(password(id)),
+        remote_ufrag: Some(named("peer".to_owned())),
+        remote_pwd: Some(named("password-of-the-peer-0000".to_owned())),
+    }
+}
+
 impl Session {
     /// Opens the transport on the worker. Keys are those of `install_keys`.
     pub fn open(worker: &mut Worker, now: Instant, id: u64, profile: Profile) -> Session {
         let id = TransportId(id);
-        let ice = IceParameters {
-            role: IceRole::Lite,
-            local_ufrag: ufrag(id),
-            local_pwd: password(id),
-            remote_ufrag: Some("peer".to_owned()),
-            remote_pwd: Some("password-of-the-peer-0000".to_owned()),
-        };
+        let ice = parameters(id, 0);
         worker.command(now, Command::OpenTransport { transport: id, ice, own_socket: false }).expect("open");
         let remote = SocketAddr::from(([10, (id.0 >> 16) as u8, (id.0 >> 8) as u8, id.0 as u8], 5000));
         Session {
@@ -58,8 +67,27 @@ impl Session {
             inbound: Inbound::new(profile, &key(profile, 0x80 | (id.0 as u8 & 0x3f))).unwrap(),
             check_at: now,
             checks: true,
+            nominates: true,
+            generation: 0,
             transaction: 0,
         }
+    }
+
+    /// What the worker is to know.
+    pub fn parameters(&self) -> IceParameters {
+        parameters(self.id, self.generation)
+    }
+
+    /// Restarts ICE at the worker alone; the peer checks under the new credentials from `follow_restart` on.
+    pub fn restart(&self, worker: &mut Worker, now: Instant, generation: u32) {
+        let ice = parameters(self.id, generation);
+        worker.command(now, Command::RestartIce { transport: self.id, ice }).expect("restart");
+    }
+
+    /// The peer has the worker's answer to a restart, and checks.
+    pub fn follow_restart(&mut self, now: Instant, generation: u32) {
+        self.generation = generation;
+        self.check_at = now;
     }
 
     pub fn install_keys(&self, worker: &mut Worker, now: Instant) -> Result<Reply, CommandError> {
@@ -72,18 +100,21 @@ impl Session {
         worker.command(now, command)
     }
 
-    /// A connectivity check that nominates.
+    /// A connectivity check.
     pub fn check(&mut self) -> Vec<u8> {
         self.transaction += 1;
         let mut transaction = [0; 12];
         transaction[..8].copy_from_slice(&self.transaction.to_be_bytes());
         let mut out = Vec::new();
-        Builder::new(&mut out, Class::Request, TransactionId(transaction))
-            .username(&ufrag(self.id), "peer")
+        let ice = self.parameters();
+        let mut check = Builder::new(&mut out, Class::Request, TransactionId(transaction))
+            .username(&ice.local_ufrag, ice.remote_ufrag.as_deref().unwrap_or_default())
             .priority(1)
-            .controlling(7)
-            .use_candidate()
-            .finish(&IntegrityKey::new(&password(self.id)));
+            .controlling(7);
+        if self.nominates {
+            check = check.use_candidate();
+        }
+        check.finish(&IntegrityKey::new(&ice.local_pwd));
         out
     }
 
