@@ -126,6 +126,7 @@ def read_view_answer(
         played = PlayedMedia(
             kind=ours.kind,
             mid=ours.mid,
+            index=section.index,
             # In our order: what is sent now stands first.
             codecs=tuple(accepted[codec.payload_type] for codec in ours.codecs if codec.payload_type in accepted),
             extensions=extensions,

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from live777py.streams import counter_offers
 from tests import redis_server
 from tests.conformance.checklist import Checklist, Ground, Row
-from tests.conformance.shared import FRAGMENTS, ICE_LINKS, ICE_SERVERS, SDP, UFRAG, UNREACHABLE, fill_engine
+from tests.conformance.shared import FRAGMENTS, ICE_LINKS, ICE_SERVERS, SDP, UDP, UFRAG, UNREACHABLE, fill_engine
+from tests.conformance.test_whip_ice import STRICT, restart_of
 from tests.conformance.test_whip_media import DIRECTION, assert_one_bundle
-from tests.fakes.remote import offer, watch
+from tests.fakes.remote import answer_to, offer, watch
 from tests.http.doors import AUTH, scoped
 from tests.redis_server import RedisServer
 from tests.waiting import eventually
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
 OFFER = offer("opus", "vp8")
 VIEWER = watch("opus", "vp8", "vp9")
-RESTART = "a=ice-ufrag:other\r\na=ice-pwd:" + "q" * 24 + "\r\n"
 ROWS = Checklist()
 
 
@@ -70,12 +71,54 @@ async def the_answer_sends(ground: Ground) -> None:
         assert (await gateway.post("/whep/cam", offer("opus", "vp8", direction=direction))).status == 422
 
 
-@ROWS.row("P05", "MUST", "4.3.2", "a server that prefers its own offer answers 406 with it and Location", deviates=True)
-@ROWS.row("P06", "MUST", "4.3.2", "PATCH of the answer to it is 204; 4xx when it is malformed or late", deviates=True)
-@ROWS.row("P07", "MUST", "4.3.5", "the counter-offer is sendonly", deviates=True)
-async def no_counter_offer(ground: Ground) -> None:
-    gateway, session, answer = await _watched(ground)
-    assert (await gateway.patch(session, answer, Content_Type=SDP)).status == 415
+@ROWS.row("P05", "MUST", "4.3.2", "a server that prefers its own offer answers 406 with it and Location")
+@ROWS.row("P07", "MUST", "4.3.5", "the counter-offer is sendonly")
+async def counter_offer(ground: Ground) -> None:
+    gateway = await ground.start(ICE_SERVERS)
+    await gateway.session("/whip/cam", offer("opus", "av1"))
+    for response in (
+        await gateway.post("/whep/cam", VIEWER),
+        await gateway.post("/whep/cam", watch("opus", "av1"), Prefer="counter-offer"),
+        await gateway.ask("POST", "/whep/cam", Prefer="counter-offer"),
+    ):
+        assert response.status == 406
+        assert re.fullmatch(r'application/sdp; valid-until="\w{3}, .* GMT"', response.headers["Content-Type"])
+        assert re.fullmatch(r"/session/cam/[0-9a-f-]{36}", response.headers["Location"])
+        assert re.fullmatch('"[!#-~]+"', response.headers["ETag"])
+        assert response.headers.getall("Link") == ICE_LINKS
+        counter = await response.text()
+        assert DIRECTION.findall(counter) == ["sendonly", "sendonly"]
+        assert re.search(r"^m=video \d+ UDP/TLS/RTP/SAVPF 45 ", counter, re.MULTILINE), "what is sent comes first"
+        assert re.findall(r"a=rtpmap:(45) (\S+)\r", counter) == [("45", "AV1/90000")]
+        # The session comes with the answer.
+        assert (await gateway.ask("GET", response.headers["Location"])).status == 404
+    (stream,) = await gateway.json("/api/streams/")
+    assert stream["subscribe"]["sessions"] == []
+
+
+@ROWS.row("P06", "MUST", "4.3.2", "PATCH of the answer to it is 204; 4xx when it is malformed or late")
+async def answer_to_counter_offer(ground: Ground) -> None:
+    gateway = await ground.start()
+    await gateway.session("/whip/cam", OFFER)
+    offered = await gateway.ask("POST", "/whep/cam", Prefer="counter-offer")
+    session, good = offered.headers["Location"], answer_to(await offered.text(), "opus", "vp8")
+    for malformed in ("", "v=0\r\nm=", b"\xff", good.replace("recvonly", "sendrecv"), good.replace("a=setup", "a=set")):
+        assert (await gateway.patch(session, malformed, Content_Type=SDP)).status in {400, 422}
+    response = await gateway.patch(session, good, Content_Type=SDP)
+    assert (response.status, await response.read()) == (204, b"")
+    assert (await gateway.ask("GET", session)).status == 204
+    assert (await gateway.patch(session, good, Content_Type=SDP)).status == 409
+    trickled = await gateway.patch(session, "a=end-of-candidates\r\n", If_Match=offered.headers["ETag"])
+    assert trickled.status == 204
+    ground.monkeypatch.setattr(counter_offers, "VALID_SECONDS", 0.0)
+    late = await gateway.ask("POST", "/whep/cam", Prefer="counter-offer")
+    good = answer_to(await late.text(), "opus", "vp8")
+
+    async def refused() -> bool:
+        return (await gateway.patch(late.headers["Location"], "v=0", Content_Type=SDP)).status == 404
+
+    await eventually(refused)
+    assert (await gateway.patch(late.headers["Location"], good, Content_Type=SDP)).status == 404
 
 
 @ROWS.row("P08", "SHALL", "4.3.8", "a server that requires a publisher answers 409 with Retry-After", deviates=True)
@@ -121,9 +164,21 @@ async def trickle(ground: Ground) -> None:
     for fragment in (*FRAGMENTS.values(), *(f"{UFRAG}{candidate}" for candidate in UNREACHABLE.values())):
         response = await gateway.patch(session, fragment)
         assert (response.status, await response.read()) == (204, b"")
-    assert (await gateway.patch(session, UFRAG, Content_Type="text/plain")).status == 415
+        assert "ETag" not in response.headers
+    for content_type in ("text/plain", SDP):
+        assert (await gateway.patch(session, UFRAG, Content_Type=content_type)).status == 415
     assert (await gateway.patch(session, "malformed")).status == 400
-    assert (await gateway.patch(session, RESTART)).status == 422
+    for config in ("", STRICT):
+        gateway = await ground.start(config)
+        await gateway.session("/whip/cam", OFFER)
+        response = await gateway.post("/whep/cam", VIEWER)
+        session, tag = response.headers["Location"], response.headers["ETag"]
+        missing = await gateway.patch(session, UFRAG + UDP)
+        assert missing.status == (428 if config else 204)
+        restarted = await gateway.patch(session, restart_of("other"), If_Match="*")
+        assert (restarted.status, restarted.headers["ETag"] != tag) == (200, True)
+        assert (await gateway.patch(session, UFRAG + UDP, If_Match=tag)).status == 412
+        assert (await gateway.ask("DELETE", session, If_Match=tag)).status == 204
 
 
 @ROWS.row("P12", "MUST", "4.6.1", "BUNDLE and rtcp-mux-only", deviates=True)
@@ -223,8 +278,12 @@ async def no_common_codec(ground: Ground) -> None:
     gateway = await ground.start()
     await gateway.session("/whip/cam", offer("opus", "av1"))
     response = await gateway.post("/whep/cam", VIEWER)
-    assert response.status == 422
-    assert "AV1" in (await response.json())["detail"]
+    assert response.status == 406
+    # Who cannot play it says so again, and there is nothing dead; who wants the sound alone gets that.
+    session, counter = response.headers["Location"], await response.text()
+    refused = await gateway.patch(session, answer_to(counter, "opus", "vp8"), Content_Type=SDP)
+    assert (refused.status, "AV1" in (await refused.json())["detail"]) == (422, True)
+    assert (await gateway.patch(session, answer_to(counter, "opus"), Content_Type=SDP)).status == 204
 
 
 @ROWS.row("P19", "SHOULD", "5", "session ids are random, and a flood of POSTs is limited")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from live777py.errors import BadRequest, Conflict, NotFound, UnsupportedMediaType
+from live777py.errors import BadRequest, Conflict, NotFound, Unprocessable, UnsupportedMediaType
 from live777py.rtc.etags import check_match
 from live777py.rtc.server import Restarted
 from live777py.streams.bus import EventBus

@@ -22,35 +22,13 @@ from live777py.streams.manager import Client, CounterOffer
 from live777py.streams.settings import StreamSettings
 from live777py.streams.strategy import Strategy
 from tests.fakes import media as fake_media
-from tests.fakes.remote import CERTIFICATE, CODECS, offer, watch
+from tests.fakes.remote import CODECS, answer_to, offer, watch
 from tests.streams.conftest import HERE, House
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     MakeHouse = Callable[[StreamSettings], Awaitable[House]]
-
-
-def answer_to(text: str, *names: str, direction: str = "recvonly", setup: str = "active") -> str:
-    """A viewer's answer: of each section the codecs of these names under the numbers of the offer."""
-    fingerprint = " ".join(CERTIFICATE.fingerprint)
-    head, *sections = text.split("\r\nm=")
-    lines = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0"]
-    lines += [line for line in head.split("\r\n") if line.startswith("a=group")]
-    lines += [f"a=fingerprint:{fingerprint}", "a=ice-ufrag:viewer", f"a=ice-pwd:{'v' * 24}", f"a=setup:{setup}"]
-    for section in sections:
-        kind, mid = section.partition(" ")[0], re.findall(r"a=mid:(\S+)", section)[0]
-        if kind == "application":
-            lines += ["m=application 9 UDP/DTLS/SCTP webrtc-datachannel", f"a=mid:{mid}", "a=sctp-port:5000"]
-            continue
-        maps = [(number, name) for number, name in re.findall(r"a=rtpmap:(\d+) (\S+)", section)]
-        taken = [(number, name) for number, name in maps if name.partition("/")[0].lower() in names]
-        if not taken:
-            lines += [f"m={kind} 0 UDP/TLS/RTP/SAVPF 0", f"a=mid:{mid}", "a=inactive"]
-            continue
-        lines += [f"m={kind} 9 UDP/TLS/RTP/SAVPF {' '.join(number for number, _ in taken)}", f"a=mid:{mid}"]
-        lines += [f"a={direction}", "a=rtcp-mux", *(f"a=rtpmap:{number} {name}" for number, name in taken)]
-    return "".join(f"{line}\r\n" for line in lines)
 
 
 async def offered(house: House, text: str | None = None, *, wants: bool = False, client: Client = HERE) -> CounterOffer:
