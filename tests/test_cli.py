@@ -135,6 +135,28 @@ def test_a_udp_port_in_use_is_one_line_and_1(taken_udp: int) -> None:
     assert result.stderr == f"live777py: cannot listen on UDP 127.0.0.1:{taken_udp}: Address already in use\n"
 
 
+def test_a_tcp_port_of_media_in_use_is_one_line_and_1(taken_tcp: int) -> None:
+    result = _run(
+        LIVE777_HTTP_LISTEN="127.0.0.1:0",
+        LIVE777_WEBRTC_ICE_UDP_ADDRS="127.0.0.1:0",
+        LIVE777_WEBRTC_ICE_TCP_ADDRS=f"127.0.0.1:{taken_tcp}",
+    )
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"live777py: cannot listen on TCP 127.0.0.1:{taken_tcp}: Address already in use\n"
+
+
+def test_an_external_address_that_nobody_can_tell_is_2(tmp_path: Path) -> None:
+    path = tmp_path / "live777.toml"
+    path.write_text("[webrtc]\nexternal_addrs = ['auto']\n")
+    for command in (("check",), ()):
+        result = _run(*command, "-c", str(path), LIVE777_WEBRTC_ICE_UDP_ADDRS="127.0.0.1:0")
+        assert result.returncode == cli.WRONG_CONFIG
+        assert result.stderr == (
+            'live777py: webrtc.external_addrs: "auto" needs a STUN server: webrtc.external_stun, or a stun: URL in '
+            "ice_servers\n"
+        )
+
+
 def test_an_address_of_another_machine_is_one_line_and_1() -> None:
     result = _run(LIVE777_HTTP_LISTEN="192.0.2.1:7777", LIVE777_WEBRTC_ICE_UDP_ADDRS="127.0.0.1:0")
     assert (result.returncode, result.stdout) == (1, "")

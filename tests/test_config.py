@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import fields, is_dataclass, replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from live777py.config import Config, MediaAddress, load, not_built, parse, template, warnings
-from live777py.config.values import parse_media_address
+from live777py.config.values import ExternalAddress, parse_external_address, parse_media_address, parse_stun_url
 from live777py.errors import ConfigError
+from live777py.settings import external
 
 CONF = Path(__file__).parent.parent / "conf/live777.toml"
 
@@ -233,6 +235,12 @@ def test_a_stream_inherits_what_it_does_not_say() -> None:
         ("[webrtc]\nice_udp_addrs = ['auto:']", 'webrtc.ice_udp_addrs: expected a list of "auto"'),
         ("[webrtc]\nice_udp_addrs = []", "webrtc.ice_udp_addrs: expected at least one address"),
         ("[webrtc]\nice_udp_addrs = ['auto:65535']\nworkers = 2", "webrtc: expected ports up to 65535"),
+        ("[webrtc]\nice_tcp_addrs = ['192.0.2.1:65535']\nworkers = 2", "webrtc: expected ports up to 65535"),
+        ("[webrtc]\nice_tcp_addrs = ['localhost']", 'webrtc.ice_tcp_addrs: expected a list of "auto"'),
+        ("[webrtc]\nexternal_addrs = ['192.0.2.1:65535']\nworkers = 2", "webrtc: expected ports up to 65535"),
+        ("[webrtc]\nexternal_addrs = ['gateway.example.org']", 'webrtc.external_addrs: expected a list of "auto"'),
+        ("[webrtc]\nexternal_stun = 'stun.example.org'", "webrtc.external_stun: expected"),
+        ("[webrtc]\nexternal_stun = 'turn:stun.example.org'", "webrtc.external_stun: expected"),
         ("[[ice_servers]]\nurls = ['turn:x']", "ice_servers: expected username and credential beside turn:x"),
         ("[[ice_servers]]\nurls = ['turns:x']\nusername = 'u'", "ice_servers: expected username and credential"),
         ("[[ice_servers]]\nurls = ['http://x']", "ice_servers.0.urls: expected a list of URLs such as"),
@@ -503,3 +511,80 @@ def test_a_variable_that_is_no_key_is_named() -> None:
     )
     (warning,) = warnings(Config(), environ)
     assert warning == "no key has this name, without effect: LIVE777_HTTP_CORZ"
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("auto", ExternalAddress(ip=None)),
+        ("203.0.113.7", ExternalAddress(ip=ip_address("203.0.113.7"))),
+        ("203.0.113.7:1", ExternalAddress(ip=ip_address("203.0.113.7"), port=1)),
+        ("2001:db8::1", ExternalAddress(ip=ip_address("2001:db8::1"))),
+        ("[2001:db8::1]:1", ExternalAddress(ip=ip_address("2001:db8::1"), port=1)),
+        (
+            "203.0.113.7/192.0.2.7",
+            ExternalAddress(ip=ip_address("203.0.113.7"), local_ip=ip_address("192.0.2.7")),
+        ),
+        (
+            "[2001:db8::1]:1/[fd00::1]:2",
+            ExternalAddress(ip=ip_address("2001:db8::1"), port=1, local_ip=ip_address("fd00::1"), local_port=2),
+        ),
+    ],
+)
+def test_external_addresses(text: str, address: ExternalAddress) -> None:
+    assert parse_external_address(text) == address
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ("192.0.2.1/::1", "the two addresses are not of one family"),
+        ("192.0.2.1:1/192.0.2.2", "a port is needed on both sides, or on none"),
+        ("0.0.0.0", "it is not one host, or its port is 0"),
+        ("here", "'here' does not appear to be an IPv4 or IPv6 address"),
+    ],
+)
+def test_an_external_address_is_refused_with_a_reason(entry: str, reason: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse(f"[webrtc]\nexternal_addrs = ['auto', '{entry}']", {})
+    assert raised.value.detail.endswith(f'not "{entry}" ({reason})')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "/", "AUTO", "auto:1", "auto/192.0.2.1", "192.0.2.1/", "/192.0.2.1", "192.0.2.1/192.0.2.2/192.0.2.3"),
+        *("192.0.2.1:0", "224.0.0.1", "::", "192.0.2.1/0.0.0.0", "192.0.2.1/192.0.2.2:1", "[2001:db8::1", "host:1"),
+    ],
+)
+def test_external_addresses_that_are_none(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_external_address(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("stun:stun.example.org", ("stun.example.org", 3478)),
+        ("STUN:stun.example.org:1", ("stun.example.org", 1)),
+        ("stun:192.0.2.1:1", ("192.0.2.1", 1)),
+        ("stun:[2001:db8::1]:1", ("2001:db8::1", 1)),
+        ("stun:[2001:db8::1]", ("2001:db8::1", 3478)),
+    ],
+)
+def test_stun_servers(text: str, place: tuple[str, int]) -> None:
+    assert parse_stun_url(text) == place
+
+
+@pytest.mark.parametrize("text", ["stun:", "stun::1", "stun://x", "stuns:x", "stun:x:0", "stun:x:1?y", "stun:a@b", "x"])
+def test_stun_servers_that_are_none(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_stun_url(text)
+
+
+def test_the_stun_server_for_external_addresses() -> None:
+    auto = "[webrtc]\nexternal_addrs = ['auto', '192.0.2.1']\n"
+    servers = "[[ice_servers]]\nurls = ['turn:t', 'stun:first']\nusername = 'u'\ncredential = 'c'\n"
+    assert external(parse(auto + servers, {})).server == ("first", 3478)
+    assert external(parse(auto + "external_stun = 'stun:own:1'\n" + servers, {})).server == ("own", 1)
+    assert external(parse(auto.replace("'auto', ", "") + servers, {})).server is None, "nobody is asked for nothing"

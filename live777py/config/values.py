@@ -115,9 +115,9 @@ def parse_external_address(text: str) -> ExternalAddress:
     ip, port = _one_host(outside)
     local_ip, local_port = _one_host(inside) if slash else (None, None)
     if local_ip is not None and local_ip.version != ip.version:
-        raise ValueError("two addresses of one family")
+        raise ValueError("the two addresses are not of one family")
     if (local_port is None) != (port is None) and slash:
-        raise ValueError("a port on both sides, or on none")
+        raise ValueError("a port is needed on both sides, or on none")
     return ExternalAddress(ip=ip, port=port, local_ip=local_ip, local_port=local_port)
 
 
@@ -125,7 +125,7 @@ def _one_host(text: str) -> tuple[IpAddress, int | None]:
     host, port = _split_port(text)
     address = ipaddress.ip_address(host)
     if address.is_multicast or address.is_unspecified or port == 0:
-        raise ValueError("the address of one host, and a port other than 0")
+        raise ValueError("it is not one host, or its port is 0")
     return address, port
 
 
@@ -196,10 +196,10 @@ def external_addresses(value: tuple[str, ...]) -> tuple[str, ...]:
     for entry in value:
         try:
             parse_external_address(entry)
-        except ValueError:
+        except ValueError as error:
             raise ValueError(
                 'a list of "auto", "IP", "IP:PORT", "IP/LOCAL" or "IP:PORT/LOCAL:PORT", such as'
-                f' "203.0.113.7/10.0.0.5" or "[2001:db8::7]:40000/[fd00::5]:7777", not "{entry}"'
+                f' "203.0.113.7/10.0.0.5" or "[2001:db8::7]:40000/[fd00::5]:7777", not "{entry}" ({error})'
             ) from None
     return value
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import select
 import socket
@@ -351,6 +352,10 @@ class Engine:
         self.held = False
         self._queue: deque[Any] = deque()
         self._closed = False
+        if listeners and len(listeners) != len(sockets):
+            raise ValueError("listeners: expected addresses for each worker")
+        for text in itertools.chain(*sockets, *listeners):
+            SocketAddress.parse(text)
         self._sockets = [[_bind(text) for text in worker] for worker in sockets]
         self._listeners = [[_bind(text) for text in worker] for worker in listeners or [[] for _ in sockets]]
         self._read, self._write = os.pipe()

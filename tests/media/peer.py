@@ -45,7 +45,7 @@ _LIBSRTP_PROFILES: Final[dict[SrtpProfile, int]] = {
 
 def parse_address(text: str) -> Address:
     host, port = text.rsplit(":", 1)
-    return host, int(port)
+    return host.strip("[]"), int(port)
 
 
 class Refused(Exception):
@@ -55,8 +55,10 @@ class Refused(Exception):
 class Console:
     """Sends commands and waits for their responses; keeps the events for whoever asks."""
 
-    def __init__(self, sockets: Sequence[Sequence[str]] = (("127.0.0.1:0",),)) -> None:
-        self.engine = native.Engine(sockets=sockets)
+    def __init__(
+        self, sockets: Sequence[Sequence[str]] = (("127.0.0.1:0",),), listeners: Sequence[Sequence[str]] = ()
+    ) -> None:
+        self.engine = native.Engine(sockets=sockets, listeners=listeners)
         self.ids = itertools.count(1)
         self.responses: deque[native.Response] = deque()
         self.events: deque[Event] = deque()
@@ -109,16 +111,58 @@ class Console:
 
 
 @contextlib.contextmanager
-def running_console(sockets: Sequence[Sequence[str]] = (("127.0.0.1:0",),)) -> Iterator[Console]:
-    console = Console(sockets)
+def running_console(
+    sockets: Sequence[Sequence[str]] = (("127.0.0.1:0",),), listeners: Sequence[Sequence[str]] = ()
+) -> Iterator[Console]:
+    console = Console(sockets, listeners)
     try:
         yield console
     finally:
         console.engine.close()
 
 
+class FramedSocket:
+    """A TCP connection that carries datagrams (RFC 4571), with the names of a UDP socket."""
+
+    def __init__(self, server: Address) -> None:
+        self.stream = socket.create_connection(server, TIME_LIMIT)
+        self.stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def sendto(self, datagram: bytes, _server: Address) -> None:
+        self.stream.sendall(len(datagram).to_bytes(2, "big") + datagram)
+
+    def recv(self, _size: int) -> bytes:
+        return self._read(int.from_bytes(self._read(2), "big"))
+
+    def _read(self, size: int) -> bytes:
+        data = self.stream.recv(size, socket.MSG_WAITALL)
+        if len(data) < size:
+            raise EOFError("the engine has closed the connection")
+        return data
+
+    def getsockname(self) -> Address:
+        host, port, *_ = self.stream.getsockname()
+        return host, port
+
+    def close(self) -> None:
+        self.stream.close()
+
+
+def framed_socket(server: Address) -> socket.socket:
+    """A `FramedSocket`, which does what a `Peer` asks of its socket."""
+    return cast("socket.socket", FramedSocket(server))
+
+
+def _datagram_socket(server: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_DGRAM)
+    bound.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
+    bound.settimeout(TIME_LIMIT)
+    return bound
+
+
 class Peer:
-    """One transport of the engine and the other end of it."""
+    """One transport of the engine and the other end of it, over UDP, or over TCP to the engine's address `tcp`."""
 
     def __init__(
         self,
@@ -127,6 +171,7 @@ class Peer:
         profile: SrtpProfile = "AEAD_AES_128_GCM",
         worker: int = 0,
         own_socket: bool = False,
+        tcp: str | None = None,
     ) -> None:
         self.console = console
         self.profile: SrtpProfile = profile
@@ -142,9 +187,9 @@ class Peer:
         )
         own = console.call(console.engine.open_transport, self.transport, worker=worker, ice=ice, own_socket=own_socket)
         self.server = parse_address(own[0]) if own_socket else console.address(worker)
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(TIME_LIMIT)
+        if tcp is not None:
+            self.server = parse_address(tcp)
+        self.socket = _datagram_socket(self.server) if tcp is None else framed_socket(self.server)
         key, salt = KEY_LENGTHS[profile]
         self.engine_key, self.engine_salt = secrets.token_bytes(key), secrets.token_bytes(salt)
         self.key, self.salt = secrets.token_bytes(key), secrets.token_bytes(salt)

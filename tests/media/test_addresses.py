@@ -9,7 +9,7 @@ import pytest
 
 from live777py.errors import ConfigError
 from live777py.media import addresses
-from live777py.media.addresses import SocketAddress, local_addresses, worker_sockets
+from live777py.media.addresses import SocketAddress, local_addresses, worker_listeners, worker_sockets
 
 
 @pytest.fixture
@@ -66,6 +66,19 @@ def test_no_entry_and_too_many_workers_are_refused() -> None:
         worker_sockets([], 1)
     with pytest.raises(ConfigError):
         worker_sockets(["127.0.0.1:65535"], 2)
+
+
+@pytest.mark.usefixtures("machine")
+def test_tcp_has_a_port_of_its_own_and_may_be_missing() -> None:
+    assert worker_listeners([], 2) == [[], []]
+    assert worker_listeners(["192.0.2.1", "[::1]:9"], 2) == [
+        ["192.0.2.1:7778", "[::1]:9"],
+        ["192.0.2.1:7779", "[::1]:10"],
+    ]
+    assert worker_listeners(["auto"], 1)[0][0] == "192.0.2.7:7778"
+    for entry in ("localhost", "127.0.0.1:65535"):
+        with pytest.raises(ConfigError, match=r"webrtc\.ice_tcp_addrs"):
+            worker_listeners([entry], 2)
 
 
 def test_local_addresses_can_all_be_bound_and_loopback_is_last() -> None:

@@ -81,6 +81,23 @@ def test_an_address_in_use_is_an_os_error(talk: Conversation) -> None:
     assert taken.value.errno
 
 
+def test_tcp_is_listened_for_beside_udp(talk: Conversation) -> None:
+    assert talk.engine.tcp_addresses() == [[], []]
+    other = talk.module.Engine(sockets=[["127.0.0.1:0"], ["[::1]:0"]], listeners=[["127.0.0.1:0", "[::1]:0"], []])
+    try:
+        first, second = other.tcp_addresses()
+        assert ([SocketAddress.parse(address).ip.version for address in first], second) == ([4, 6], [])
+        assert not set(first) & {address for worker in other.addresses() for address in worker}
+    finally:
+        other.close()
+
+
+@pytest.mark.parametrize("listeners", [[["127.0.0.1:0"]], [["127.0.0.1:0"], ["localhost:1"]], [["127.0.0.1"], []]])
+def test_listeners_are_addresses_for_each_worker(talk: Conversation, listeners: list[list[str]]) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        talk.module.Engine(sockets=[["127.0.0.1:0"], ["127.0.0.1:0"]], listeners=listeners)
+
+
 def test_a_session_from_open_to_close(talk: Conversation) -> None:
     assert talk.ask("open_transport", 1, worker=0, ice=talk.ice()).error is None
     assert talk.ask("add_track", 1, 10, parameters=talk.track()).error is None

@@ -36,3 +36,15 @@ def test_a_worker_that_has_ended_takes_nobody() -> None:
     assert placement.take("a", 1) == 1
     placement.remove_worker(1)
     assert placement.take("a", 1) is None
+
+
+def test_a_worker_can_be_chosen_before_it_is_taken() -> None:
+    placement = Placement(2, capacity=4)
+    worker = placement.take("a", 2)
+    assert [placement.choose("a", 2) for _ in range(3)] == [worker] * 3, "nothing is taken by choosing"
+    assert placement.take("a", 4, at=worker) == worker, "it is taken even when it is full by then"
+    assert placement.choose("b", 1) == placement.choose("c", 1) == 1 - (worker or 0)
+    placement.remove_worker(0)
+    assert placement.take("a", 1, at=0) is None
+    placement.remove_worker(1)
+    assert placement.choose("a", 1) is None

@@ -69,6 +69,22 @@ async def test_dtls_from_an_address_that_ice_never_authenticated(
             await viewed.frames(10)
 
 
+async def test_a_recorded_check_from_elsewhere(gateway: Gateway, client: aiohttp.ClientSession) -> None:
+    """S01: who has seen a check on the way cannot lead the session to an address of its own."""
+    peer = HandMade(f"{gateway.url}/whip/led")
+    await peer.post(client)
+    async with await Socket.open() as own, await Socket.open() as stranger, await Socket.open() as moved:
+        recorded = peer.check()
+        for _ in range(2):
+            own.send(recorded, peer.server)
+            await own.receive()
+        stranger.send(recorded, peer.server)
+        with pytest.raises(TimeoutError):
+            await stranger.receive(QUIET)
+        await assert_alive(peer, own)
+        await assert_alive(peer, moved)
+
+
 @pytest.mark.usefixtures("loopback_candidates")
 @pytest.mark.parametrize("setup", ["actpass", "passive"], ids=["gateway is server", "gateway is client"])
 async def test_a_certificate_other_than_the_sdp_says(

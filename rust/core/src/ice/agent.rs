@@ -103,11 +103,12 @@ impl Agent {
     }
 
     /// Begins a new generation (RFC 8445 section 9). The selected path stays, with its consent under the old credentials,
-    /// until a path is nominated under the new ones. Candidates must be added again.
+    /// until a path is nominated under the new ones. A lite agent goes on with the old ones from the first, for a peer that
+    /// was never told. Candidates must be added again.
     pub fn restart(&mut self, parameters: &IceParameters, now: Instant) {
         let old = std::mem::replace(&mut self.current, Credentials::new(parameters));
         // A restart during a restart: the credentials of the selected path are still the first ones.
-        if self.selected.is_some() && self.previous.is_none() {
+        if self.previous.is_none() && (self.selected.is_some() || self.role == IceRole::Lite) {
             self.previous = Some(old);
         }
         if self.lost {

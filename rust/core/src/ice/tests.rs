@@ -286,6 +286,17 @@ fn a_restart_keeps_the_old_path_until_the_new_one_is_nominated() {
 }
 
 #[test]
+fn a_peer_that_was_not_told_of_a_restart_connects_all_the_same() {
+    let (mut agent, now) = lite();
+    agent.restart(&parameters(IceRole::Lite, "s2", Some("c2")), now);
+    let (outcome, _) = Check::nominating().send(&mut agent, now + SECOND, path(CLIENT));
+    assert_eq!(outcome.selected, Some(path(CLIENT)));
+    let renewed = Check { username: ("s2", "c2"), key: "s2", priority: 1, ..Check::nominating() };
+    assert_eq!(renewed.send(&mut agent, now + 2 * SECOND, path("192.0.2.3:3")).0.selected, Some(path("192.0.2.3:3")));
+    assert_eq!(agent.local_ufrags().collect::<Vec<_>>(), ["s2"]);
+}
+
+#[test]
 fn a_restart_revives_a_lost_agent() {
     let (mut agent, now) = lite();
     Check::nominating().send(&mut agent, now, path(CLIENT));
