@@ -30,6 +30,10 @@ describe("a refusal in words", () => {
     expect((await read(502, "text/html", "<h1>Bad gateway</h1>")).message).toBe("The gateway answered 502.");
     expect((await read(401, "text/plain", "")).message).toBe("A valid token is needed.");
     expect((await read(406, "application/sdp", "v=0")).message).toBe("This browser has no codec for the stream.");
+    const offer = "v=0\r\na=rtpmap:96 H265/90000\r\na=rtpmap:97 rtx/90000\r\na=rtpmap:98 H265/90000\r\n";
+    expect((await read(406, 'application/sdp; valid-until="x"', offer)).message).toBe(
+      "This browser has no codec for the stream (H265).",
+    );
   });
 });
 

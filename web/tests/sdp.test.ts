@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { trickleFragment, withStereo } from "../src/lib/sdp";
+import { codecNames, restartedAnswer, sameGeneration, trickleFragment, withStereo } from "../src/lib/sdp";
 
 const OFFER = [
   "v=0",
@@ -38,4 +38,56 @@ test("only Opus gets stereo, and once", () => {
   expect(stereo).toContain("a=fmtp:111 minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1\r\n");
   expect(stereo).toContain("a=fmtp:63 111/111\r\n");
   expect(withStereo(stereo)).toBe(stereo);
+});
+
+test("an answer gets the credentials and candidates of a restart", () => {
+  const answer = [
+    "v=0",
+    "m=video 9 UDP/TLS/RTP/SAVPF 96",
+    "a=ice-ufrag:old",
+    "a=ice-pwd:oldpassword",
+    "a=candidate:1 1 udp 1 192.0.2.1 1 typ host",
+    "a=end-of-candidates",
+    "a=mid:0",
+    "m=audio 9 UDP/TLS/RTP/SAVPF 111",
+    "a=ice-ufrag:old",
+    "a=ice-pwd:oldpassword",
+    "a=mid:1",
+    "",
+  ].join("\r\n");
+  const fragment = [
+    "a=ice-lite",
+    "a=ice-ufrag:new",
+    "a=ice-pwd:newpassword",
+    "m=video 9 UDP/TLS/RTP/SAVPF 0",
+    "a=mid:0",
+    "a=candidate:1 1 udp 1 192.0.2.1 1 typ host",
+    "a=candidate:2 1 tcp 1 192.0.2.1 2 typ host tcptype passive",
+    "a=end-of-candidates",
+    "",
+  ].join("\r\n");
+  const restarted = restartedAnswer(answer, fragment);
+  expect(restarted.split("\r\n")).toEqual([
+    "v=0",
+    "m=video 9 UDP/TLS/RTP/SAVPF 96",
+    "a=ice-ufrag:new",
+    "a=ice-pwd:newpassword",
+    "a=candidate:1 1 udp 1 192.0.2.1 1 typ host",
+    "a=candidate:2 1 tcp 1 192.0.2.1 2 typ host tcptype passive",
+    "a=end-of-candidates",
+    "a=mid:0",
+    "m=audio 9 UDP/TLS/RTP/SAVPF 111",
+    "a=ice-ufrag:new",
+    "a=ice-pwd:newpassword",
+    "a=mid:1",
+    "",
+  ]);
+  expect([sameGeneration(answer, restarted), sameGeneration(answer, restartedAnswer(answer, ""))]).toEqual([
+    false,
+    true,
+  ]);
+});
+
+test("the codecs of a description", () => {
+  expect(codecNames(OFFER)).toEqual(["VP8", "opus"]);
 });

@@ -1,4 +1,7 @@
-/** The life of a WHIP or WHEP client: connect, notice the loss of the connection, try again with back-off. */
+/**
+ * The life of a WHIP or WHEP client: connect, notice the loss of the connection, look for another path, try again with
+ * back-off.
+ */
 
 import { GatewayError } from "./errors";
 import { backoff, pause } from "./retry";
@@ -23,7 +26,11 @@ export interface ClientOptions {
 /** Status of a session that the gateway ended on purpose, by closing DTLS. */
 export const GONE = 410;
 const CONNECT_TIMEOUT_MS = 15_000;
-const DISCONNECTED_GRACE_MS = 5_000;
+/** How long a connection may be interrupted: without a word of the server, and after it agreed to a restart of ICE. */
+const INTERRUPTED_MS = 5_000;
+const RESTARTED_MS = 10_000;
+/** Between two tries to reach the server for that. */
+const RESTART_AGAIN_MS = 1_000;
 const SPREAD_MS = 1_000;
 const RETRYABLE = new Set([0, 408, 409, 425, 429, 500, 502, 503, 504]);
 
@@ -123,7 +130,7 @@ export abstract class Client {
       if (signal.aborted) return null;
       this.session = session;
       this.options.onSession?.(session);
-      const error = await ended(peer, signal, onConnected);
+      const error = await ended(peer, session, signal, onConnected);
       if (error?.status !== GONE) return error;
       session.forget();
       // A gateway that shuts down stops to answer before it takes leave of its peers: it will be back.
@@ -156,8 +163,16 @@ export abstract class Client {
   }
 }
 
-/** Waits for the end of a peer connection that has its answer: closed by the other side, lost, or never up. */
-function ended(peer: RTCPeerConnection, signal: AbortSignal, onConnected: () => void): Promise<GatewayError | null> {
+/**
+ * Waits for the end of a session: closed by the other side, lost, or never up. An interruption is answered with a restart
+ * of ICE; the session is lost when that does not help.
+ */
+function ended(
+  peer: RTCPeerConnection,
+  session: Session,
+  signal: AbortSignal,
+  onConnected: () => void,
+): Promise<GatewayError | null> {
   return new Promise((resolve) => {
     const watch = new AbortController();
     const finish = (error: GatewayError | null) => {
@@ -166,16 +181,31 @@ function ended(peer: RTCPeerConnection, signal: AbortSignal, onConnected: () => 
       resolve(error);
     };
     const lost = () => finish(new GatewayError("The connection was lost."));
-    const unreachable = () => finish(new GatewayError("No media path to the gateway: is its UDP port reachable?"));
+    const unreachable = () => finish(new GatewayError("No media path to the gateway: are its media ports reachable?"));
     let timer = setTimeout(unreachable, CONNECT_TIMEOUT_MS);
     let connected = false;
+    let interrupted: AbortController | null = null;
+    const interrupt = () => {
+      if (interrupted) return;
+      interrupted = new AbortController();
+      clearTimeout(timer);
+      timer = setTimeout(lost, INTERRUPTED_MS);
+      void restarted(session, AbortSignal.any([interrupted.signal, watch.signal])).then((outcome) => {
+        if (outcome === "gone") return lost();
+        if (outcome !== "restarted") return;
+        clearTimeout(timer);
+        timer = setTimeout(lost, RESTARTED_MS);
+      });
+    };
     const onPeer = () => {
       const state = peer.connectionState;
-      if (state === "failed") return connected ? lost() : unreachable();
+      if (state === "failed" && !connected) return unreachable();
       if (state === "closed") return lost();
-      if (state === "disconnected") timer = setTimeout(lost, DISCONNECTED_GRACE_MS);
+      if (state === "failed" || state === "disconnected") interrupt();
       if (state === "connected") {
         clearTimeout(timer);
+        interrupted?.abort();
+        interrupted = null;
         if (!connected) onConnected();
         connected = true;
       }
@@ -191,4 +221,21 @@ function ended(peer: RTCPeerConnection, signal: AbortSignal, onConnected: () => 
     onTransport();
     if (signal.aborted) finish(null);
   });
+}
+
+/** Restarts ICE as soon as the server can be asked. "gone": it knows no such session; else it does not, or was not asked. */
+async function restarted(session: Session, signal: AbortSignal): Promise<"restarted" | "gone" | "not"> {
+  while (!signal.aborted) {
+    try {
+      await session.restart();
+      return signal.aborted ? "not" : "restarted";
+    } catch (error) {
+      const status = error instanceof GatewayError ? error.status : 501;
+      if (signal.aborted) return "not";
+      if (status === 404 || status === GONE) return "gone";
+      if (!RETRYABLE.has(status)) return "not";
+      await pause(RESTART_AGAIN_MS, signal);
+    }
+  }
+  return "not";
 }

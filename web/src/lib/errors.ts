@@ -1,5 +1,7 @@
 /** What can go wrong between a page and a gateway, in words for people. */
 
+import { codecNames } from "./sdp";
+
 export class GatewayError extends Error {
   /**
    * @param status HTTP status, or 0 when no answer came or the media path failed
@@ -28,7 +30,10 @@ const MEANING: Record<number, string> = {
   503: "The gateway is busy.",
 };
 
-/** Reads a refusal: problem+json (RFC 9457), an error of Twirp, else short plain text, else what the status means. */
+/**
+ * Reads a refusal: problem+json (RFC 9457), an error of Twirp, an offer of codecs that we do not have, else short plain
+ * text, else what the status means.
+ */
 export async function refusal(response: Response): Promise<GatewayError> {
   const body = await response.text().catch(() => "");
   const type = response.headers.get("Content-Type") ?? "";
@@ -41,6 +46,9 @@ export async function refusal(response: Response): Promise<GatewayError> {
     if (typeof problem["code"] === "string") code = problem["code"];
   } else if (/^text\/plain/.test(type) && body.length <= 200) {
     text = body;
+  } else if (response.status === 406 && /^application\/sdp/.test(type)) {
+    const names = codecNames(body);
+    if (names.length > 0) text = `This browser has no codec for the stream (${names.join(", ")})`;
   }
   const retryAfter = Number(response.headers.get("Retry-After") ?? NaN);
   const sentence = text

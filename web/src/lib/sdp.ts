@@ -1,4 +1,4 @@
-/** The little SDP that a browser leaves to us: trickle fragments (RFC 8840) and stereo Opus. */
+/** The little SDP that a browser leaves to us: trickle fragments (RFC 8840), ICE restarts and stereo Opus. */
 
 export interface Candidate {
   candidate: string;
@@ -17,6 +17,35 @@ export function trickleFragment(offer: string, candidates: readonly Candidate[],
     ...(end ? ["a=end-of-candidates"] : []),
   ];
   return lines.join("\r\n") + "\r\n";
+}
+
+/** The answer with the credentials and candidates that the server has since an ICE restart (RFC 9725 section 4.3.3). */
+export function restartedAnswer(answer: string, fragment: string): string {
+  const line = (name: string) => new RegExp(`^a=${name}:\\S+`, "m").exec(fragment)?.[0];
+  const candidates = Array.from(fragment.matchAll(/^a=(?:candidate:[^\r\n]+|end-of-candidates)/gm), ([text]) => text);
+  let first = true;
+  const restarted = answer.split(/\r?\n/).flatMap((text) => {
+    if (/^a=(candidate:|end-of-candidates)/.test(text)) return [];
+    if (/^a=ice-ufrag:/.test(text)) return [line("ice-ufrag") ?? text];
+    if (!/^a=ice-pwd:/.test(text)) return [text];
+    // The candidates of a bundle are those of its first section.
+    const own = first ? candidates : [];
+    first = false;
+    return [line("ice-pwd") ?? text, ...own];
+  });
+  return restarted.join("\r\n");
+}
+
+/** Whether two descriptions have the same ICE credentials. */
+export function sameGeneration(one: string, other: string): boolean {
+  const ufrag = (text: string) => /^a=ice-ufrag:(\S+)/m.exec(text)?.[1];
+  return ufrag(one) === ufrag(other);
+}
+
+/** The codecs of a description, as people write them. */
+export function codecNames(description: string): string[] {
+  const names = Array.from(description.matchAll(/^a=rtpmap:\d+ ([\w-]+)\//gm), ([, name = ""]) => name);
+  return [...new Set(names)].filter((name) => !/^(rtx|red|ulpfec|flexfec)/i.test(name));
 }
 
 /** Asks for stereo in every Opus format of an offer; browsers decode and encode mono unless told (RFC 7587 section 6.1). */

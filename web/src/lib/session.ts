@@ -1,13 +1,14 @@
 /**
- * One WHIP or WHEP session: offer by POST, trickle by PATCH, end by DELETE (RFC 9725, draft-ietf-wish-whep-04); layers and
- * mute as in Live777.
+ * One WHIP or WHEP session: offer by POST, trickle and ICE restart by PATCH, end by DELETE (RFC 9725,
+ * draft-ietf-wish-whep-04); layers and mute as in Live777.
  */
 
 import { GatewayError, request } from "./errors";
 import { iceServers, parseLinks } from "./link";
-import { type Candidate, trickleFragment, withStereo } from "./sdp";
+import { type Candidate, restartedAnswer, sameGeneration, trickleFragment, withStereo } from "./sdp";
 
 const NO_TRICKLE = new Set([405, 501]);
+const FRAGMENT = { "Content-Type": "application/trickle-ice-sdpfrag" };
 
 const LAYER_RELATION = "urn:ietf:params:whep:ext:core:layer";
 const EVENTS_RELATION = "urn:ietf:params:whep:ext:core:server-sent-events";
@@ -27,15 +28,19 @@ export interface Layer {
 }
 
 export class Session {
+  /** The offer that the candidates belong to: since a restart not the first. */
+  #local: string;
   #candidates: Candidate[] = [];
   #gathered = false;
   #trickling = false;
+  #generation = 0;
   #closed = false;
 
   private constructor(
+    private readonly peer: RTCPeerConnection,
     readonly url: URL,
     private readonly token: string,
-    private readonly etag: string | null,
+    private etag: string | null,
     readonly offer: string,
     readonly answer: string,
     /** Where a layer is chosen; null if the stream has none, as far as the server knew when the session began. */
@@ -44,7 +49,9 @@ export class Session {
     readonly eventsUrl: URL | null,
     /** The types of events that it knows. */
     readonly eventTypes: readonly string[],
-  ) {}
+  ) {
+    this.#local = offer;
+  }
 
   /**
    * Posts the peer's offer and applies the answer. The local description is set after the answer came, so that the
@@ -72,6 +79,7 @@ export class Session {
     const [layers, events] = [extension(LAYER_RELATION), extension(EVENTS_RELATION)];
     const answer = await response.text();
     const session = new Session(
+      peer,
       url,
       token,
       response.headers.get("ETag"),
@@ -101,6 +109,29 @@ export class Session {
     this.#closed = true;
     const options = { method: "DELETE", keepalive: true, signal: AbortSignal.timeout(3_000) };
     await request(this.url, this.token, options).catch(() => undefined);
+  }
+
+  /**
+   * Looks for a new path to the server (RFC 9725 section 4.3.3); the media goes on where it did until there is one. Nothing
+   * has changed when the server refuses.
+   */
+  async restart(): Promise<void> {
+    const { sdp = "" } = await this.peer.createOffer({ iceRestart: true });
+    const offer = withStereo(sdp);
+    const headers = { ...FRAGMENT, "If-Match": "*" };
+    const body = trickleFragment(offer, [], false);
+    const response = await request(this.url, this.token, { method: "PATCH", headers, body });
+    const fragment = await response.text();
+    const answer = restartedAnswer(this.answer, fragment);
+    if (response.status !== 200 || sameGeneration(answer, this.answer)) {
+      throw new GatewayError("The server restarts no ICE.", 501);
+    }
+    this.etag = response.headers.get("ETag");
+    this.#generation++;
+    [this.#candidates, this.#gathered, this.#trickling] = [[], false, false];
+    this.#local = offer;
+    await this.peer.setLocalDescription({ type: "offer", sdp: offer });
+    await this.peer.setRemoteDescription({ type: "answer", sdp: answer });
   }
 
   /** The server ended the session: there is nothing left to end. */
@@ -157,11 +188,13 @@ export class Session {
   }
 
   async #trickle(): Promise<void> {
+    const generation = this.#generation;
+    const current = () => !this.#closed && generation === this.#generation;
     this.#trickling = true;
-    while (!this.#closed && (this.#candidates.length > 0 || this.#gathered)) {
+    while (current() && (this.#candidates.length > 0 || this.#gathered)) {
       const end = this.#gathered;
-      const body = trickleFragment(this.offer, this.#candidates.splice(0), end);
-      const headers = new Headers({ "Content-Type": "application/trickle-ice-sdpfrag" });
+      const body = trickleFragment(this.#local, this.#candidates.splice(0), end);
+      const headers = new Headers(FRAGMENT);
       if (this.etag) headers.set("If-Match", this.etag);
       try {
         await request(this.url, this.token, { method: "PATCH", headers, body });
@@ -171,6 +204,6 @@ export class Session {
       }
       if (end) return;
     }
-    this.#trickling = false;
+    if (current()) this.#trickling = false;
   }
 }
