@@ -53,6 +53,47 @@
     return new URL(response.headers.get("Location"), url).href;
   }
 
+  // RFC 9725 section 4.3.3: resolves with the new ufrag when both descriptions are applied.
+  async function restartIce(role) {
+    const { connection, session } = state[role];
+    connection.restartIce();
+    const offer = await connection.createOffer();
+    const line = (text, name) => new RegExp(`^a=${name}:\\S+`, "m").exec(text)[0];
+    const response = await fetch(session, {
+      method: "PATCH",
+      headers: { "Content-Type": "application/trickle-ice-sdpfrag", "If-Match": '"*"' },
+      body: `${line(offer.sdp, "ice-ufrag")}\r\n${line(offer.sdp, "ice-pwd")}\r\n`,
+    });
+    const fragment = await response.text();
+    if (response.status !== 200) throw new Error(`${response.status} ${fragment}`);
+    await connection.setLocalDescription(offer);
+    const answer = connection.remoteDescription.sdp
+      .replace(/^a=(candidate:|end-of-candidates).*\r\n/gm, "")
+      .replace(/^a=ice-ufrag:\S+/gm, line(fragment, "ice-ufrag"))
+      .replace(/^a=ice-pwd:\S+/gm, line(fragment, "ice-pwd"))
+      .replace(/^a=mid:.*/m, (mid) => [mid, ...fragment.match(/^a=candidate:.*/gm)].join("\n"));
+    await connection.setRemoteDescription({ type: "answer", sdp: answer });
+    return line(offer.sdp, "ice-ufrag").slice("a=ice-ufrag:".length);
+  }
+
+  // A viewer that lets the server offer (draft-ietf-wish-whep-04 section 4.3).
+  async function negotiateOffered(connection, url) {
+    const response = await fetch(url, { method: "POST", headers: { Prefer: "counter-offer" } });
+    const offer = await response.text();
+    if (response.status !== 406) throw new Error(`${response.status} ${offer}`);
+    await connection.setRemoteDescription({ type: "offer", sdp: offer });
+    await connection.setLocalDescription(await connection.createAnswer());
+    await gathered(connection);
+    const session = new URL(response.headers.get("Location"), url).href;
+    const answered = await fetch(session, {
+      method: "PATCH",
+      headers: { "Content-Type": "application/sdp", "If-Match": response.headers.get("ETag") },
+      body: connection.localDescription.sdp,
+    });
+    if (answered.status !== 204) throw new Error(`${answered.status} ${await answered.text()}`);
+    return session;
+  }
+
   async function connected(connection) {
     while (connection.connectionState !== "connected") {
       if (["failed", "closed"].includes(connection.connectionState)) {
@@ -161,6 +202,10 @@
     transceiver.setHeaderExtensionsToNegotiate(extensions);
   }
 
+  async function playOffered({ url }) {
+    return view((connection) => negotiateOffered(connection, url), []);
+  }
+
   // `negotiated(connection)` is what makes the session; what it returns is returned.
   async function view(negotiated, kinds = ["audio", "video"], channels) {
     const connection = new RTCPeerConnection();
@@ -249,12 +294,13 @@
     return out;
   }
 
-  // The addresses of the viewer's selected ICE candidate pair.
-  async function viewerPair() {
-    const stats = await state.viewer.connection.getStats();
+  // The selected ICE candidate pair: its addresses, its protocol and the ufrag of our side.
+  async function pair(role) {
+    const stats = await state[role].connection.getStats();
     const transport = [...stats.values()].find(({ type }) => type === "transport");
-    const pair = stats.get(transport.selectedCandidatePairId);
-    return { local: stats.get(pair.localCandidateId).address, remote: stats.get(pair.remoteCandidateId).address };
+    const { localCandidateId, remoteCandidateId } = stats.get(transport.selectedCandidatePairId);
+    const [local, remote] = [stats.get(localCandidateId), stats.get(remoteCandidateId)];
+    return { local: local.address, remote: remote.address, protocol: local.protocol, ufrag: local.usernameFragment };
   }
 
   window.t = {
@@ -278,7 +324,10 @@
     frames: () => state.frames,
     viewerStats: () => report(state.viewer.connection),
     publisherStats: () => report(state.publisher.connection),
-    viewerPair,
+    restartIce,
+    playOffered,
+    pair,
+    viewerPair: () => pair("viewer"),
     viewerState: () => state.viewer.connection.connectionState,
   };
 })();
