@@ -157,6 +157,7 @@ export class WhepPlayer extends MediaElement<PlayerState> {
     if (client.state !== "connected") {
       this.#events.abort();
       this.live = null;
+      this.layers = [];
     }
     if (client.state === "connecting" && this.#moved === 0 && this.state !== "waiting") this.#enter("connecting");
     if (client.state === "connected") this.#enter("waiting");
