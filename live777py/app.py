@@ -6,6 +6,7 @@ import asyncio
 import functools
 import logging
 import os
+import resource
 import signal
 import socket
 from contextlib import AsyncExitStack
@@ -129,6 +130,8 @@ async def _shut_livekit(app: web.Application) -> None:
 async def serve(config: Config, read: Callable[[], Config], *, verbose: int = 0) -> None:
     """Run until SIGTERM or SIGINT; SIGHUP reloads. Raises StartError or ConfigError if it cannot begin."""
     keep_little_free()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     stopping, reload_wanted = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -16,7 +16,7 @@ use live777_media::event::{Path, SocketId};
 use live777_media::relay::RelayMessage;
 use live777_media::worker::{Reply, Transmit, Worker};
 
-use crate::os::{Poller, ReadySet, block_signals, thread_cpu_time};
+use crate::os::{Poller, ReadySet, block_signals, descriptor_limit, thread_cpu_time};
 use crate::queue::{Notification, Order, Ticket, Value};
 use crate::routes::inverse;
 use crate::snapshot::{Gathering, Snapshot};
@@ -26,6 +26,9 @@ use crate::tcp::{TcpListener, TcpSockets};
 
 /// Datagrams that are taken from one socket before their consequences are sent.
 const BURST_LIMIT: usize = 256;
+
+/// One of so many of the process's descriptors may be a connection of media: HTTP, files and sockets need some too.
+const TCP_SHARE: usize = 2;
 
 /// Starts the thread of a worker. It ends when its mailbox is closed, or by a fault, which Python is told.
 ///
@@ -38,7 +41,11 @@ pub fn spawn(
     worker: Worker,
     board: Arc<Switchboard>,
 ) -> io::Result<JoinHandle<()>> {
-    let tcp = if listeners.is_empty() { None } else { Some(TcpSockets::new(listeners)?) };
+    let tcp = if listeners.is_empty() {
+        None
+    } else {
+        Some(TcpSockets::new(listeners, descriptor_limit() / TCP_SHARE / board.mailboxes.len().max(1))?)
+    };
     let outlet = Outlet { shared, own: HashMap::new(), readable: ReadySet::new()?, tcp, sent: Sent::default() };
     std::thread::Builder::new().name(format!("media-{index}")).spawn(move || {
         block_signals();

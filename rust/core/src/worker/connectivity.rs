@@ -72,8 +72,11 @@ impl Worker {
         }
         let before = transport.path;
         transport.path = transport.agent.send_path();
-        let moved = before.zip(transport.path).is_some_and(|(before, path)| before.remote.ip() != path.remote.ip());
-        // Another port may be the NAT's doing; another address is another network.
+        let elsewhere = |before: Path, path: Path| {
+            before.remote.ip() != path.remote.ip() || before.socket.is_connection() != path.socket.is_connection()
+        };
+        let moved = before.zip(transport.path).is_some_and(|(before, path)| elsewhere(before, path));
+        // Another port may be the NAT's doing; another address is another network, and TCP carries what UDP did not.
         if moved && let Some(state) = &mut transport.bandwidth {
             state.forget_path(now, &mut transport.egress.log);
         }

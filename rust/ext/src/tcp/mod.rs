@@ -82,15 +82,17 @@ pub struct TcpSockets {
 }
 
 impl TcpSockets {
+    /// For so many connections at most.
+    ///
     /// # Errors
     /// What epoll says.
-    pub fn new(listeners: Vec<TcpListener>) -> io::Result<Self> {
+    pub fn new(listeners: Vec<TcpListener>, capacity: usize) -> io::Result<Self> {
         let ready = ReadySet::new()?;
         let mut sockets = Self {
             listeners,
             connections: HashMap::new(),
             ready,
-            admission: Admission::default(),
+            admission: Admission::new(capacity),
             proving: VecDeque::new(),
             leaving: VecDeque::new(),
             dirty: Vec::new(),
@@ -125,10 +127,7 @@ impl TcpSockets {
     /// Closes whoever has used up its time.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(number) = pop_due(&mut self.proving, now) {
-            if self.connections.get(&number).is_some_and(|connection| !connection.proven) {
-                self.counters.rejected += 1;
-                self.close(number);
-            }
+            self.reject_stranger(number);
         }
         while let Some(number) = pop_due(&mut self.leaving, now) {
             self.close(number);
@@ -178,6 +177,17 @@ impl TcpSockets {
         self.counters.accepted += 1;
         self.proving.push_back((now + PROVING_TIME, number));
         self.connections.insert(number, connection);
+        while self.admission.crowded() {
+            let Some((_, oldest)) = self.proving.pop_front() else { break };
+            self.reject_stranger(oldest);
+        }
+    }
+
+    fn reject_stranger(&mut self, number: u64) {
+        if self.connections.get(&number).is_some_and(|connection| !connection.proven) {
+            self.counters.rejected += 1;
+            self.close(number);
+        }
     }
 
     /// Reads what a connection has, up to a bound, and sends what waits for room. Datagrams go to `take`; `knows` says

@@ -23,8 +23,12 @@ struct Scene {
 
 impl Scene {
     fn new(hosts: &[&str]) -> Self {
+        Self::with_room_for(8192, hosts)
+    }
+
+    fn with_room_for(capacity: usize, hosts: &[&str]) -> Self {
         let bind = |host: &&str| TcpListener::bind(host.parse().expect("an address")).expect("bound");
-        let sockets = TcpSockets::new(hosts.iter().map(bind).collect()).expect("a descriptor is free");
+        let sockets = TcpSockets::new(hosts.iter().map(bind).collect(), capacity).expect("a descriptor is free");
         let poller = Poller::new([sockets.as_raw_fd()]);
         Self { sockets, poller, heard: Vec::new(), gone: Vec::new(), password: 1 }
     }
@@ -223,6 +227,24 @@ fn too_many_from_one_place_are_not_taken() {
     drop((streams, another));
     scene.until(|scene| scene.sockets.counters().open == 0);
     assert_eq!(scene.gone.len(), 1, "the worker knows of one");
+}
+
+#[test]
+fn the_oldest_stranger_makes_room_for_the_next() {
+    let mut scene = Scene::with_room_for(8, &["127.0.0.1:0"]);
+    let (_proven, _) = scene.proven();
+    let mut strangers: Vec<_> = (1..=3)
+        .map(|count| {
+            let stream = scene.connect();
+            scene.until(|scene| scene.sockets.counters().accepted == 1 + count);
+            stream
+        })
+        .collect();
+    assert!(is_closed(&mut strangers[0]));
+    let counters = scene.sockets.counters();
+    assert_eq!((counters.open, counters.rejected, counters.refused), (3, 1, 0));
+    strangers[1].write_all(&framed(&[vec![1; 20]])).expect("connected");
+    scene.until(|scene| scene.heard.len() == 2);
 }
 
 #[test]
