@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import statistics
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from tests.gateway import running_gateway
 from tests.interop.chromium import chromium_browser
 from tests.interop.conftest import with_client
 from tests.interop.firefox import firefox_page
-from tests.interop.network import GATEWAY, firewall
+from tests.interop.network import ADDRESS, GATEWAY, firewall
 from tests.interop.programs import OPUS, TEST_TONE, ffmpeg_publisher, gstreamer_publisher
 from tests.interop.shaping import narrow
 from tests.waiting import eventually
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from tests.interop.conftest import Page
+
+    Browser = Callable[[], contextlib.AbstractAsyncContextManager[Page]]
 
 JOIN = Path(__file__).with_name("join.js").read_text()
 GOP_SECONDS: Final = 4
@@ -102,6 +105,12 @@ async def _with_viewers(page: Page) -> Page:
     return page
 
 
+async def _watched(staying: Page, joining: Page, url: str) -> Scene:
+    async with asyncio.timeout(30):
+        await staying.evaluate("(url) => instant.stay(url)", url)
+    return Scene(staying=staying, joining=joining, url=url)
+
+
 @contextlib.asynccontextmanager
 async def _publisher(codec: str, url: str) -> AsyncIterator[None]:
     published = (
@@ -114,24 +123,22 @@ async def _publisher(codec: str, url: str) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def _chromium(directory: Path, codec: str, environment: dict[str, str] | None = None) -> AsyncIterator[Scene]:
-    async with running_gateway(directory, environment=environment) as gateway, chromium_browser() as browser:
-        url = f"{gateway.url}/whep/instant"
-        async with _publisher(codec, f"{gateway.url}/whip/instant"):
-            page = await _with_viewers(await with_client(await browser.new_page(), gateway))
-            await page.evaluate("(url) => instant.stay(url)", url)
-            yield Scene(staying=page, joining=page, url=url)
+async def _chromium_page() -> AsyncIterator[Page]:
+    async with chromium_browser() as browser:
+        yield await browser.new_page()
 
 
 @contextlib.asynccontextmanager
-async def _firefox(directory: Path, address: str, environment: dict[str, str] | None = None) -> AsyncIterator[Scene]:
+async def _free(
+    directory: Path, codec: str, environment: dict[str, str] | None = None, *, address: str = ADDRESS, browser: Browser
+) -> AsyncIterator[Scene]:
+    """All in one page, and no link between."""
     environment = {"LIVE777_WEBRTC_ICE_UDP_ADDRS": f"{address}:0", **(environment or {})}
-    async with running_gateway(directory, environment=environment) as gateway, firefox_page() as page:
+    async with running_gateway(directory, environment=environment) as gateway, browser() as page:
         url = f"{gateway.url}/whep/instant"
-        async with _publisher("VP8", f"{gateway.url}/whip/instant"):
+        async with _publisher(codec, f"{gateway.url}/whip/instant"):
             await _with_viewers(await with_client(page, gateway))
-            await page.evaluate("(url) => instant.stay(url)", url)
-            yield Scene(staying=page, joining=page, url=url)
+            yield await _watched(page, page, url)
 
 
 @contextlib.asynccontextmanager
@@ -152,9 +159,7 @@ async def _narrow(directory: Path, codec: str, environment: dict[str, str] | Non
                 page = await browser.new_page()
                 await page.goto(f"{near}/metrics")
                 pages.append(await _with_viewers(page))
-            url = f"{near}/whep/instant"
-            await pages[0].evaluate("(url) => instant.stay(url)", url)
-            scene = Scene(staying=pages[0], joining=pages[1], url=url)
+            scene = await _watched(pages[0], pages[1], f"{near}/whep/instant")
             bitrate = await scene.bitrate()
             narrow("door", 2 * bitrate)
             print(f"a link of {2 * bitrate / 1e6:.2f} Mbit/s")
@@ -162,11 +167,15 @@ async def _narrow(directory: Path, codec: str, environment: dict[str, str] | Non
 
 
 async def joins(scene: Scene, count: int, seconds: float) -> list[Join]:
-    """At phases of the group of pictures that are spread evenly."""
+    """At phases of the group of pictures that are spread evenly; every third follows the one before, for a join takes a
+    group and a third of one."""
+    clock = asyncio.get_running_loop().time
+    await scene.key_frame()
+    key_frame = clock()
     results = []
     for index in range(count):
-        await scene.key_frame()
-        await asyncio.sleep(index * GOP_SECONDS / count)
+        phase = GOP_SECONDS * (index % 3 / 3 + index // 3 / count)
+        await asyncio.sleep((phase - (clock() - key_frame)) % GOP_SECONDS)
         results.append(await scene.join(seconds))
     return results
 
@@ -175,11 +184,13 @@ def summary(name: str, results: Sequence[Join]) -> str:
     first = sorted(join.first for join in results)
     behind = [join.behind for join in results if join.behind is not None]
     alone = sum(join.freezes > 0 and join.others == 0 for join in results)
+    slow = [join for join in results if join.first > 300 or join.freezes or (join.behind or 0) > 150]
     return (
         f"{name}: {len(results)} joins | first picture median {statistics.median(first):.0f}, p95 {_p95(first):.0f}, "
         f"max {first[-1]:.0f} ms | joins with a freeze {sum(join.freezes > 0 for join in results)}, "
         f"of its own {alone}; the other viewer meanwhile {sum(join.others > 0 for join in results)} | behind it median "
         f"{statistics.median(behind) if behind else float('nan'):.0f}, max {max(behind, default=float('nan')):.0f} ms"
+        + "".join(f"\n  {join}" for join in slow)
     )
 
 
@@ -202,7 +213,8 @@ def assert_instant(results: Sequence[Join], *, median: float, p95: float) -> Non
 async def test_the_first_picture_comes_at_once(tmp_path: Path) -> None:
     """Also right after a key frame, when it takes the longest without the cache."""
     (tmp_path / "off").mkdir()
-    async with _chromium(tmp_path, "H264") as scene, _chromium(tmp_path / "off", "H264", OFF) as other:
+    place = functools.partial(_free, codec="H264", address="127.0.0.1", browser=_chromium_page)
+    async with place(tmp_path) as scene, place(tmp_path / "off", environment=OFF) as other:
         await other.key_frame()
         late, *cached = await asyncio.gather(other.join(0), scene.join(2))
         cached += [await scene.join(1), await scene.join(1)]
@@ -212,26 +224,20 @@ async def test_the_first_picture_comes_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("codec", ["H264", "VP8"])
-async def test_thirty_joins_in_chromium(tmp_path: Path, codec: str) -> None:
-    async with _chromium(tmp_path, codec) as scene:
+@pytest.mark.timeout(400)
+@pytest.mark.usefixtures("own_network")
+@pytest.mark.parametrize(
+    ("browser", "codec"), [(_chromium_page, "H264"), (_chromium_page, "VP8"), (firefox_page, "VP8")]
+)
+async def test_thirty_joins(tmp_path: Path, browser: Browser, codec: str) -> None:
+    async with _free(tmp_path, codec, browser=browser) as scene:
         results = await joins(scene, 30, 5)
-    print(summary(codec, results))
+    print(summary(f"{codec}, {browser.__name__}", results))
     assert_instant(results, median=150, p95=300)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-async def test_thirty_joins_in_firefox(tmp_path: Path, own_network: str) -> None:
-    async with _firefox(tmp_path, own_network) as scene:
-        results = await joins(scene, 30, 5)
-    print(summary("VP8 in Firefox", results))
-    assert_instant(results, median=150, p95=300)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(400)
 @pytest.mark.usefixtures("own_network")
 @pytest.mark.parametrize("codec", ["H264", "VP8"])
 async def test_thirty_joins_over_a_link_of_twice_the_bitrate(tmp_path: Path, codec: str) -> None:
@@ -242,13 +248,12 @@ async def test_thirty_joins_over_a_link_of_twice_the_bitrate(tmp_path: Path, cod
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("own_network")
-@pytest.mark.parametrize("place", [_chromium, _narrow])
+@pytest.mark.parametrize("place", [functools.partial(_free, browser=_chromium_page), _narrow], ids=["free", "narrow"])
 async def test_without_the_cache_it_takes_seconds(
     tmp_path: Path, place: Callable[..., contextlib.AbstractAsyncContextManager[Scene]]
 ) -> None:
-    async with place(tmp_path, "H264", OFF) as scene:
+    async with place(tmp_path, "H264", environment=OFF) as scene:
         results = await joins(scene, 8, 1)
     print(summary("not cached", results))
     assert _median(results) > 1000
