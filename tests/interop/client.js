@@ -297,8 +297,11 @@
   // The selected ICE candidate pair: its addresses, its protocol and the ufrag of our side.
   async function pair(role) {
     const stats = await state[role].connection.getStats();
-    const transport = [...stats.values()].find(({ type }) => type === "transport");
-    const { localCandidateId, remoteCandidateId } = stats.get(transport.selectedCandidatePairId);
+    const entries = [...stats.values()];
+    const transport = entries.find(({ type }) => type === "transport");
+    // Firefox tells nothing of the transport.
+    const chosen = transport ? stats.get(transport.selectedCandidatePairId) : entries.find(({ selected }) => selected);
+    const { localCandidateId, remoteCandidateId } = chosen;
     const [local, remote] = [stats.get(localCandidateId), stats.get(remoteCandidateId)];
     return { local: local.address, remote: remote.address, protocol: local.protocol, ufrag: local.usernameFragment };
   }
