@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from live777py.rtc.negotiation import Kind
     from live777py.rtc.server import Restarted
     from live777py.streams.bus import EventBus
+    from live777py.streams.clients import Answer, Client, CounterOffer
     from live777py.streams.layers import Layer, LayerChoice
-    from live777py.streams.manager import Answer, Client, CounterOffer, StreamManager
+    from live777py.streams.manager import StreamManager
     from live777py.streams.strategy import Strategy
     from live777py.streams.views import Counts, LayerView, StreamView
 

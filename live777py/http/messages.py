@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from live777py.config import IceServerConfig
     from live777py.rtc.server import Restarted
-    from live777py.streams.manager import Answer, CounterOffer
+    from live777py.streams.clients import Answer, CounterOffer
 
 JSON: Final = "application/json"
 SDP: Final = "application/sdp"

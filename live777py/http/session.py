@@ -27,12 +27,12 @@ from live777py.http.messages import (
 )
 from live777py.http.resource import Content, Operation, Resource, json_content, look_at_client
 from live777py.outbound.loop import CDN_LOOP, read_marks
-from live777py.streams.manager import Client
+from live777py.streams.clients import Client
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from live777py.streams.manager import Answer, CounterOffer
+    from live777py.streams.clients import Answer, CounterOffer
     from live777py.streams.participant import Participant
     from live777py.streams.views import StreamView
 

@@ -12,7 +12,7 @@ from live777py.http.keys import STREAM, STREAMS
 from live777py.http.messages import SDP, has_body, read_text
 from live777py.http.resource import Content, Operation, Resource
 from live777py.http.session import asking, offered, opened
-from live777py.streams.manager import CounterOffer
+from live777py.streams.clients import CounterOffer
 
 _COUNTER_OFFER: Final = "counter-offer"
 

@@ -83,7 +83,7 @@ class LiveKit:
             agents = Agents(rooms, agent_store, self._agent_token)
             self.services.add("RoomService", RoomService(rooms, Actions(rooms)))
             self.services.add("AgentDispatchService", AgentDispatchService(rooms, agents, agent_store))
-            manager.doorkeeper = rooms
+            manager.clients.doorkeeper = rooms
             parts.push_async_callback(self._webhooks.stop)
             await self._webhooks.start()
             parts.push_async_callback(agents.stop)

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from live777py.rtc.parameters import Kind
     from live777py.store import KeyValue
     from live777py.streams.bus import EventBus
+    from live777py.streams.clients import Client
     from live777py.streams.control import SessionControl, SessionKey
-    from live777py.streams.manager import Client
     from live777py.streams.participant import Participant
     from live777py.streams.session import Role
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from live777py.livekit.tokens import TokenVerifier
     from live777py.rtc.server import Restarted
-    from live777py.streams.manager import Answer, Client
+    from live777py.streams.clients import Answer, Client
     from live777py.streams.participant import Participant
 
 SDP: Final = "application/sdp"

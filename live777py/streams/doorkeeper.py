@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-    from live777py.streams.manager import Client
+    from live777py.streams.clients import Client
     from live777py.streams.participant import Participant
     from live777py.streams.session import Role
 

@@ -12,9 +12,9 @@ from live777py.errors import BadRequest, Conflict, NotFound, Unprocessable, Unsu
 from live777py.rtc.etags import check_match
 from live777py.rtc.server import Restarted
 from live777py.streams.bus import EventBus
+from live777py.streams.clients import Answer, Client, CounterOffer
 from live777py.streams.events import StatsSampled
 from live777py.streams.layers import AUTOMATIC, Layer
-from live777py.streams.manager import Answer, Client, CounterOffer
 from live777py.streams.strategy import Strategy
 from live777py.streams.views import (
     CodecView,

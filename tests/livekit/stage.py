@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from live777py.errors import NotFound
 from live777py.rtc.parameters import Codec, Encoding, PublishedMedia
 from live777py.streams.bus import EventBus
+from live777py.streams.clients import Client
 from live777py.streams.control import LayerFacts, SessionFacts, TrackFacts
 from live777py.streams.events import (
     PublishStarted,
@@ -16,7 +17,6 @@ from live777py.streams.events import (
     SubscriberJoined,
     SubscriberLeft,
 )
-from live777py.streams.manager import Client
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -26,7 +26,7 @@ from live777py.livekit.room_events import (
     TrackUnpublished,
 )
 from live777py.livekit.rooms import Rooms, RoomSettings
-from live777py.streams.manager import Client
+from live777py.streams.clients import Client
 from live777py.streams.participant import Participant
 from tests.livekit.memory import MemoryKeyValue
 from tests.livekit.stage import Stage

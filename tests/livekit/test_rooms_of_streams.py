@@ -15,7 +15,7 @@ from live777py.livekit.actions import Actions
 from live777py.livekit.room_events import ParticipantLeft
 from live777py.livekit.rooms import Rooms, RoomSettings
 from live777py.outbound.endpoint import Endpoint
-from live777py.streams.manager import Client
+from live777py.streams.clients import Client
 from live777py.streams.participant import Participant
 from tests.fakes.remote import Remote, offer, watch
 from tests.livekit.memory import MemoryKeyValue
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from livekit.protocol.models import TrackInfo
 
     from live777py.livekit.room_events import RoomEventReader
-    from live777py.streams.manager import Answer
+    from live777py.streams.clients import Answer
 
 __all__ = ["house", "make_house"]
 
@@ -74,7 +74,7 @@ def _client(stream: str, identity: str) -> Client:
 @pytest.fixture
 async def hall(house: House) -> AsyncIterator[Hall]:
     rooms = Rooms(house.manager, MemoryKeyValue(), RoomSettings(enable_remote_unmute=True))
-    house.manager.doorkeeper = rooms
+    house.manager.clients.doorkeeper = rooms
     await rooms.start()
     yield Hall(house, rooms, Actions(rooms), rooms.events.subscribe())
     await house.manager.stop()

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from live777py.streams.clients import Answer, Client
 from live777py.streams.events import SessionStateChanged, StatsSampled, StreamEvent
-from live777py.streams.manager import Answer, Client, StreamManager
+from live777py.streams.manager import StreamManager
 from live777py.streams.settings import StreamSettings
 from tests.fakes.client import OtherServers
 from tests.fakes.remote import Remote, offer, watch

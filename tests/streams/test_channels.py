@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from live777py.rtc.channels import Message
-    from live777py.streams.manager import Answer
+    from live777py.streams.clients import Answer
     from live777py.streams.session import Role
     from tests.streams.conftest import House
 

@@ -16,8 +16,8 @@ from tests.fakes.remote import offer, watch
 from tests.streams.conftest import HERE, TIMEOUT
 
 if TYPE_CHECKING:
+    from live777py.streams.clients import Answer
     from live777py.streams.control import SessionKey
-    from live777py.streams.manager import Answer
     from tests.fakes.remote import Remote
     from tests.streams.conftest import House
 

@@ -18,7 +18,7 @@ from live777py.errors import (
 )
 from live777py.rtc.negotiation import CodecPolicy, plan_play
 from live777py.streams import counter_offers
-from live777py.streams.manager import Client, CounterOffer
+from live777py.streams.clients import Client, CounterOffer
 from live777py.streams.settings import StreamSettings
 from live777py.streams.strategy import Strategy
 from tests.fakes import media as fake_media

@@ -17,7 +17,7 @@ from tests.fakes.client import AUDIO, VIDEO
 from tests.fakes.remote import watch
 
 if TYPE_CHECKING:
-    from live777py.streams.manager import Answer
+    from live777py.streams.clients import Answer
     from tests.streams.conftest import House
 
 SOURCE = Endpoint("http://elsewhere/whep/origin")

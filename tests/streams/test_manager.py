@@ -10,6 +10,7 @@ import pytest
 from live777py.errors import BadRequest, Conflict, NotFound, PreconditionFailed, Unavailable, Unprocessable
 from live777py.rtc import peer as peer_module
 from live777py.rtc.negotiation import NoCommonCodec
+from live777py.streams.clients import Client
 from live777py.streams.events import (
     PublishStarted,
     PublishStopped,
@@ -18,7 +19,6 @@ from live777py.streams.events import (
     SubscriberJoined,
     SubscriberLeft,
 )
-from live777py.streams.manager import Client
 from live777py.streams.settings import ProvisionedStream, StreamSettings
 from live777py.streams.strategy import Strategy
 from tests.fakes import media as fake_media
@@ -28,7 +28,7 @@ from tests.streams.conftest import HERE, House
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from live777py.streams.manager import Answer
+    from live777py.streams.clients import Answer
 
     MakeHouse = Callable[[StreamSettings], Awaitable[House]]
 

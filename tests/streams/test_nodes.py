@@ -15,8 +15,9 @@ from live777py.errors import Conflict, UpstreamError
 from live777py.http.keys import STREAMS
 from live777py.media import native
 from live777py.outbound import Endpoint
+from live777py.streams.clients import Client
 from live777py.streams.layers import LayerChoice
-from live777py.streams.manager import Client, StreamManager
+from live777py.streams.manager import StreamManager
 from tests import simulcast
 from tests.fakes import media as fake_media
 from tests.fakes.remote import watch

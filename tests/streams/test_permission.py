@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from live777py.errors import Forbidden
-from live777py.streams.manager import Client
+from live777py.streams.clients import Client
 from live777py.streams.participant import Participant, Permission, room_of
 from tests.fakes.remote import offer
 

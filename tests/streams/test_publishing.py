@@ -20,7 +20,7 @@ from tests.streams.conftest import HERE, House
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from live777py.streams.manager import Answer
+    from live777py.streams.clients import Answer
 
     MakeHouse = Callable[[StreamSettings], Awaitable[House]]
 

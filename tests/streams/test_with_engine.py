@@ -12,8 +12,9 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSession
 from live777py.errors import Conflict
 from live777py.media import native
 from live777py.media.engine import MediaEngine
+from live777py.streams.clients import Client
 from live777py.streams.events import PublishStopped, SubscriberLeft
-from live777py.streams.manager import Client, StreamManager
+from live777py.streams.manager import StreamManager
 from tests.fakes import media as fake_media
 from tests.fakes.remote import offer
 from tests.interop.peers import QUADRANTS, Picture, Tone, Viewed, consume, counter_of, quadrants_of
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from live777py.streams.clients import Answer
     from live777py.streams.events import StreamEvent
-    from live777py.streams.manager import Answer
 
 pytestmark = [
     pytest.mark.usefixtures("loopback_candidates"),
