@@ -86,6 +86,12 @@ class Console:
     def stats(self) -> Stats:
         return cast("Stats", self.call(self.engine.stats))
 
+    def wait_for_connections(self, count: int) -> None:
+        """Until the first worker has so many over TCP."""
+        deadline = time.monotonic() + TIME_LIMIT
+        while (found := self.stats().workers[0].tcp_connections) != count:
+            assert time.monotonic() < deadline, found
+
     def wait(self, kind: type[T], **fields: object) -> T:
         """The next event of this class with these fields; the others stay."""
 

@@ -109,6 +109,47 @@ def test_what_is_no_media_is_shown_the_door(console: Console, data: bytes) -> No
         assert (worker.tcp_connections, worker.tcp_rejected) == (1, 1)
 
 
+def test_one_who_does_not_read_costs_the_others_nothing(console: Console) -> None:
+    """More than the kernel and the engine keep for it: the rest is dropped, and it ends with what it has not read."""
+    with connected(console) as publisher, connected(console) as viewer, connected(console) as slow:
+        track = publisher.add_track(published())
+        for each in (viewer, slow):
+            attach(console, each, track)
+        cast("FramedSocket", slow.socket).stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sequence = 0
+        while console.stats().workers[0].tcp_datagrams_dropped == 0:
+            assert sequence < 50_000, "nothing fills a connection that nobody reads"
+            for _ in range(100):
+                packet = frame(sequence, key=sequence == 0)
+                packet.payload += bytes(1000)
+                publisher.send_rtp(packet)
+                assert len(viewer.receive_rtp().payload) == len(packet.payload)
+                sequence += 1
+        slow.socket.close()
+        console.wait_for_connections(2)
+        publisher.send_rtp(frame(sequence))
+        assert len(viewer.receive_rtp().payload) == len(frame(sequence).payload)
+
+
+@pytest.mark.parametrize("console", ["127.0.0.1:0"], indirect=True, ids=["IPv4"])
+def test_strangers_at_the_door_keep_nobody_out(console: Console) -> None:
+    port = parse_address(listener(console))[1]
+    with contextlib.ExitStack() as stack:
+        for host in ("127.0.0.2", "127.0.0.3"):
+            for number in range(70):
+                stranger = stack.enter_context(socket.socket())
+                stranger.bind((host, 0))
+                stranger.connect(("127.0.0.1", port))
+                with contextlib.suppress(ConnectionError):  # one too many from there
+                    stranger.sendall(b"\0" if number % 2 else b"\0\0" * 100)
+        with connected(console) as publisher, connected(console) as viewer:
+            attach(console, viewer, publisher.add_track(published()))
+            publisher.send_rtp(frame(0, key=True))
+            assert len(viewer.receive_rtp().payload) == len(frame(0, key=True).payload)
+        worker = console.stats().workers[0]
+        assert (worker.tcp_refused, worker.tcp_accepted) == (2 * (70 - 64), 2 * 64 + 2)
+
+
 def test_nobody_is_answered_who_proves_nothing(console: Console) -> None:
     with connected(console) as peer:
         stranger = FramedSocket(peer.server)
