@@ -16,7 +16,7 @@ from live777py.rtc.negotiation import plan_publish
 from live777py.rtc.offering import offer_to_play, offer_to_publish, write_offer
 from live777py.rtc.tracks import subscription_parameters, track_parameters
 from tests.fuzz.test_sdp import PROFILE, PUBLISHED, SEEDS, huge, mutated, rounds
-from tests.rtc.offers import ANYTHING, LOCAL, play, ssrcs
+from tests.rtc.offers import ANYTHING, CLIENT, LOCAL, play, ssrcs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,8 +28,8 @@ ASKED = offer_to_play(ANYTHING)
 OFFERED = [offer_to_publish(media, new_ssrc=ssrcs(), cname="publisher") for media in PUBLISHED]
 OFFERED.append(offer_to_publish(plan_publish(SEEDS[-4], ANYTHING).media, new_ssrc=ssrcs(), cname="publisher"))
 
-PLAYED = [play(write_offer(ASKED, LOCAL, data_channel=True), media).answer(LOCAL) for media in (None, *PUBLISHED)]
-TAKEN = [plan_publish(write_offer(media, LOCAL, data_channel=True), ANYTHING).answer(LOCAL) for media in OFFERED]
+PLAYED = [play(write_offer(ASKED, CLIENT, data_channel=True), media).answer(LOCAL) for media in (None, *PUBLISHED)]
+TAKEN = [plan_publish(write_offer(media, CLIENT, data_channel=True), ANYTHING).answer(LOCAL) for media in OFFERED]
 
 
 def accepts_play(text: str) -> None:
