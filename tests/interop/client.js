@@ -303,7 +303,8 @@
     const chosen = transport ? stats.get(transport.selectedCandidatePairId) : entries.find(({ selected }) => selected);
     const { localCandidateId, remoteCandidateId } = chosen;
     const [local, remote] = [stats.get(localCandidateId), stats.get(remoteCandidateId)];
-    return { local: local.address, remote: remote.address, protocol: local.protocol, ufrag: local.usernameFragment };
+    const { address, protocol, usernameFragment: ufrag } = local;
+    return { id: chosen.id, local: address, remote: remote.address, protocol, ufrag };
   }
 
   window.t = {

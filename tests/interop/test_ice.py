@@ -62,6 +62,23 @@ async def test_restarts_on_both_sides_keep_the_picture(gateway: Gateway, chromiu
     assert [len(stream[side]["sessions"]) for side in ("publish", "subscribe")] == [1, 1]
 
 
+async def test_restarts_of_firefox_keep_the_picture(gateway_beyond_loopback: Gateway) -> None:
+    gateway = gateway_beyond_loopback
+    async with firefox_page() as publisher, firefox_page() as viewer:
+        for page in (publisher, viewer):
+            await with_client(page, gateway)
+        await publisher.evaluate("(o) => t.publish(o)", {"url": f"{gateway.url}/whip/show", "video": "VP8"})
+        await viewer.evaluate("(o) => t.play(o)", {"url": f"{gateway.url}/whep/show"})
+        await wait_until(viewer, "t.counters().length >= 15")
+        for page, role in ((viewer, "viewer"), (publisher, "publisher")):
+            before = await page.evaluate(f"() => t.pair('{role}')")
+            await page.evaluate("(role) => t.restartIce(role)", role)
+            await wait_until(page, f"t.pair('{role}').then(({{ id }}) => id !== '{before['id']}')")
+            await viewer.evaluate("() => { t.counters().length = 0 }")
+            await wait_until(viewer, "t.counters().length >= 15")
+            assert_moves_on(await viewer.evaluate("() => t.counters()"), at_least=10)
+
+
 async def test_a_viewer_answers_the_offer_that_it_asked_for(gateway: Gateway, chromium: Browser) -> None:
     publisher = await with_client(await chromium.new_page(), gateway)
     viewer = await with_client(await chromium.new_page(), gateway)
