@@ -9,6 +9,7 @@ use common::publisher::{Media, Publisher, Stream};
 use common::scene::{self, AUDIO, VIDEO, ViewerOptions};
 use common::viewer::{Feedback, Viewer};
 use live777_media::command::Command;
+use live777_media::event::{Path, SocketId};
 use live777_media::layer::Choice;
 use live777_media::srtp::Profile;
 use live777_media::stats::TransportStats;
@@ -348,4 +349,26 @@ fn one_layer_is_forwarded_whatever_the_link() {
     assert!(sent > 950_000, "all of it: {sent} bit/s");
     let estimate = row.available_bitrate.expect("an estimate");
     assert!((500_000..800_000).contains(&estimate), "{estimate}");
+}
+
+/// Another port may be the NAT's doing; another address is another network, and TCP is taken where UDP does not come through.
+#[test]
+fn what_is_known_of_a_network_is_forgotten_on_another_one() {
+    let mut net = Net::with_cache(31, 1, GOP);
+    let mut publisher = obs(&mut net);
+    let mut viewer = viewer(&mut net, 2);
+    let home = viewer.session.path;
+    let rebound = Path { remote: (home.remote.ip(), 777).into(), ..home };
+    let abroad = Path { remote: ([198, 51, 100, 1], 777).into(), ..home };
+    let tcp = Path { socket: SocketId::connection(1, 0), ..abroad };
+    for (path, kept) in [(rebound, true), (abroad, false), (tcp, false)] {
+        shape(&mut net, &viewer, 700_000, QUEUE);
+        watch(&mut net, &mut publisher, &mut viewer, 20.0);
+        assert!(transport(&mut net, &viewer).available_bitrate.is_some());
+        viewer.session.path = path;
+        let mut check = viewer.session.check();
+        net.workers[0].handle_datagram(net.now, path, &mut check);
+        let row = transport(&mut net, &viewer);
+        assert_eq!((row.path, row.available_bitrate.is_some()), (Some(path), kept));
+    }
 }
