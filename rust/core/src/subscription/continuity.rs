@@ -221,13 +221,6 @@ impl Continuity {
         Some(segment)
     }
 
-    /// The viewer is at the live edge: from the packet `edge` on timestamps are those of the segment.
-    pub fn end_replay(&mut self, edge: u64) {
-        if let (Some(segment), Some(stamps)) = (&self.current, self.replays.back_mut()) {
-            stamps.out.end = segment.out(edge);
-        }
-    }
-
     /// The segment with the timestamp offset that a packet has or had, which is another for a frame that was replayed.
     /// None if that frame was not sent, or is forgotten: a number must never leave with another timestamp.
     pub fn stamped(&self, segment: Segment, packet: &Packet) -> Option<Segment> {
@@ -294,10 +287,25 @@ impl Continuity {
                 return Some(*segment);
             }
             let segment = *segment;
-            return self.late(segment, packet);
+            return self.pass_late(segment, packet);
         }
         let segment = *self.past.iter().rev().find(|segment| segment.covers(packet.source, packet.sequence))?;
-        self.late(segment, packet)
+        self.pass_late(segment, packet)
+    }
+
+    /// What came behind this packet may all have been left out: then it is the newest that was sent.
+    fn pass_late(&mut self, segment: Segment, packet: &Packet) -> Option<Segment> {
+        let segment = self.late(segment, packet)?;
+        let timestamp = packet.timestamp.wrapping_add(segment.timestamp_offset);
+        if self.newest.is_none_or(|newest| (timestamp.wrapping_sub(newest.timestamp) as i32) > 0) {
+            self.newest = Some(Newest {
+                timestamp,
+                arrival: packet.arrival,
+                pictures: packet.pictures.as_ref().map(|pictures| rewritten(pictures, &segment)),
+                frame: packet.dependency_frame.map(|frame| frame.wrapping_add(segment.frame_offset)),
+            });
+        }
+        Some(segment)
     }
 
     /// As `stamped`, for a packet that has not been sent. If it is of a frame that a replay has passed over because none of

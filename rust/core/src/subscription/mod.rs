@@ -321,10 +321,12 @@ impl Subscription {
         if self.paused {
             return Admission::Pass(Drop::Paused);
         }
-        if let Some(replay) = &self.replay
+        if let Some(replay) = &mut self.replay
             && replay.source == packet.source
-            && packet.sequence >= replay.next
+            && (packet.sequence >= replay.next || self.continuity.is_new(packet))
         {
+            // What was passed over, and nothing behind it has been sent.
+            replay.next = replay.next.min(packet.sequence);
             return Admission::Pass(Drop::Replayed);
         }
         let mapped = self.payload_type(packet.payload_type);

@@ -23,7 +23,7 @@ pub struct Replay {
     pub next: u64,
     /// Frames begun.
     pub frames: u32,
-    /// The frame that was begun last: RTP timestamp, the one that it leaves with, and its first packet.
+    /// The frame that was begun last: RTP timestamp, and the one that it leaves with.
     pub frame: Option<Frame>,
     /// The timestamp sent last, in the numbers of the source.
     pub last: Option<u32>,
@@ -40,8 +40,6 @@ pub struct Frame {
     pub timestamp: u32,
     /// Timestamp that it leaves with, without the viewer's offset.
     pub stamp: u32,
-    /// Its first packet.
-    pub first: u64,
 }
 
 impl Replay {

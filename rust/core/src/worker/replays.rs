@@ -161,8 +161,6 @@ impl Worker {
             };
             let subscription = &mut self.objects.subscriptions[key];
             if replay.next > newest.sequence {
-                let live = replay.frame.filter(|frame| frame.timestamp == newest.timestamp);
-                subscription.continuity.end_replay(live.map_or(replay.next, |frame| frame.first));
                 return Turn::Done;
             }
             let Some((packet, plaintext)) = encoding.history.peek(replay.next) else {
@@ -213,7 +211,7 @@ impl Worker {
                     replay.stamp(newest.timestamp, age as u32, encoding.gop.interval(clock_rate), after)
                 };
                 replay.last = Some(stamp);
-                replay.frame = Some(Frame { timestamp: packet.timestamp, stamp, first: packet.sequence });
+                replay.frame = Some(Frame { timestamp: packet.timestamp, stamp });
             }
             let stamp = replay.frame.map_or(packet.timestamp, |frame| frame.stamp);
             if let Some(segment) = subscription.continuity.replay(now, packet, stamp) {

@@ -1,6 +1,8 @@
 //! A viewer: a small jitter buffer with NACK and PLI that keeps account of what could be shown.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, BuildHasherDefault};
 use std::time::{Duration, Instant};
 
 use live777_media::event::Path;
@@ -37,9 +39,9 @@ pub struct Receiver {
     pub keep_packets: bool,
     pub skipped: u64,
     pub plis: u64,
-    /// Numbers that came twice with different content.
-    pub contradictions: u64,
     pub transport_sequences: Vec<u16>,
+    /// Timestamp, marker and hash of the payload of each number.
+    seen: HashMap<u64, (u32, bool, u64)>,
     first: Option<u64>,
     next: u64,
     highest: u64,
@@ -75,7 +77,7 @@ impl Receiver {
             keep_packets: false,
             skipped: 0,
             plis: 0,
-            contradictions: 0,
+            seen: HashMap::new(),
             transport_sequences: Vec::new(),
             first: None,
             next: 0,
@@ -103,6 +105,10 @@ impl Receiver {
         if self.first.is_none() {
             (self.first, self.next, self.highest) = (Some(sequence), sequence, sequence);
         }
+        let payload = BuildHasherDefault::<DefaultHasher>::default().hash_one(&packet.payload);
+        let content = (packet.timestamp, packet.marker, payload);
+        let before = *self.seen.entry(sequence).or_insert(content);
+        assert_eq!(before, content, "number {sequence} has left with another timestamp, marker or payload");
         if self.keep_packets {
             self.packets.push(packet.clone());
         }
