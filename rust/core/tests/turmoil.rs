@@ -3,12 +3,14 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::net::{Link, Net, Random};
 use common::publisher::{Media, Stream};
 use common::scalable::Form;
 use common::scene::{self, VIDEO, ViewerOptions};
+use common::viewer::Viewer;
 use live777_media::command::{Command, TrackId};
 use live777_media::layer::Choice;
 use live777_media::srtp::Profile;
@@ -54,8 +56,26 @@ fn turn(net: &mut Net, random: &mut Random, id: u64, types: (u8, u8)) {
     net.workers[0].command(net.now, command).expect("all of it is there");
 }
 
+/// Numbers in their order: timestamps go on with them.
+fn assert_in_time(viewer: &Viewer, seed: u64, form: Form) {
+    let mut highest = 1u64 << 20;
+    let mut ordered = BTreeMap::new();
+    for packet in &viewer.receiver(0).packets {
+        let sequence = highest.wrapping_add_signed(i64::from(packet.sequence.wrapping_sub(highest as u16) as i16));
+        highest = highest.max(sequence);
+        ordered.insert(sequence, packet.timestamp);
+    }
+    let mut last: Option<(u64, u32)> = None;
+    for (sequence, timestamp) in ordered {
+        if let Some((before, earlier)) = last.replace((sequence, timestamp)) {
+            let step = timestamp.wrapping_sub(earlier).cast_signed();
+            assert!((0..90_000 * 20).contains(&step), "{seed} {form:?}: {before} to {sequence}: {step} ticks");
+        }
+    }
+}
+
 #[test]
-fn whatever_happens_a_number_has_one_content_and_the_picture_comes_back() {
+fn whatever_happens_numbers_and_time_go_on_and_the_picture_comes_back() {
     for (seed, form) in (1..).zip(FORMS.into_iter().chain(FORMS)) {
         let mut net = Net::with_cache(seed, 1, LIMITS);
         let mut random = Random::new(seed);
@@ -109,6 +129,7 @@ fn whatever_happens_a_number_has_one_content_and_the_picture_comes_back() {
             let video = viewer.receiver(0);
             assert_eq!(video.lost(), 0, "{seed} {form:?}");
             assert!(video.packets.len() > before + 50, "{seed} {form:?}: {}", video.packets.len() - before);
+            assert_in_time(viewer, seed, form);
         }
     }
 }

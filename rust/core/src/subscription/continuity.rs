@@ -221,6 +221,13 @@ impl Continuity {
         Some(segment)
     }
 
+    /// The viewer is at the live edge: what is missing before the packet `edge` belongs to the replay.
+    pub fn end_replay(&mut self, edge: u64) {
+        if let (Some(segment), Some(stamps)) = (&self.current, self.replays.back_mut()) {
+            stamps.out.end = stamps.out.end.max(segment.out(edge));
+        }
+    }
+
     /// The segment with the timestamp offset that a packet has or had, which is another for a frame that was replayed.
     /// None if that frame was not sent, or is forgotten: a number must never leave with another timestamp.
     pub fn stamped(&self, segment: Segment, packet: &Packet) -> Option<Segment> {

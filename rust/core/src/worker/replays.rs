@@ -161,6 +161,7 @@ impl Worker {
             };
             let subscription = &mut self.objects.subscriptions[key];
             if replay.next > newest.sequence {
+                subscription.continuity.end_replay(replay.next);
                 return Turn::Done;
             }
             let Some((packet, plaintext)) = encoding.history.peek(replay.next) else {
