@@ -15,8 +15,10 @@ VIDEO = {
     "vp9": "vp9enc deadline=1 cpu-used=9 threads=2 row-mt=true keyframe-max-dist=10 ! rtpvp9pay picture-id-mode=2",
     "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=30 ! video/x-h264,profile=constrained-baseline"
     " ! rtph264pay config-interval=-1 aggregate-mode=zero-latency",
-    # With open GOPs the key frames but the first are CRA pictures, before which rtph265pay puts no parameter sets.
     "h265": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=30 option-string=open-gop=0"
+    " ! rtph265pay config-interval=-1 aggregate-mode=zero-latency",
+    # The key frames but the first are CRA pictures: rtph265pay puts no parameter sets before them, nor after a PLI.
+    "h265-open": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=30"
     " ! rtph265pay config-interval=-1 aggregate-mode=zero-latency",
 }
 AUDIO = {

@@ -386,6 +386,33 @@ fn a_key_frame_whose_first_packet_was_lost_is_a_start_when_it_comes() {
 }
 
 #[test]
+fn a_viewer_that_was_not_ready_is_shown_it_once_more() {
+    for media in [Media::H264, VP8] {
+        let (mut net, mut publisher) = scene(16, media, LIMITS, 6.0);
+        let mut viewers = [join(&mut net, 2, media)];
+        scene::run(&mut net, &mut publisher, &mut viewers, 0.2);
+        // What came before is as if it had not come.
+        let shown = viewers[0].receiver(0).shown.len();
+        viewers[0].receivers[0].asks = true;
+        scene::run(&mut net, &mut publisher, &mut viewers, 0.3);
+        let key_frames =
+            |viewer: &Viewer| viewer.receiver(0).shown[shown..].iter().filter(|picture| picture.number == GOP).count();
+        assert_eq!(key_frames(&viewers[0]), 1, "{media:?}");
+        // A viewer that goes on asking waits for the publisher.
+        for _ in 0..4 {
+            viewers[0].receivers[0].asks = true;
+            scene::run(&mut net, &mut publisher, &mut viewers, 0.2);
+        }
+        assert_eq!(key_frames(&viewers[0]), 1, "{media:?}");
+        let video = viewers[0].receiver(0);
+        assert_eq!((video.lost(), video.skipped), (0, 0));
+        for pair in video.shown.windows(2) {
+            assert!((pair[1].timestamp.wrapping_sub(pair[0].timestamp) as i32) > 0, "{pair:?}");
+        }
+    }
+}
+
+#[test]
 fn other_tracks_and_transports_are_not_concerned() {
     let (mut net, mut publisher) = scene(15, VP8, LIMITS, 6.0);
     let mut viewers = [join(&mut net, 2, VP8), join(&mut net, 3, VP8)];

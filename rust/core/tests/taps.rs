@@ -8,6 +8,7 @@ use common::frames::{self, TAP};
 use common::net::{Net, Peer};
 use common::publisher::{Media, Publisher, Stream};
 use common::scene::{self, AUDIO, VIDEO};
+use common::wire::Rtcp;
 use live777_media::codec::Codec;
 use live777_media::command::{Command, TapId, TransportId};
 use live777_media::event::Event;
@@ -253,6 +254,55 @@ fn a_tap_makes_the_publisher_send_key_frames_when_it_needs_them() {
     net.workers[0].command(net.now, Command::CloseTap { tap: TAP }).expect("close");
     run(&mut net, &mut publisher, 2.0);
     assert_eq!((publisher.streams[0].plis, frames::read(&mut net).0.len()), (plis, 0));
+}
+
+#[test]
+fn parameter_sets_that_never_came_are_asked_for_by_fir() {
+    let mut net = Net::new(10, 1);
+    let video = Stream { key_every: 100_000, described: false, ..Stream::video(Media::H264, 5000, net.now) };
+    let mut publisher = scene::publish(&mut net, 0, 1, GCM, vec![(VIDEO, vec![video])]);
+    run(&mut net, &mut publisher, 1.0);
+    frames::open_tap(&mut net, 0, VIDEO, CAPACITY, Duration::ZERO);
+    run(&mut net, &mut publisher, 3.0);
+    let asked: Vec<bool> = publisher
+        .rtcp
+        .iter()
+        .filter_map(|(_, packet)| match packet {
+            Rtcp::Pli { .. } => Some(false),
+            Rtcp::Fir { ssrc } => Some(*ssrc == 5000),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(asked, [true], "once");
+    let (read, _) = frames::read(&mut net);
+    assert!(read[0].key_frame && read[0].data.starts_with(&[0, 0, 0, 1, 0x67]));
+    assert!(read.len() > 70, "{}", read.len());
+
+    // They came with that key frame: what is lost later is a matter of a PLI.
+    publisher.rtcp.clear();
+    publisher.streams[0].sent.clear();
+    net.link.loss = 1.0;
+    run(&mut net, &mut publisher, 0.2);
+    net.link.loss = 0.0;
+    publisher.streams[0].sent.clear();
+    run(&mut net, &mut publisher, 2.0);
+    assert!(publisher.rtcp.iter().any(|(_, packet)| matches!(packet, Rtcp::Pli { .. })));
+    assert!(!publisher.rtcp.iter().any(|(_, packet)| matches!(packet, Rtcp::Fir { .. })));
+}
+
+#[test]
+fn a_publisher_that_has_no_parameter_sets_is_not_asked_for_ever() {
+    let mut net = Net::new(11, 1);
+    let video = Stream { key_every: 15, described: false, ..Stream::video(Media::H264, 5000, net.now) };
+    let mut publisher = scene::publish(&mut net, 0, 1, GCM, vec![(VIDEO, vec![video])]);
+    publisher.deaf = true;
+    frames::open_tap(&mut net, 0, VIDEO, CAPACITY, Duration::ZERO);
+    run(&mut net, &mut publisher, 10.0);
+    let plis = publisher.streams[0].plis;
+    assert!((2..=6).contains(&plis), "{plis}");
+    run(&mut net, &mut publisher, 10.0);
+    assert_eq!((publisher.streams[0].plis, frames::read(&mut net).0.len()), (plis, 0));
+    assert!(stats(&mut net).skipped > 500);
 }
 
 #[test]

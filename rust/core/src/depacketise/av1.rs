@@ -81,7 +81,7 @@ impl Depacketiser {
             frame.splice(0..0, self.sequence_header.iter().copied());
         }
         let decodable = key_frame && !self.sequence_header.is_empty();
-        Ok(Some(Picture { key_frame: decodable, size: self.size }))
+        Ok(Some(Picture { key_frame: decodable, size: self.size, ..Picture::default() }))
     }
 
     pub(super) fn reset(&mut self) {

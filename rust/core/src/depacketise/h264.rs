@@ -89,7 +89,8 @@ impl Depacketiser {
             self.sets.complete(&self.units, h264::type_of, AUD, frame);
         }
         self.units.clear();
-        Ok(Some(Picture { key_frame, size: self.size }))
+        let known = self.sets.has(&[SPS, PPS]);
+        Ok(Some(Picture { key_frame: key_frame && known, bare: key_frame && !known, size: self.size }))
     }
 
     pub(super) fn reset(&mut self) {
@@ -126,7 +127,7 @@ mod tests {
         let payloads = [&stap[..], &[0x7c, 0x85, 0x88], &[0x7c, 0x05, 0x11], &[0x7c, 0x45, 0x84], &SLICE_UNIT];
         let (picture, frame) = assembled(&mut depacketiser, &payloads).unwrap();
         assert_eq!(frame, annex_b(&[&SPS_UNIT, &PPS_UNIT, &[0x65, 0x88, 0x11, 0x84], &SLICE_UNIT]));
-        assert_eq!(picture, Some(Picture { key_frame: true, size: Some((640, 360)) }));
+        assert_eq!(picture, Some(Picture { key_frame: true, size: Some((640, 360)), ..Picture::default() }));
         let (picture, frame) = assembled(&mut depacketiser, &[&SLICE_UNIT]).unwrap();
         assert_eq!((picture.unwrap().key_frame, frame), (false, annex_b(&[&SLICE_UNIT])));
     }

@@ -88,7 +88,8 @@ impl Depacketiser {
             self.sets.complete(&self.units, h265::type_of, AUD, frame);
         }
         self.units.clear();
-        Ok(Some(Picture { key_frame, size: self.size }))
+        let known = self.sets.has(&[VPS, SPS, PPS]);
+        Ok(Some(Picture { key_frame: key_frame && known, bare: key_frame && !known, size: self.size }))
     }
 
     pub(super) fn reset(&mut self) {
@@ -120,7 +121,8 @@ mod tests {
     fn all_three_forms_of_packets() {
         let mut depacketiser = Depacketiser::default();
         let (vps, pps) = (unit(VPS, &[0x0c, 1]), unit(PPS, &[0xc1, 2]));
-        let aggregated = [&unit(AGGREGATION, &[0, 4])[..], &vps, &[0, 4], &pps].concat();
+        let sps = unit(SPS, &[[1; 13].as_slice(), &[0x80]].concat());
+        let aggregated = [&unit(AGGREGATION, &[0, 4])[..], &vps, &[0, 16], &sps, &[0, 4], &pps].concat();
         let payloads = [
             &aggregated[..],
             &unit(FRAGMENTATION, &[0x80 | 19, 7]),
@@ -129,11 +131,17 @@ mod tests {
             &unit(1, &[5]),
         ];
         let (picture, frame) = assembled(&mut depacketiser, &payloads).unwrap();
-        assert_eq!(frame, annex_b(&[&vps, &pps, &unit(19, &[7, 8, 9]), &unit(1, &[5])]));
+        assert_eq!(frame, annex_b(&[&vps, &sps, &pps, &unit(19, &[7, 8, 9]), &unit(1, &[5])]));
         assert!(picture.unwrap().key_frame);
         // The next key frame brings none of its own, but a delimiter.
         let (_, frame) = assembled(&mut depacketiser, &[&unit(AUD, &[0x50]), &unit(21, &[1])]).unwrap();
-        assert_eq!(frame, annex_b(&[&unit(AUD, &[0x50]), &vps, &pps, &unit(21, &[1])]));
+        assert_eq!(frame, annex_b(&[&unit(AUD, &[0x50]), &vps, &sps, &pps, &unit(21, &[1])]));
+    }
+
+    #[test]
+    fn decoding_cannot_begin_where_parameter_sets_are_not_known() {
+        let (picture, _) = assembled(&mut Depacketiser::default(), &[&unit(21, &[1])]).unwrap();
+        assert_eq!(picture, Some(Picture { key_frame: false, bare: true, size: None }));
     }
 
     #[test]

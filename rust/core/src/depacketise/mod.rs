@@ -20,6 +20,8 @@ pub use crate::frame::Malformed;
 pub struct Picture {
     /// Decoding can begin here.
     pub key_frame: bool,
+    /// It could, were the parameter sets known.
+    pub bare: bool,
     /// In pixels, where the frame tells it.
     pub size: Option<(u16, u16)>,
 }

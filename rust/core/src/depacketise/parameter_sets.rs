@@ -82,6 +82,11 @@ impl ParameterSets {
         }
     }
 
+    /// Whether there is one of each of these kinds.
+    pub fn has(&self, kinds: &[u8]) -> bool {
+        kinds.iter().all(|kind| self.0.iter().any(|set| set.kind == *kind))
+    }
+
     /// Puts in front of a key frame what it does not bring itself: encoders may send their parameter sets once. Behind its
     /// access unit delimiter, which comes first (H.264 7.4.1.2.3, H.265 7.4.2.4.4).
     pub fn complete(&self, units: &Units, type_of: fn(&[u8]) -> u8, delimiter: u8, frame: &mut Vec<u8>) {

@@ -17,7 +17,7 @@ impl Depacketiser {
     }
 
     pub(super) fn finish(&mut self, _: &[u8]) -> Result<Option<Picture>, Malformed> {
-        Ok(Some(Picture { key_frame: true, size: None }))
+        Ok(Some(Picture { key_frame: true, ..Picture::default() }))
     }
 
     pub(super) fn reset(&mut self) {}

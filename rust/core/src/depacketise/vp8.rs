@@ -30,7 +30,7 @@ impl Depacketiser {
 
     pub(super) fn finish(&mut self, frame: &[u8]) -> Result<Option<Picture>, Malformed> {
         let first = frame.first().ok_or(Malformed)?;
-        Ok(Some(Picture { key_frame: first & 1 == 0, size: vp8::frame_size(frame) }))
+        Ok(Some(Picture { key_frame: first & 1 == 0, size: vp8::frame_size(frame), ..Picture::default() }))
     }
 
     pub(super) fn reset(&mut self) {
@@ -57,7 +57,7 @@ mod tests {
     fn partitions_become_a_frame() {
         let first = [&[0x90, 0x80, 0x07][..], &KEY].concat();
         let (picture, frame) = assembled(&[&first, &[0x80, 0x80, 0x07, 1], &[0x91, 0x80, 0x07, 2]]).unwrap();
-        assert_eq!(picture, Some(Picture { key_frame: true, size: Some((1280, 720)) }));
+        assert_eq!(picture, Some(Picture { key_frame: true, size: Some((1280, 720)), ..Picture::default() }));
         assert_eq!(frame, [&KEY[..], &[1, 2]].concat());
         assert!(!assembled(&[&[0x10, 0x11]]).unwrap().0.unwrap().key_frame);
     }

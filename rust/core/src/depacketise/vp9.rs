@@ -60,7 +60,7 @@ impl Depacketiser {
             self.append_index(frame);
         }
         self.reset();
-        Ok(Some(Picture { key_frame, size }))
+        Ok(Some(Picture { key_frame, size, ..Picture::default() }))
     }
 
     pub(super) fn reset(&mut self) {
@@ -105,7 +105,7 @@ mod tests {
         // I, B; then I, E.
         let first = [&[0x88, 0x05][..], &KEY].concat();
         let (picture, frame) = assembled(&[&first, &[0x84, 0x05, 1, 2]]).unwrap();
-        assert_eq!(picture, Some(Picture { key_frame: true, size: Some((1280, 720)) }));
+        assert_eq!(picture, Some(Picture { key_frame: true, size: Some((1280, 720)), ..Picture::default() }));
         assert_eq!(frame, [&KEY[..], &[1, 2]].concat());
         // FFmpeg leaves the P bit out; the frame header says what it is.
         assert!(!assembled(&[&[0x8c, 0x06, 0x86, 0]]).unwrap().0.unwrap().key_frame);
@@ -119,7 +119,7 @@ mod tests {
         let first = [&[0xae, 0x05, 0x00, 0x07][..], &structure, &KEY].concat();
         let second = [&[0xac, 0x05, 0x03, 0x07][..], &[9; 300]].concat();
         let (picture, frame) = assembled(&[&first, &second]).unwrap();
-        assert_eq!(picture, Some(Picture { key_frame: true, size: Some((640, 360)) }));
+        assert_eq!(picture, Some(Picture { key_frame: true, size: Some((640, 360)), ..Picture::default() }));
         let index = [0xc9, 9, 0, 0x2c, 0x01, 0xc9];
         assert_eq!(frame, [&KEY[..], &[9; 300], &index].concat());
     }

@@ -107,6 +107,8 @@ pub struct Subscription {
     pub continuity: Continuity,
     /// It is shown what came before it did.
     pub replay: Option<Box<Replay>>,
+    /// When that began, while it may begin once more.
+    pub replayed: Option<Instant>,
     /// Whether two transmissions of a packet may differ: padding and stamps are allowed.
     pub volatile: bool,
     /// Nothing flows while set.
@@ -169,6 +171,7 @@ impl Subscription {
             repair_template,
             continuity: Continuity::new(first_sequence),
             replay: None,
+            replayed: None,
             volatile: false,
             paused: false,
             choice: Choice::default(),

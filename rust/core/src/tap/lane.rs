@@ -25,6 +25,8 @@ pub struct Lane {
     pub rid: Option<Arc<str>>,
     /// A key frame has come: what follows is wanted.
     pub started: bool,
+    /// Key frames of which the parameter sets are not known.
+    pub bare: u8,
     reorder: Reorder,
     /// With its payload type.
     assembly: Option<(u8, Assembly)>,
@@ -38,6 +40,7 @@ impl Lane {
             source,
             rid: rid.map(Arc::from),
             started: false,
+            bare: 0,
             reorder: Reorder::default(),
             assembly: None,
             patience: REORDERING,

@@ -26,6 +26,9 @@ use lane::Lane;
 use queue::FrameQueue;
 use timeline::{Clock, Timeline};
 
+/// Key frames in vain, for want of parameter sets, after which no more are asked for.
+const MAX_BARE: u8 = 4;
+
 /// Counters of one tap, see `TapStats`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counters {
@@ -222,6 +225,10 @@ impl Tap {
         if !lane.started && !frame.picture.key_frame {
             self.counters.skipped += 1;
             self.gap |= frame.gap;
+            if frame.picture.bare && lane.bare < MAX_BARE {
+                lane.bare += 1;
+                self.wish = Some(source.encoding);
+            }
             return;
         }
         lane.started = true;

@@ -80,6 +80,8 @@ pub struct Encoding {
     pub newest: Option<ClockPoint>,
     /// Timestamp of the newest key frame.
     pub key_frame_timestamp: Option<u32>,
+    /// It came without the parameter sets that it needs.
+    pub bare: bool,
     /// What is counted.
     pub counters: Counters,
     /// Extended sequence numbers.
@@ -123,6 +125,7 @@ impl Encoding {
             clock: None,
             newest: None,
             key_frame_timestamp: None,
+            bare: false,
             counters: Counters::default(),
             unwrapper: Unwrapper::default(),
             nacks: NackGenerator::default(),
@@ -164,15 +167,15 @@ impl Encoding {
             let first = self.key_frame_timestamp.replace(packet.timestamp) != Some(packet.timestamp);
             self.counters.key_frames += u64::from(first);
             packet.key_frame = first && whole;
+            self.bare |= first && matches!(codec, Codec::H264 | Codec::H265);
             if packet.key_frame {
                 self.key_frame_requests.satisfy();
             }
         }
-        if let Some(size) = codec.picture_size(&plaintext[usize::from(packet.header_len)..])
-            && size != self.size
-        {
+        if let Some(size) = codec.picture_size(&plaintext[usize::from(packet.header_len)..]) {
+            self.bare = false;
+            changed |= size != self.size;
             self.size = size;
-            changed = true;
         }
         changed
     }
@@ -238,6 +241,7 @@ impl Encoding {
         self.clock = None;
         self.newest = None;
         self.key_frame_timestamp = None;
+        self.bare = false;
         self.history.clear();
         self.gop.clear();
         self.frames.restart();

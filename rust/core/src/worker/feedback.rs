@@ -137,9 +137,10 @@ impl Worker {
     }
 
     fn handle_key_frame_request(&mut self, now: Instant, slot: usize, ssrc: u32) {
-        let Some(subscription) = self.subscription_of(slot, ssrc) else { return };
-        let subscription = &mut self.objects.subscriptions[subscription];
-        subscription.counters.plis_received += 1;
+        let Some(key) = self.subscription_of(slot, ssrc) else { return };
+        self.objects.subscriptions[key].counters.plis_received += 1;
+        self.replay_again(now, key);
+        let subscription = &self.objects.subscriptions[key];
         let Some(slot) = subscription.track else { return };
         let track = &mut self.objects.tracks[slot];
         if track.kind != Kind::Video {

@@ -72,7 +72,21 @@ enum Turn {
     Lost,
 }
 
+/// A viewer that asks for a key frame so soon after a replay has begun was not ready for it: Firefox drops what comes
+/// before it has set up its receivers.
+const NOT_READY: Duration = Duration::from_millis(1000);
+
 impl Worker {
+    /// Shows a viewer that was not ready once more what it was shown.
+    pub(super) fn replay_again(&mut self, now: Instant, key: usize) {
+        let subscription = &mut self.objects.subscriptions[key];
+        let early = subscription.replayed.take().is_some_and(|begun| now.saturating_duration_since(begun) < NOT_READY);
+        let Some(source) = subscription.source().filter(|_| early && !subscription.paused) else { return };
+        if self.begin_replay(now, key, source.encoding) {
+            self.objects.subscriptions[key].replayed = None;
+        }
+    }
+
     /// Begins to show a subscription what is cached of `encoding`, or puts it in the queue. Returns false if it has to wait.
     pub(super) fn begin_replay(&mut self, now: Instant, key: usize, encoding: u8) -> bool {
         let subscription = &self.objects.subscriptions[key];
@@ -95,6 +109,7 @@ impl Worker {
         if begun {
             let track = &self.objects.tracks[slot];
             announce(track, &mut self.objects.subscriptions[key], &mut self.notices);
+            self.objects.subscriptions[key].replayed = Some(now);
             self.replays.active.push(key);
             self.replays.at.get_or_insert(now);
         }

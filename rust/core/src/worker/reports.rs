@@ -201,15 +201,17 @@ impl Worker {
         let encoding = &track.encodings[encoding];
         let codec = track.codec(encoding.payload_type).or(track.codecs.first());
         let (Some(codec), Some(media)) = (codec, media) else { return };
-        let (pli, fir, sender) = (codec.pli, codec.fir, track.local_ssrc);
+        // A PLI says that a picture was lost, a FIR that a decoder is to begin: some repeat parameter sets for that alone.
+        let full = codec.fir && (!codec.pli || encoding.bare);
+        let (pli, sender) = (codec.pli, track.local_ssrc);
         let command = encoding.key_frame_requests.sent as u8;
-        if pli || fir {
+        if pli || full {
             self.send_rtcp(transport, |compound| {
                 compound.receiver_report(sender, &[]);
-                if pli {
-                    compound.picture_loss(sender, media);
-                } else {
+                if full {
                     compound.full_intra(sender, media, command);
+                } else {
+                    compound.picture_loss(sender, media);
                 }
             });
         }

@@ -58,6 +58,8 @@ pub struct Stream {
     pub active: bool,
     pub next_at: Instant,
     pub force_key: bool,
+    /// Parameter sets come with key frames.
+    pub described: bool,
     pub plis: u32,
     pub nacked: u32,
     pub rtx_sequence: u64,
@@ -95,6 +97,7 @@ impl Stream {
             active: true,
             next_at: now,
             force_key: false,
+            described: true,
             plis: 0,
             nacked: 0,
             rtx_sequence: 1,
@@ -125,7 +128,7 @@ impl Stream {
         let first = index == 0;
         let mut payload = match (self.media, key) {
             (Media::Opus, _) => vec![0xfc],
-            (Media::H264, true) if first => {
+            (Media::H264, true) if first && self.described => {
                 // STAP-A with SPS (640x360 baseline), PPS and a slice of the IDR picture.
                 let sps: &[u8] = &[0x67, 0x42, 0xc0, 0x1e, 0xd9, 0x00, 0xa0, 0x2f, 0xf9, 0x70, 0x11];
                 let mut stap = vec![24, 0, sps.len() as u8];
@@ -323,6 +326,7 @@ impl Peer for Publisher {
                     if let Some(stream) = self.streams.iter_mut().find(|stream| stream.ssrc == *media) {
                         stream.plis += 1;
                         stream.force_key = !self.deaf;
+                        stream.described |= !self.deaf && matches!(packet, Rtcp::Fir { .. });
                     }
                 }
                 _ => {}

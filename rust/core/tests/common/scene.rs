@@ -52,7 +52,7 @@ pub fn codec(media: Media, payload_type: u8, rtx_payload_type: Option<u8>) -> Co
         rtx_payload_type,
         nack: video,
         pli: video,
-        fir: false,
+        fir: video,
         transport_cc: true,
         remb: false,
         parameter_sets: Vec::new(),

@@ -39,6 +39,8 @@ pub struct Receiver {
     pub keep_packets: bool,
     pub skipped: u64,
     pub plis: u64,
+    /// It asks for a key frame, whatever it has.
+    pub asks: bool,
     pub transport_sequences: Vec<u16>,
     /// Timestamp, marker and hash of the payload of each number.
     seen: HashMap<u64, (u32, bool, u64)>,
@@ -75,6 +77,7 @@ impl Receiver {
             repaired: 0,
             packets: Vec::new(),
             keep_packets: false,
+            asks: false,
             skipped: 0,
             plis: 0,
             seen: HashMap::new(),
@@ -217,7 +220,7 @@ impl Receiver {
 
     fn poll(&mut self, now: Instant) -> (Vec<u16>, bool) {
         let mut lost = Vec::new();
-        let mut pli = false;
+        let mut pli = std::mem::take(&mut self.asks);
         if self.nacks {
             for (&sequence, (due, tries)) in &mut self.missing {
                 if *due <= now && *tries < 12 {
