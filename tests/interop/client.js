@@ -117,14 +117,30 @@
     transceiver.setCodecPreferences([...wanted, ...helpers]);
   }
 
-  function picture({ width = 640, height = 360, fps = 30 }) {
+  // What costs an encoder all the bits that it may spend: specks that are elsewhere in each picture, away from what is read.
+  function speckle(context, width, height, busy) {
+    for (let number = 0; number < busy; number++) {
+      context.fillStyle = `hsl(${Math.random() * 360} 60% 50%)`;
+      const [x, y] = [Math.random() * width, height * (0.6 + 0.3 * Math.random())];
+      context.fillRect(x, y, 12, 6);
+    }
+  }
+
+  function picture({ width = 640, height = 360, fps = 30, busy }) {
     const canvas = document.createElement("canvas");
     Object.assign(canvas, { width, height });
     const context = canvas.getContext("2d");
     let count = 0;
     draw(context, width, height, count);
-    setInterval(() => draw(context, width, height, ++count), 1000 / fps);
+    setInterval(() => {
+      draw(context, width, height, ++count);
+      if (busy) speckle(context, width, height, busy);
+    }, 1000 / fps);
     return canvas.captureStream(fps);
+  }
+
+  async function keepSize(sender) {
+    await sender.setParameters({ ...sender.getParameters(), degradationPreference: "maintain-resolution" });
   }
 
   function talk() {
@@ -164,9 +180,9 @@
     data[role].channels[label].send(typeof message === "string" ? message : new Uint8Array(message));
   }
 
-  // `encodings`: of simulcast, as `addTransceiver` takes them.
-  async function publish({ url, video, profile, audio = true, width, height, fps, bitrate, encodings, channels }) {
-    const stream = picture({ width, height, fps });
+  // `encodings`: of simulcast, as `addTransceiver` takes them; `busy` is how many specks a picture has, to take bits.
+  async function publish({ url, video, profile, audio = true, width, height, fps, busy, bitrate, encodings, channels }) {
+    const stream = picture({ width, height, fps, busy });
     if (audio) {
       // The browser's fake microphone: a tone, and no sound device is needed for it.
       const microphone = await navigator.mediaDevices.getUserMedia({ audio: true });
@@ -179,6 +195,8 @@
       if (track.kind === "video" && encodings) init.sendEncodings = encodings;
       const transceiver = connection.addTransceiver(track, init);
       if (track.kind === "video" && video) prefer(transceiver, "video", video, profile);
+      // Else a machine that is slow today would change the size.
+      if (track.kind === "video" && busy) await keepSize(transceiver.sender);
     }
     converse("publisher", connection, channels);
     state.publisher = { connection };

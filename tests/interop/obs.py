@@ -12,7 +12,7 @@ import random
 import time
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import av
@@ -29,7 +29,7 @@ from tests.light import LightPeer
 from tests.rtc.offers import recorded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
 SIZES: Final = {"0": (960, 540), "1": (640, 360), "2": (320, 180)}
 FPS: Final = 30
@@ -64,22 +64,23 @@ def offer() -> str:
     )
 
 
-def encode(width: int, height: int) -> list[list[bytes]]:
-    """RTP payloads of each frame of the counted picture."""
+def encode(width: int, height: int, bitrate: int = 0, key_frame_interval: int = KEY_FRAME_INTERVAL) -> list[list[bytes]]:
+    """RTP payloads of each frame of the counted picture; `bitrate` 0 is as little as the picture needs."""
     codec = av.CodecContext.create("libx264", "w")
     assert isinstance(codec, av.VideoCodecContext)
     codec.width, codec.height, codec.pix_fmt, codec.framerate = width, height, "yuv420p", Fraction(FPS)
-    codec.gop_size = KEY_FRAME_INTERVAL
-    codec.options = {
-        "preset": "ultrafast",
-        "tune": "zerolatency",
-        "profile": "high",
-        "x264-params": f"keyint={KEY_FRAME_INTERVAL}:scenecut=0:repeat-headers=1:sliced-threads=0",
-        "crf": "23",
-    }
+    codec.gop_size = key_frame_interval
+    parameters = f"keyint={key_frame_interval}:scenecut=0:repeat-headers=1:sliced-threads=0"
+    codec.options = {"preset": "ultrafast", "tune": "zerolatency", "profile": "high"}
+    if bitrate:
+        kilobits = bitrate // 1000
+        parameters += f":bitrate={kilobits}:vbv-maxrate={kilobits}:vbv-bufsize={kilobits}:nal-hrd=cbr"
+    else:
+        codec.options["crf"] = "23"
+    codec.options["x264-params"] = parameters
     frames = []
     for count in range(SECONDS * FPS):
-        image = VideoFrame.from_ndarray(picture(count, width, height), format="rgb24")
+        image = VideoFrame.from_ndarray(noisy(count, width, height) if bitrate else picture(count, width, height))
         image.pts = count
         frames += [
             H264Encoder._packetize(H264Encoder._split_bitstream(bytes(packet))) for packet in codec.encode(image)
@@ -87,10 +88,20 @@ def encode(width: int, height: int) -> list[list[bytes]]:
     return frames
 
 
+def noisy(count: int, width: int, height: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The counted picture with something in it for the encoder to do."""
+    image = picture(count, width, height)
+    rows = slice(int(height * 0.6), int(height * 0.9))
+    noise = np.random.default_rng(count).integers(0, 255, image[rows].shape, dtype=np.uint8)
+    image[rows] = image[rows] // 2 + noise // 4
+    return image
+
+
 def encode_tone() -> list[bytes]:
     """RTP payloads of 20 ms each, of 440 Hz."""
     codec = av.CodecContext.create("libopus", "w")
     assert isinstance(codec, av.AudioCodecContext)
+    codec.bit_rate = 32_000
     codec.sample_rate, codec.layout, codec.format = 48_000, av.AudioLayout("stereo"), av.AudioFormat("s16")
     codec.open()
     packets: list[bytes] = []
@@ -214,8 +225,19 @@ class ObsPublisher(LightPeer):
 
 
 @contextlib.asynccontextmanager
-async def obs_publishing(url: str, *, bearer: str = "") -> AsyncIterator[ObsPublisher]:
-    encoded = {rid: await asyncio.to_thread(encode, *size) for rid, size in SIZES.items()}
+async def obs_publishing(
+    url: str,
+    *,
+    bearer: str = "",
+    sizes: Mapping[str, tuple[int, int]] = SIZES,
+    bitrates: Mapping[str, int] | None = None,
+    key_frame_interval: int = KEY_FRAME_INTERVAL,
+) -> AsyncIterator[ObsPublisher]:
+    """`bitrates` (bit/s, by rid) are what the layers have then, whatever is seen."""
+    encoded = {
+        rid: await asyncio.to_thread(encode, *size, (bitrates or {}).get(rid, 0), key_frame_interval)
+        for rid, size in sizes.items()
+    }
     publisher = ObsPublisher(encoded, await asyncio.to_thread(encode_tone))
     await publisher.publish(url, bearer=bearer)
     running = asyncio.create_task(publisher.run(), name="obs")

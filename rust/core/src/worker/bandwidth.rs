@@ -136,7 +136,9 @@ impl Worker {
                 continue;
             }
             let raised = ladder.current().is_some_and(|current| rung > current);
-            if !raised {
+            // Of one encoding the rest of a frame is needed: a receiver waits for its marker.
+            let stays = layer.map(|layer| layer.encoding) == subscription.source().map(|source| source.encoding);
+            if !raised && !stays {
                 transport.egress.forget(key);
             }
             subscription.patient_until = raised.then(|| now + PATIENCE);
@@ -334,25 +336,57 @@ fn bitrate(now: Instant, subscription: &Subscription, track: &mut Track) -> u64 
 
 /// What a viewer can get of a track now, from the cheapest to the best. `known` says that its path is: then what takes
 /// nobody knows how much is not had while there is something else.
-fn rungs<'a>(
-    now: Instant,
-    subscription: &'a Subscription,
-    track: &'a mut Track,
-    known: bool,
-) -> impl Iterator<Item = Rung> + 'a {
+fn rungs(now: Instant, subscription: &Subscription, track: &Track, known: bool) -> impl Iterator<Item = Rung> {
     let mut layers = track.layers(now);
-    let track = &*track;
+    layers.retain(|rate| rate.active);
     let measured = |rate: &LayerRate| track.encodings[usize::from(rate.layer.encoding)].rate.is_measured();
-    if known && layers.iter().any(|rate| rate.active && measured(rate)) {
+    if known && layers.iter().any(measured) {
         layers.retain(measured);
     }
-    let smallest = layers.iter().filter(|rate| rate.active).map(|rate| rate.layer).next();
-    let allowed = layers
-        .into_iter()
-        .filter(move |rate| rate.active && (subscription.choice.allows(track, rate) || Some(rate.layer) == smallest));
-    allowed.map(|rate| Rung {
+    let smallest = layers.first().map(|rate| rate.layer);
+    layers.retain(|rate| subscription.choice.allows(track, rate) || Some(rate.layer) == smallest);
+    leave_out_jerky(&mut layers);
+    layers.into_iter().map(|rate| Rung {
         layer: rate.layer,
         area: u32::from(rate.size.0) * u32::from(rate.size.1),
         bitrate: (rate.bitrate as f64 * LONGER) as u64,
     })
+}
+
+/// A smaller picture that moves is better than a larger one of which but a quarter of the pictures is shown: lower temporal
+/// layers than the second best are for the smallest size. `layers` are in order of size.
+fn leave_out_jerky(layers: &mut Vec<LayerRate>) {
+    let Some(smallest) = layers.first().map(|rate| rate.size) else { return };
+    let picture = |rate: &LayerRate| (rate.layer.encoding, rate.layer.spatial);
+    let best: Vec<_> = layers.iter().map(|rate| (picture(rate), rate.layer.temporal)).collect();
+    layers.retain(|rate| {
+        let tops = best.iter().filter(|(other, _)| *other == picture(rate)).map(|&(_, temporal)| temporal);
+        rate.size == smallest || rate.layer.temporal + 1 >= tops.max().unwrap_or(0)
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moving_picture_is_better_than_a_larger_one_that_jerks() {
+        let rate = |width, spatial, temporal| LayerRate {
+            layer: Layer { encoding: 0, spatial, temporal },
+            size: (width, width / 2),
+            bitrate: u64::from(width) * u64::from(temporal + 1),
+            pictures: 0,
+            active: true,
+        };
+        let mut layers: Vec<_> = [(240, 0), (480, 1), (960, 2)]
+            .into_iter()
+            .flat_map(|(width, spatial)| (0..3).map(move |temporal| rate(width, spatial, temporal)))
+            .collect();
+        leave_out_jerky(&mut layers);
+        let left: Vec<_> = layers.iter().map(|rate| (rate.layer.spatial, rate.layer.temporal)).collect();
+        assert_eq!(left, [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]);
+        let mut plain = vec![rate(240, 0, 0), rate(480, 1, 0)];
+        leave_out_jerky(&mut plain);
+        assert_eq!(plain.len(), 2);
+    }
 }
