@@ -80,6 +80,7 @@ check: setup $(STAMP)/test ## format, lint, types, layers, stubs
 
 bench: setup $(STAMP)/test ## speed of this machine: fan-out, sessions, latency
 	$(CARGO) build --quiet --release $(MANIFEST) -p live777-bench
+	$(CARGO) build --quiet --release $(MANIFEST) -p live777-media --example decision_speed
 	$(BIN)/python -m tests.bench
 
 fuzz: $(STAMP)/test ## every parser, a minute each (SECONDS_EACH=60)

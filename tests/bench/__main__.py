@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tests.bench import api, cascade, fanout, latency, loadtest, recording, recording_calls, sessions, twirp
+from tests.bench import api, cascade, decision, fanout, latency, loadtest, recording, recording_calls, sessions, twirp
 from tests.bench.rig import ROOT
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ PARTS: Final[dict[str, tuple[str, Callable[[], Result]]]] = {
     "fanout": ("CPU-seconds per million packets forwarded to N viewers", fanout.measure),
     "sessions": ("WHEP sessions", lambda: asyncio.run(sessions.measure())),
     "latency": ("Added latency", latency.measure),
+    "decision": ("Estimates and layers", decision.measure),
     "api": ("The list of streams", lambda: asyncio.run(api.measure())),
     "recording": ("Recording", lambda: asyncio.run(recording.measure())),
     "recording-calls": ("Recordings that begin at once", lambda: asyncio.run(recording_calls.measure())),

@@ -64,7 +64,9 @@ def offer() -> str:
     )
 
 
-def encode(width: int, height: int, bitrate: int = 0, key_frame_interval: int = KEY_FRAME_INTERVAL) -> list[list[bytes]]:
+def encode(
+    width: int, height: int, bitrate: int = 0, key_frame_interval: int = KEY_FRAME_INTERVAL
+) -> list[list[bytes]]:
     """RTP payloads of each frame of the counted picture; `bitrate` 0 is as little as the picture needs."""
     codec = av.CodecContext.create("libx264", "w")
     assert isinstance(codec, av.VideoCodecContext)

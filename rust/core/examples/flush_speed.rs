@@ -16,7 +16,7 @@ const VIEWERS: u64 = 500;
 /// Nanoseconds per forwarded packet, and packets per run.
 fn measure(profile: Profile, burst: usize, extended: bool) -> (f64, f64) {
     let ids = [(4, ExtensionKind::Mid), (3, ExtensionKind::TransportCc), (2, ExtensionKind::AbsSendTime)];
-    let mut crowd = Crowd::new(GopLimits { bytes: 4 << 20, span: Duration::from_secs(5), replays: 64 });
+    let mut crowd = Crowd::new(GopLimits { bytes: 4 << 20, span: Duration::from_secs(5), replays: 64 }, 1);
     for id in 2..2 + VIEWERS {
         crowd.view(id, profile, if extended { &ids } else { &[] });
     }
@@ -24,7 +24,7 @@ fn measure(profile: Profile, burst: usize, extended: bool) -> (f64, f64) {
     crowd.worker.flush(crowd.now, &mut out);
     let mut round = |out: &mut Discard| {
         for _ in 0..burst {
-            crowd.frame(1, false);
+            crowd.frame(0, 1, false);
         }
         let start = Instant::now();
         crowd.worker.flush(crowd.now, out);

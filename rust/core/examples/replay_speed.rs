@@ -26,10 +26,10 @@ fn cpu_time() -> Duration {
 fn main() {
     println!("{VIEWERS} viewers at once");
     for replays in [64, 256, 512] {
-        let mut crowd = Crowd::new(GopLimits { bytes: 4 << 20, span: Duration::from_secs(5), replays });
+        let mut crowd = Crowd::new(GopLimits { bytes: 4 << 20, span: Duration::from_secs(5), replays }, 1);
         let mut out = Discard::default();
         for frame in 0..GOP + 60 {
-            crowd.frame(PACKETS_PER_FRAME, frame == GOP);
+            crowd.frame(0, PACKETS_PER_FRAME, frame == GOP);
             crowd.worker.flush(crowd.now, &mut out);
             crowd.now += INTERVAL;
         }
@@ -41,7 +41,7 @@ fn main() {
         out = Discard::default();
         for frame in 0..60 {
             crowd.now = next_frame;
-            crowd.frame(PACKETS_PER_FRAME, frame + 60 == GOP);
+            crowd.frame(0, PACKETS_PER_FRAME, frame + 60 == GOP);
             next_frame += INTERVAL;
             let mut due = Some(crowd.now);
             while let Some(at) = due.filter(|at| *at < next_frame) {

@@ -1,4 +1,4 @@
-//! A worker with one publisher of H264 and its viewers, and a `Transmit` that discards. Time is virtual.
+//! A worker with one publisher of H264 in one or more encodings, its viewers, and a `Transmit` that discards. Time is virtual.
 
 use std::hint::black_box;
 use std::net::SocketAddr;
@@ -17,9 +17,12 @@ use live777_media::worker::{GopLimits, Transmit, Worker, WorkerConfig};
 
 /// Bytes of a packet without its header.
 pub const PAYLOAD: usize = 1188;
+/// Of the first encoding.
+const SSRC: u32 = 5;
 const PASSWORD: &str = "a password of enough length";
 
-/// What left.
+/// What left, where nobody looks at it.
+#[allow(dead_code)]
 #[derive(Default)]
 pub struct Discard {
     pub datagrams: u64,
@@ -34,12 +37,12 @@ impl Transmit for Discard {
     }
 }
 
-fn keys(profile: Profile) -> MasterKey {
+pub fn keys(profile: Profile) -> MasterKey {
     let row = profile.parameters();
     MasterKey::new(&vec![7; row.key_len], &vec![9; row.salt_len])
 }
 
-fn path(id: u64) -> Path {
+pub fn path(id: u64) -> Path {
     Path { socket: SocketId::shared(0), remote: SocketAddr::from(([10, 0, (id >> 8) as u8, id as u8], 5000)) }
 }
 
@@ -81,19 +84,25 @@ fn codec(payload_type: u8, rtx: u8) -> CodecParameters {
     }
 }
 
+/// What one encoding has sent.
+#[derive(Clone, Copy, Default)]
+struct Sent {
+    packets: u64,
+    frames: u32,
+}
+
 /// A worker, its publisher's keys and how far that is.
 pub struct Crowd {
     pub worker: Worker,
     pub now: Instant,
     sender: Outbound,
-    packets: u64,
-    frames: u32,
+    encodings: Vec<Sent>,
     packet: Vec<u8>,
 }
 
 impl Crowd {
-    /// A publisher who has sent nothing.
-    pub fn new(gop: GopLimits) -> Crowd {
+    /// A publisher of so many encodings who has sent nothing.
+    pub fn new(gop: GopLimits, encodings: u32) -> Crowd {
         let now = Instant::now();
         let config = WorkerConfig {
             seed: 1,
@@ -108,14 +117,17 @@ impl Crowd {
             kind: Kind::Video,
             mid: Some("0".to_owned()),
             codecs: vec![codec(96, 97)],
-            encodings: vec![EncodingParameters { ssrc: Some(5), ..EncodingParameters::default() }],
+            encodings: (0..encodings)
+                .map(|index| EncodingParameters { ssrc: Some(SSRC + index), ..EncodingParameters::default() })
+                .collect(),
             extensions: Vec::new(),
             local_ssrc: 99,
         };
         let command = Command::AddTrack { transport: TransportId(1), track: TrackId(1), parameters };
         worker.command(now, command).expect("track");
         let sender = Outbound::new(Profile::AeadAes128Gcm, &keys(Profile::AeadAes128Gcm)).expect("keys");
-        Crowd { worker, now, sender, packets: 0, frames: 0, packet: vec![0; 12 + PAYLOAD + 16] }
+        let encodings = vec![Sent::default(); encodings as usize];
+        Crowd { worker, now, sender, encodings, packet: vec![0; 12 + PAYLOAD + 16] }
     }
 
     /// A viewer, connected and attached. The publisher is 1.
@@ -138,20 +150,21 @@ impl Crowd {
         self.worker.command(self.now, attach).expect("attach");
     }
 
-    /// The publisher sends a frame of so many packets; the first frame of all is a key frame, and others are if `key`.
-    pub fn frame(&mut self, packets: usize, key: bool) {
+    /// An encoding sends a frame of so many packets; its first frame is a key frame, and others are if `key`.
+    pub fn frame(&mut self, encoding: usize, packets: usize, key: bool) {
+        let Sent { packets: before, frames } = self.encodings[encoding];
         for number in 0..packets {
-            let begins = number == 0 && (key || self.frames == 0);
+            let begins = number == 0 && (key || frames == 0);
+            let index = before + number as u64 + 1;
             self.packet.fill(0x41);
             self.packet[..2].copy_from_slice(&[0x80, 96 | u8::from(number + 1 == packets) << 7]);
-            self.packet[2..4].copy_from_slice(&(self.packets as u16 + 1).to_be_bytes());
-            self.packet[4..8].copy_from_slice(&(self.frames * 3000).to_be_bytes());
-            self.packet[8..12].copy_from_slice(&5_u32.to_be_bytes());
+            self.packet[2..4].copy_from_slice(&(index as u16).to_be_bytes());
+            self.packet[4..8].copy_from_slice(&(frames * 3000).to_be_bytes());
+            self.packet[8..12].copy_from_slice(&(SSRC + encoding as u32).to_be_bytes());
             self.packet[12] = if begins { 0x65 } else { 0x41 };
-            self.packets += 1;
-            let len = self.sender.seal_rtp(&mut self.packet, 12, 12 + PAYLOAD, self.packets);
+            let len = self.sender.seal_rtp(&mut self.packet, 12, 12 + PAYLOAD, index);
             self.worker.handle_datagram(self.now, path(1), &mut self.packet[..len]);
         }
-        self.frames += 1;
+        self.encodings[encoding] = Sent { packets: before + packets as u64, frames: frames + 1 };
     }
 }
