@@ -11,7 +11,8 @@ from gst_session import Gst, run
 VIDEO = {
     "vp8": "vp8enc deadline=1 keyframe-max-dist=30 ! rtpvp8pay picture-id-mode=2",
     # A key frame every four seconds, whatever is asked for.
-    "vp8-deaf": "vp8enc deadline=1 keyframe-max-dist=100 ! identity name=deaf ! rtpvp8pay picture-id-mode=2",
+    "vp8-deaf": "vp8enc deadline=1 cpu-used=8 end-usage=cbr target-bitrate=1200000 keyframe-max-dist=100"
+    " ! identity name=deaf ! rtpvp8pay picture-id-mode=2",
     "vp9": "vp9enc deadline=1 cpu-used=9 threads=2 row-mt=true keyframe-max-dist=10 ! rtpvp9pay picture-id-mode=2",
     "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=30 ! video/x-h264,profile=constrained-baseline"
     " ! rtph264pay config-interval=-1 aggregate-mode=zero-latency",
@@ -35,7 +36,9 @@ def source(codec: str, size: str, payload_type: int) -> str:
     else:
         width, height = size.split("x")
         raw = f"video/x-raw,format=I420,width={width},height={height},framerate=25/1"
-        chain = f"videotestsrc is-live=true pattern=smpte75 ! {raw} ! queue ! {VIDEO[codec]}"
+        # Still bars need no bitrate; in `smpte` is a patch of noise.
+        pattern = "smpte" if codec == "vp8-deaf" else "smpte75"
+        chain = f"videotestsrc is-live=true pattern={pattern} ! {raw} ! queue ! {VIDEO[codec]}"
     return f"{chain} pt={STATIC.get(codec, payload_type)} ! w. "
 
 

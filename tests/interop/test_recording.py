@@ -76,7 +76,7 @@ async def test_every_picture_of_a_publisher_is_recorded(codec: str, tmp_path: Pa
 
 
 async def test_parameter_sets_that_come_on_request_alone(tmp_path: Path, own_network: str) -> None:
-    """GStreamer's x265enc: with open groups of pictures they come with the first key frame and after a FIR."""
+    """GStreamer's x265enc with open groups of pictures: a recording that begins late has them too."""
     environment = {"LIVE777_WEBRTC_ICE_UDP_ADDRS": f"{own_network}:0"}
     auto = config(tmp_path, "auto_streams = ['ca*']\n")
     async with (
