@@ -413,6 +413,23 @@ fn a_viewer_that_was_not_ready_is_shown_it_once_more() {
 }
 
 #[test]
+fn who_has_seen_pictures_is_shown_none_of_them_again_for_asking() {
+    let (mut net, mut publisher) = scene(17, VP8, LIMITS, 5.5);
+    let mut viewers = [join(&mut net, 2, VP8)];
+    scene::run(&mut net, &mut publisher, &mut viewers, 0.3);
+    for paused in [true, false] {
+        let command = Command::Pause { subscription: scene::video_subscription(2), paused };
+        net.workers[0].command(net.now, command).expect("pause");
+        scene::run(&mut net, &mut publisher, &mut viewers, 0.2);
+    }
+    let shown = viewers[0].receiver(0).shown.len();
+    viewers[0].receivers[0].asks = true;
+    scene::run(&mut net, &mut publisher, &mut viewers, 0.5);
+    let after = &viewers[0].receiver(0).shown[shown - 1..];
+    assert!(after.len() > 10 && after.windows(2).all(|pair| pair[0].number < pair[1].number));
+}
+
+#[test]
 fn other_tracks_and_transports_are_not_concerned() {
     let (mut net, mut publisher) = scene(15, VP8, LIMITS, 6.0);
     let mut viewers = [join(&mut net, 2, VP8), join(&mut net, 3, VP8)];

@@ -107,7 +107,7 @@ pub struct Subscription {
     pub continuity: Continuity,
     /// It is shown what came before it did.
     pub replay: Option<Box<Replay>>,
-    /// When that began, while it may begin once more.
+    /// When that began, while it may be that the viewer was not ready for it.
     pub replayed: Option<Instant>,
     /// Whether two transmissions of a packet may differ: padding and stamps are allowed.
     pub volatile: bool,

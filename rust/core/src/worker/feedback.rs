@@ -88,6 +88,7 @@ impl Worker {
             transport.rtt = Some(transport.rtt.map_or(sample, |smoothed| (smoothed * 7 + sample) / 8));
         }
         if video {
+            self.objects.subscriptions[found].replayed = None;
             self.handle_loss(now, slot, report);
         }
     }

@@ -72,8 +72,8 @@ enum Turn {
     Lost,
 }
 
-/// A viewer that asks for a key frame so soon after a replay has begun was not ready for it: Firefox drops what comes
-/// before it has set up its receivers.
+/// A viewer that asks for a key frame so soon after its first packet, and has reported none, was not ready for them:
+/// Firefox drops what comes before it has set up its receivers.
 const NOT_READY: Duration = Duration::from_millis(1000);
 
 impl Worker {
@@ -108,8 +108,9 @@ impl Worker {
         let begun = begin(&mut self.objects, now, key, source);
         if begun {
             let track = &self.objects.tracks[slot];
-            announce(track, &mut self.objects.subscriptions[key], &mut self.notices);
-            self.objects.subscriptions[key].replayed = Some(now);
+            let subscription = &mut self.objects.subscriptions[key];
+            announce(track, subscription, &mut self.notices);
+            subscription.replayed = (subscription.counters.packets == 0).then_some(now);
             self.replays.active.push(key);
             self.replays.at.get_or_insert(now);
         }
