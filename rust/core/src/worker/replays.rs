@@ -1,6 +1,7 @@
 //! Viewers who are shown the group of pictures that was under way when they came.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
@@ -73,14 +74,16 @@ enum Turn {
 }
 
 /// A viewer that asks for a key frame so soon after its first packet, and has reported none, was not ready for them:
-/// Firefox drops what comes before it has set up its receivers.
-const NOT_READY: Duration = Duration::from_millis(1000);
+/// Firefox drops what comes before it has set up its receivers. What it asked for before is on its way at first.
+const NOT_READY: Range<Duration> = Duration::from_millis(100)..Duration::from_millis(1000);
 
 impl Worker {
     /// Shows a viewer that was not ready once more what it was shown.
     pub(super) fn replay_again(&mut self, now: Instant, key: usize) {
         let subscription = &mut self.objects.subscriptions[key];
-        let early = subscription.replayed.take().is_some_and(|begun| now.saturating_duration_since(begun) < NOT_READY);
+        let since = |begun| now.saturating_duration_since(begun);
+        let Some(begun) = subscription.replayed.take_if(|&mut begun| since(begun) >= NOT_READY.start) else { return };
+        let early = since(begun) < NOT_READY.end;
         let Some(source) = subscription.source().filter(|_| early && !subscription.paused) else { return };
         if self.begin_replay(now, key, source.encoding) {
             self.objects.subscriptions[key].replayed = None;

@@ -14,6 +14,8 @@ use crate::worker::Worker;
 const SENDER_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// From the keys to the first sender reports.
 const FIRST_SENDER_REPORT: Duration = Duration::from_millis(100);
+/// A viewer that is shown so little of the past is at the live edge before a new key frame would come.
+const RECENT: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Writes, seals and queues one compound packet.
@@ -150,10 +152,12 @@ impl Worker {
             return Some(slot);
         }
         let patient = subscription.is_patient(now);
-        if !patient && self.begin_replay(now, key, target) {
-            self.objects.tracks[slot].encodings[usize::from(target)].key_frame_requests.welcome();
-        } else {
-            self.objects.tracks[slot].encodings[usize::from(target)].key_frame_requests.want();
+        let replayed = !patient && self.begin_replay(now, key, target);
+        let encoding = &mut self.objects.tracks[slot].encodings[usize::from(target)];
+        if !replayed {
+            encoding.key_frame_requests.want();
+        } else if encoding.gop.open().is_some_and(|group| group.age(now) > RECENT) {
+            encoding.key_frame_requests.welcome();
         }
         Some(slot)
     }

@@ -73,8 +73,11 @@ pub fn frame(codec: Codec, key_frame: bool, size: usize, random: &mut Random) ->
         }
         Codec::H265 => {
             if key_frame {
-                for kind in [32u8, 33, 34] {
-                    out.extend(unit(&[kind << 1, 1], random, 12));
+                // VPS, an SPS with the id 0, PPS.
+                for (kind, fill) in [(32_u8, 0x0c), (33, 1), (34, 0xc1)] {
+                    out.extend([0, 0, 0, 1, kind << 1, 1]);
+                    out.extend([fill; 13]);
+                    out.push(0x80);
                 }
             }
             (0..parts).for_each(|_| out.extend(unit(&[if key_frame { 19 << 1 } else { 2 }, 1], random, each)));
