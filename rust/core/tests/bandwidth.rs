@@ -4,7 +4,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::net::{Narrow, Net};
+use common::net::{Narrow, Net, Wire};
 use common::publisher::{Media, Publisher, Stream};
 use common::scene::{self, AUDIO, VIDEO, ViewerOptions};
 use common::viewer::{Feedback, Viewer};
@@ -371,4 +371,55 @@ fn what_is_known_of_a_network_is_forgotten_on_another_one() {
         let row = transport(&mut net, &viewer);
         assert_eq!((row.path, row.available_bitrate.is_some()), (Some(path), kept));
     }
+}
+
+/// A viewer whose connection ends while something is under way is forgotten, not asked for every instant.
+fn assert_rests_without_a_path(net: &mut Net, viewer: &Viewer) {
+    net.workers[0].disconnected(net.now, viewer.session.path);
+    assert_eq!(transport(net, viewer).path, None);
+    let (mut now, mut turns) = (net.now, 0);
+    while let Some(at) = net.workers[0].poll_timeout().filter(|&at| at <= net.now + Duration::from_secs(10)) {
+        now = now.max(at);
+        net.workers[0].handle_timeout(now, &mut Wire::default());
+        turns += 1;
+        assert!(turns < 1000, "{turns} turns in {:?}", now - net.now);
+    }
+}
+
+#[test]
+fn who_is_gone_while_packets_wait_keeps_nobody_awake() {
+    let mut net = Net::with_cache(140, 1, GOP);
+    let mut publisher = obs(&mut net);
+    let mut viewer = viewer(&mut net, 2);
+    shape(&mut net, &viewer, 700_000, QUEUE);
+    watch(&mut net, &mut publisher, &mut viewer, 6.0);
+    let waiting = |net: &mut Net| {
+        let Ok(Reply::Dump(dump)) = net.workers[0].command(net.now, Command::Dump) else { panic!("a dump") };
+        dump.contains("pacer: ") && !dump.contains("pacer: 0 packets")
+    };
+    let until = net.now + Duration::from_secs(10);
+    while !waiting(&mut net) {
+        assert!(net.now < until, "nothing ever waits");
+        watch(&mut net, &mut publisher, &mut viewer, 0.005);
+    }
+    assert_rests_without_a_path(&mut net, &viewer);
+}
+
+#[test]
+fn who_is_gone_while_a_layer_is_held_off_keeps_nobody_awake() {
+    let mut net = Net::with_cache(141, 1, GOP);
+    let mut publisher = obs(&mut net);
+    let mut viewer = viewer(&mut net, 2);
+    for (rate, size) in [(700_000, MIDDLE), (5_000_000, BEST)] {
+        shape(&mut net, &viewer, rate, QUEUE);
+        let until = net.now + Duration::from_secs(20);
+        while viewer.receiver(0).shown.last().is_none_or(|shown| shown.size != size) {
+            assert!(net.now < until, "{size} is never shown");
+            watch(&mut net, &mut publisher, &mut viewer, 0.1);
+        }
+    }
+    // The better layer was a mistake: for some seconds there is no other one.
+    shape(&mut net, &viewer, 700_000, QUEUE);
+    watch(&mut net, &mut publisher, &mut viewer, 1.5);
+    assert_rests_without_a_path(&mut net, &viewer);
 }

@@ -173,6 +173,11 @@ impl Climb {
                     self.state = State::Wait { rate, until: now + FATE, bytes: gone };
                     return 0;
                 }
+                if now.saturating_duration_since(since) > REHEARSAL {
+                    // There is nothing that could be sent again: the publisher is silent, or gone.
+                    self.fail(now, log);
+                    return 0;
+                }
                 due(now, rate, since, gone).min(bytes - gone)
             }
             State::Wait { until, .. } => {
@@ -299,4 +304,23 @@ impl Climb {
 fn due(now: Instant, rate: u64, since: Instant, gone: u64) -> u64 {
     let elapsed = (now.saturating_duration_since(since) + TICK).as_micros() as u64;
     (rate / 8 * elapsed / 1_000_000).saturating_sub(gone).min(MAX_TICK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nothing_can_be_sent_again_no_probe_goes_on() {
+        let (start, mut log, mut climb) = (Instant::now(), SentLog::default(), Climb::default());
+        climb.want(start, Some(Wanted { next: 1_000_000, top: 1_000_000 }));
+        climb.send_cluster(start, 1_000_000, &mut log);
+        let mut now = start;
+        while let Some(at) = climb.deadline().filter(|&at| at < start + REHEARSAL + PAUSE / 2) {
+            assert!(at > now || now == start);
+            now = at;
+            climb.tick(now, &mut log, &PathMonitor::default());
+        }
+        assert!(climb.deadline() >= Some(start + REHEARSAL + PAUSE) && log.cluster == 0);
+    }
 }

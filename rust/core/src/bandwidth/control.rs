@@ -11,6 +11,8 @@ use super::path::{PathMonitor, Signals};
 
 /// Never less, bit/s: sound and its feedback.
 const MIN: u64 = 30_000;
+/// Whatever a viewer claims, no more is taken for true, bit/s: faster than any link.
+const MAX: u64 = 100_000_000_000;
 /// Of what the congested link carries, so that its queue drains.
 const BACK_OFF: f64 = 0.88;
 /// An estimate this near to what the link carries is not the cause.
@@ -122,7 +124,7 @@ impl Control {
 
     /// The viewer's own estimate: all there is, or a bound of ours.
     pub fn remb(&mut self, now: Instant, bitrate: u64) {
-        let bitrate = bitrate.max(MIN);
+        let bitrate = bitrate.clamp(MIN, MAX);
         self.remb = Some(bitrate);
         if self.evidence <= Some(Evidence::Remb) {
             self.evidence = Some(Evidence::Remb);
@@ -213,5 +215,20 @@ impl Control {
     /// What it is from.
     pub fn evidence(&self) -> Option<Evidence> {
         self.evidence
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_viewer_claims_is_out_of_bounds() {
+        for (claimed, taken) in [(0, MIN), (1_000_000, 1_000_000), (u64::MAX, MAX)] {
+            let mut control = Control::default();
+            control.remb(Instant::now(), claimed);
+            assert_eq!(control.estimate(), Some(taken));
+            assert!(control.carried() >= Some(taken));
+        }
     }
 }

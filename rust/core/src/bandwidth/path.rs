@@ -22,6 +22,9 @@ const MAX_RESTLESS: i64 = 30_000;
 const CLOCK_SET: i64 = 100_000;
 /// An arrival so long before the one before it is of another clock.
 const CLOCK_SET_BACK: i64 = 500_000;
+/// So many packets before the newest one that was reported on, a feedback may begin: libwebrtc goes back half a second for
+/// what came late. Else a few bytes would have all that was sent gone through, again and again.
+const MAX_LATE: u64 = 1024;
 /// Unit of arrival times, in microseconds, and of the reference time in those.
 const TICK: i64 = 250;
 const REFERENCE: i64 = 256;
@@ -94,6 +97,9 @@ impl PathMonitor {
     ) -> Signals {
         let mut signals = Signals { over: false, loss: Verdict::None };
         let Some((mut number, known)) = log.locate(feedback.base_sequence) else { return signals };
+        if number.saturating_add(MAX_LATE) < self.expected {
+            return signals;
+        }
         self.heard = Some(now);
         self.gap |= number > self.expected && self.expected > 0;
         let mut arrival = self.unwrap_reference(feedback.reference_time) * REFERENCE * TICK;
@@ -279,5 +285,38 @@ impl PathMonitor {
     /// When the newest feedback came.
     pub fn heard(&self) -> Option<Instant> {
         self.heard
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtcp::{Arrival, Packet, Packets, write_transport_feedback};
+
+    /// Takes a feedback on `count` packets from `first` on, all of them there or none.
+    fn tell(monitor: &mut PathMonitor, log: &mut SentLog, now: Instant, first: u64, count: u64, received: bool) {
+        let fate = |number: u64| Arrival { sequence: number as u16, delta: received.then_some(4) };
+        let arrivals: Vec<Arrival> = (first..first + count).map(fate).collect();
+        let mut bytes = Vec::new();
+        write_transport_feedback(&mut bytes, 1, 2, 1000, 0, &arrivals);
+        let Some(Packet::TransportFeedback(feedback)) = Packets::new(&bytes).next() else { panic!("a feedback") };
+        monitor.feedback(now, &feedback, log, |_| {});
+    }
+
+    #[test]
+    fn what_was_reported_on_long_ago_is_not_gone_through_again() {
+        let (start, mut log, mut monitor) = (Instant::now(), SentLog::default(), PathMonitor::default());
+        for step in 0..10_000 {
+            log.number();
+            log.sent(start + Duration::from_micros(100 * step), 1, 1000);
+        }
+        let now = start + Duration::from_secs(1);
+        tell(&mut monitor, &mut log, now, 9_900, 101, true);
+        for _ in 0..10 {
+            tell(&mut monitor, &mut log, now + Duration::from_secs(1), 9_901 - MAX_LATE - 200, 200, false);
+        }
+        assert_eq!(monitor.fraction_lost(), 0.0);
+        tell(&mut monitor, &mut log, now + Duration::from_secs(2), 10_001 - MAX_LATE, 200, false);
+        assert!(monitor.fraction_lost() > 0.5, "what came late still counts");
     }
 }

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 /// What is kept, and what a rate is over, in microseconds of the receiver's clock.
 const KEPT: i64 = 1_000_000;
 const WINDOW: i64 = 500_000;
+/// Most entries: the receiver's clock may stand still, or lie.
+const MAX_ARRIVED: usize = 1024;
 /// The rate of a busy link is wanted as of now: it may just have changed.
 const BUSY_WINDOW: i64 = 300_000;
 /// A busy time that says something.
@@ -43,7 +45,8 @@ impl Throughput {
     pub fn add(&mut self, arrived: Arrived) {
         let at = arrived.at - self.unknown;
         self.arrived.push_back(Arrived { at, ..arrived });
-        while self.arrived.front().is_some_and(|arrived| at - arrived.at > KEPT) {
+        let most = |arrived: &VecDeque<_>| arrived.len() > MAX_ARRIVED;
+        while most(&self.arrived) || self.arrived.front().is_some_and(|arrived| at - arrived.at > KEPT) {
             self.arrived.pop_front();
         }
     }
@@ -146,6 +149,13 @@ mod tests {
             throughput.add(arrived(500_000 + step * 50_000, 2_500, 50_000));
         }
         assert_eq!(throughput.capacity(), Some(400_000));
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_takes_no_memory() {
+        let mut throughput = Throughput::default();
+        (0..10 * MAX_ARRIVED).for_each(|_| throughput.add(arrived(7, 1_000, 0)));
+        assert_eq!(throughput.arrived.len(), MAX_ARRIVED);
     }
 
     #[test]

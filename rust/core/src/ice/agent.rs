@@ -113,6 +113,8 @@ impl Agent {
         }
         if self.lost {
             (self.lost, self.selected, self.previous, self.heard, self.consent) = (false, None, None, None, None);
+            // No path has consent any more: nothing is sent before the peer is there again.
+            self.paths = Paths::default();
         }
         self.role = parameters.role;
         self.tie_breaker = self.random.next();

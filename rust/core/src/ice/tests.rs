@@ -303,6 +303,7 @@ fn a_restart_revives_a_lost_agent() {
     let later = now + 31 * SECOND;
     assert!(agent.handle_timeout(later).lost);
     agent.restart(&parameters(IceRole::Lite, "s2", Some("c2")), later);
+    assert_eq!((agent.send_path(), agent.authenticated(path(CLIENT))), (None, false), "consent is not revived");
     let renewed = Check { username: ("s2", "c2"), key: "s2", ..Check::nominating() };
     assert_eq!(renewed.send(&mut agent, later, path(CLIENT)).0.selected, Some(path(CLIENT)));
 }

@@ -214,6 +214,8 @@ fn blocks(bytes: &[u8], count: u8) -> &[u8] {
     &bytes[..len]
 }
 
+const MAX_REMB: u64 = 0x3_ffff << 46;
+
 /// draft-alvestrand-rmcat-remb-03.
 fn read_remb(fci: &[u8]) -> Option<Packet<'_>> {
     let fixed: &[u8; 8] = fci.first_chunk()?;
@@ -222,5 +224,7 @@ fn read_remb(fci: &[u8]) -> Option<Packet<'_>> {
     }
     let exponent = u32::from(fixed[5] >> 2);
     let mantissa = u64::from(word(fixed, 4) & 0x0003_ffff);
-    Some(Packet::Remb { bitrate: mantissa.checked_shl(exponent).unwrap_or(u64::MAX) })
+    // What 64 bits do not hold is the most that 18 of them can say.
+    let fits = exponent <= mantissa.leading_zeros();
+    Some(Packet::Remb { bitrate: if fits { mantissa << exponent } else { MAX_REMB } })
 }

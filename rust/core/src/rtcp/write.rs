@@ -169,6 +169,18 @@ mod tests {
     }
 
     #[test]
+    fn an_estimate_that_no_number_holds_is_the_highest() {
+        const MOST: u64 = 0x3_ffff << 46;
+        let cases = [(0, 7, 7), (3, 5, 40), (46, 0x3_ffff, MOST), (47, 0x3_ffff, MOST), (63, 2, MOST), (63, 0, 0)];
+        for (exponent, mantissa, bitrate) in cases {
+            let bits = (exponent << 18 | mantissa as u32).to_be_bytes();
+            let mut bytes = written(|writer| writer.remb(3, 1, &[4]));
+            bytes[17..20].copy_from_slice(&bits[1..]);
+            assert_eq!(Packets::new(&bytes).next(), Some(Packet::Remb { bitrate }), "{mantissa} << {exponent}");
+        }
+    }
+
+    #[test]
     fn a_malformed_packet_ends_it_and_an_unknown_one_does_not() {
         let mut bytes = written(|writer| writer.picture_loss(1, 2));
         bytes.extend_from_slice(&[0x80, 207, 0, 0]);

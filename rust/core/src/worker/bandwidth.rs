@@ -184,9 +184,13 @@ impl Worker {
         }
     }
 
-    /// When a transport has something to do for its estimate or its pace.
+    /// When a transport has something to do for its estimate or its pace. Never while it has no path: nothing can be done
+    /// then, and what was due would be for ever.
     pub(super) fn bandwidth_deadline(&self, slot: usize) -> Option<Instant> {
         let transport = &self.objects.transports[slot];
+        if transport.path.is_none() || transport.outbound.is_none() {
+            return None;
+        }
         let pace = transport.egress.pacer.as_ref().and_then(|pacer| pacer.deadline());
         let state = transport.bandwidth.as_ref();
         let subscriptions = transport.subscriptions.iter().map(|&key| &self.objects.subscriptions[key]);
@@ -260,7 +264,10 @@ impl Worker {
         while let Some(waiting) = pacer.release() {
             let Waiting { subscription, track, encoding, sequence, outgoing, repair } = waiting;
             let encoding = self.objects.tracks.get(track).and_then(|track| track.encodings.get(usize::from(encoding)));
-            let Some((packet, plaintext)) = encoding.and_then(|encoding| encoding.history.peek(sequence)) else {
+            let Some((packet, plaintext)) = encoding
+                .and_then(|encoding| encoding.history.peek(sequence))
+                .filter(|(packet, _)| packet.source == outgoing.segment.source)
+            else {
                 continue;
             };
             pacer.pay(plaintext.len());
