@@ -8,6 +8,8 @@ from live777py.cluster.membership import whep_url
 from live777py.errors import Elsewhere, NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from live777py.cluster.service import Cluster
     from live777py.rtc.negotiation import Kind
     from live777py.rtc.server import Restarted
@@ -56,6 +58,9 @@ class ClusterStreams:
         except NotFound:
             if not elsewhere:
                 raise
+
+    def offered_sessions(self) -> Iterable[str]:
+        return self._manager.offered_sessions()
 
     async def answer(self, stream: str, session: str, answer: str, *, client: Client) -> None:
         await self._manager.answer(stream, session, answer, client=client)

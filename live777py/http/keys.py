@@ -17,7 +17,7 @@ from live777py.recorder.parts import Counts as RecorderCounts
 from live777py.recorder.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from live777py.config import Config
     from live777py.media.native import Stats
@@ -41,6 +41,9 @@ class Streams(Protocol):
     ) -> Answer | CounterOffer: ...
     async def answer(self, stream: str, session: str, answer: str, *, client: Client) -> None:
         """To a `CounterOffer`."""
+
+    def offered_sessions(self) -> Iterable[str]:
+        """Those that wait for it."""
 
     async def patch_ice(
         self, stream: str, session: str, fragment: str, *, if_match: str | None, strict: bool, loopback: bool

@@ -85,7 +85,9 @@ def _remember_maker(request: web.Request, session: str, *, publisher: bool) -> N
     app = request.app
     owners = app[OWNERS]
     if owners.full:
-        owners.keep(session for view in app[STREAMS].streams() for session in _live_sessions(view))
+        streams = app[STREAMS]
+        live = (session for view in streams.streams() for session in _live_sessions(view))
+        owners.keep((*live, *streams.offered_sessions()))
     owners.record(session, request[PRINCIPAL], publisher=publisher)
 
 

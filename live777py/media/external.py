@@ -184,7 +184,7 @@ async def _resolve(host: str, port: int) -> list[SocketAddress]:
         return [SocketAddress(ipaddress.ip_address(host), port)]
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-    except OSError:
+    except (OSError, UnicodeError):  # the latter for what cannot be a name, such as one with an empty label
         return []
     addresses = [ipaddress.ip_address(str(place[0]).partition("%")[0]) for *_, place in found]
     first = {address.version: address for address in reversed(addresses)}

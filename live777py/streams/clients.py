@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from live777py.errors import Conflict, Forbidden, Unavailable, Unprocessable, UnsupportedMediaType
+from live777py.errors import Conflict, Forbidden, NotFound, Unavailable, Unprocessable, UnsupportedMediaType
 from live777py.rtc.answered import read_view_answer
 from live777py.rtc.negotiation import LocalPeer, NoCommonCodec, plan_play, plan_publish
 from live777py.rtc.offering import offer_to_view, write_offer
@@ -152,6 +152,8 @@ class ClientSessions:
             return known, read_view_answer(answer, offered.media, published, data_channel=offered.data_channel)
 
         def described(peer: ServerPeer, _plan: ViewAnswer) -> str:
+            if offered.declined:
+                raise NotFound("the session was ended while it was being set up")
             return peer.describe(offered.description)
 
         try:

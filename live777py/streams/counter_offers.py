@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 from live777py.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from live777py.rtc.offering import OfferedMedia
     from live777py.rtc.server import Reserved
 
@@ -23,13 +25,17 @@ MAX_OFFERS: Final = 1000
 
 @dataclass(kw_only=True, slots=True)
 class Offered:
-    """`description` is what the viewer was sent; `answering` while its answer is looked at."""
+    """`description` is what the viewer was sent; `answering` while its answer is looked at.
+
+    `declined`: the viewer has ended the session, perhaps while its answer was looked at.
+    """
 
     media: tuple[OfferedMedia, ...]
     data_channel: bool
     reserved: Reserved
     description: str
     answering: bool = False
+    declined: bool = False
 
 
 class CounterOffers:
@@ -66,6 +72,17 @@ class CounterOffers:
         if timer is not None:
             timer.cancel()
         return offered is not None
+
+    def decline(self, stream: str, session: str) -> bool:
+        """Whether it was there: then no session comes of it."""
+        if (stream, session) not in self._offers:
+            return False
+        self._offers[stream, session][0].declined = True
+        return self.forget(stream, session)
+
+    def sessions(self) -> Iterator[str]:
+        """The names of the sessions that these may become."""
+        return (session for _, session in self._offers)
 
     def clear(self) -> None:
         for stream, session in tuple(self._offers):

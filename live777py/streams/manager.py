@@ -26,7 +26,7 @@ from live777py.streams.sharing import Sharing
 from live777py.streams.views import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from live777py.media.engine import MediaEngine
     from live777py.media.external import ExternalAddresses
@@ -127,6 +127,9 @@ class StreamManager:
     ) -> Answer | CounterOffer:
         return await self.clients.play(stream, offer, client=client, wants_offer=wants_offer)
 
+    def offered_sessions(self) -> Iterable[str]:
+        return self._registry.counter_offers.sessions()
+
     async def answer(self, stream: str, session: str, answer: str, *, client: Client) -> None:
         await self.clients.answer(stream, session, answer, client=client)
 
@@ -139,7 +142,7 @@ class StreamManager:
 
     async def close_session(self, stream: str, session: str) -> None:
         """What a publisher or viewer asks for by DELETE (`Lifecycle.client_deletes`). Raises `NotFound`."""
-        if self._registry.counter_offers.forget(stream, session):
+        if self._registry.counter_offers.decline(stream, session):
             return
         live = self._registry.require_session(stream, session)
         await self._sampler.refresh()

@@ -175,6 +175,9 @@ class FakeStreams:
         self.version += 1
         self.bus.publish(event or StatsSampled())
 
+    def offered_sessions(self) -> list[str]:
+        return [session for _, session in self.counter_offers]
+
     def streams(self) -> list[StreamView]:
         self.listed += 1
         return [_view(entry, self.marks) for entry in self._streams.values()]

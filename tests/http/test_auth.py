@@ -293,6 +293,20 @@ def test_ended_sessions_are_forgotten() -> None:
     owners.check("0", holder)
 
 
+async def test_who_waits_to_answer_an_offer_is_remembered(open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the table is gone through: the offer is no session yet."""
+    monkeypatch.setattr(SessionOwners, "_MIN_LIMIT", 1)
+    door = await open_door(AUTH)
+    mine = scoped("cam", READ)
+    offered = await door.ask("POST", "/whep/cam", headers=mine | {"Prefer": "counter-offer"})
+    for _ in range(3):
+        assert (await door.play("cam", **scoped("cam", READ))).status == 201
+    answered = await door.ask(
+        "PATCH", offered.headers["Location"], data="v=0 answer", headers=mine | {"Content-Type": "application/sdp"}
+    )
+    assert answered.status == 204
+
+
 # Secrets
 
 

@@ -166,9 +166,10 @@ async def test_an_address_that_changes_is_noticed_and_silence_changes_nothing(
         assert [str(address.ip) for address in addresses.of(0, local)] == ["203.0.113.8"]
 
 
-async def test_a_server_that_is_not_there(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("host", ["stun.invalid", "stun..invalid"])
+async def test_a_server_that_is_not_there(caplog: pytest.LogCaptureFixture, host: str) -> None:
     engine = MediaEngine([["127.0.0.1:0"]])
-    settings = ExternalSettings(addresses=told("auto").addresses, server=("stun.invalid", 3478))
+    settings = ExternalSettings(addresses=told("auto").addresses, server=(host, 3478))
     async with asking(engine, settings) as addresses:
         assert not addresses.of(0, engine.addresses[0][0])
-    assert any("stun.invalid is not found" in line for line in caplog.messages)
+    assert any(f"{host} is not found" in line for line in caplog.messages)

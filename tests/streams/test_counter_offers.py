@@ -234,6 +234,15 @@ async def test_an_offer_may_be_declined(house: House) -> None:
         await house.manager.close_session("s", made.session)
 
 
+async def test_who_goes_while_its_answer_is_looked_at_has_no_session(house: House) -> None:
+    await house.publish("s", offer("opus"))
+    made = await offered(house, wants=True)
+    going = house.manager.close_session("s", made.session)
+    answering, _ = await asyncio.gather(answered(house, made, "opus"), going, return_exceptions=True)
+    assert isinstance(answering, NotFound)
+    assert house.manager.stream("s").subscribe.sessions == ()
+
+
 async def test_the_limits_of_a_stream_are_those_at_the_answer(make_house: MakeHouse) -> None:
     house = await make_house(StreamSettings(strategy=Strategy(each_stream_max_sub=1)))
     await house.publish("s", offer("opus"))
