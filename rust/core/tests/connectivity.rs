@@ -283,3 +283,26 @@ fn a_connection_does_not_lead_to_a_transport_with_its_own_socket() {
         net.workers[0].command(net.now, Command::CloseTransport { transport }).unwrap();
     }
 }
+
+/// Each check from another address: the oldest path makes room, its connection is let go, and what others have stays.
+#[test]
+fn a_peer_has_so_many_paths_and_no_more() {
+    let (mut net, mut publisher, mut viewers) = scene(9);
+    let session = &mut viewers[0].session;
+    (session.checks, session.nominates) = (false, false);
+    let number = |n: u64| over_tcp(n, 1000 + n as u16);
+    for n in 1..=20 {
+        let check = viewers[0].session.check();
+        net.inject(0, number(n), check);
+        scene::run(&mut net, &mut publisher, &mut viewers, 0.1);
+    }
+    let known: Vec<u64> = (1..=20).filter(|&n| net.workers[0].knows(number(n))).collect();
+    assert_eq!(known, (6..=20).collect::<Vec<_>>(), "and the selected one");
+    let released: Vec<u64> = std::iter::from_fn(|| net.workers[0].poll_released()).map(SocketId::number).collect();
+    assert_eq!(released, [5, 4, 3, 2, 1]);
+    assert!(net.workers[0].knows(viewers[0].session.path) && net.workers[0].knows(publisher.session.path));
+    net.workers[0].command(net.now, Command::CloseTransport { transport: TransportId(2) }).unwrap();
+    assert!(!(1..=20).any(|n| net.workers[0].knows(number(n))) && !net.workers[0].knows(viewers[0].session.path));
+    assert!(net.workers[0].knows(publisher.session.path));
+    assert_eq!(std::iter::from_fn(|| net.workers[0].poll_released()).count(), 15);
+}

@@ -134,7 +134,7 @@ impl Worker {
             self.drop_track(now, track);
         }
         self.by_ufrag.retain(|_, owner| *owner != slot);
-        self.forget_paths(slot, |_| true);
+        self.forget_paths(slot);
         self.askers.retain(|owner| *owner != slot);
         self.answering.retain(|owner| *owner != slot);
         self.objects.remove_transport(slot);

@@ -64,7 +64,7 @@ impl Worker {
     /// Takes over what ICE found out, and sends what it wants to say.
     pub(super) fn apply(&mut self, now: Instant, slot: usize, outcome: &Outcome) {
         if let Some(forgotten) = outcome.forgotten {
-            self.forget_paths(slot, |path| path == forgotten);
+            self.forget_path(slot, forgotten);
         }
         let transport = &mut self.objects.transports[slot];
         while let Some((path, datagram)) = transport.agent.poll_transmit() {
@@ -88,7 +88,7 @@ impl Worker {
         }
         if outcome.lost {
             self.notices.event(Event::IceLost { transport: transport.id });
-            self.forget_paths(slot, |_| true);
+            self.forget_paths(slot);
         }
         if before.is_none() && self.objects.transports[slot].path.is_some() {
             self.awaken(now, slot);
@@ -96,15 +96,20 @@ impl Worker {
         self.schedule_transport(slot);
     }
 
-    /// Takes paths away from a transport, and lets go of the connections among them.
-    pub(super) fn forget_paths(&mut self, slot: usize, is_gone: impl Fn(Path) -> bool) {
-        self.by_path.retain(|path, owner| {
-            let gone = *owner == slot && is_gone(*path);
-            if gone && path.socket.is_connection() {
+    /// Takes all paths away from a transport. Its agent knows them, so that nobody else's are looked at.
+    pub(super) fn forget_paths(&mut self, slot: usize) {
+        let paths: Vec<Path> = self.objects.transports[slot].agent.paths().collect();
+        paths.into_iter().for_each(|path| self.forget_path(slot, path));
+    }
+
+    /// Takes a path away from a transport, and lets go of the connection if it is one.
+    fn forget_path(&mut self, slot: usize, path: Path) {
+        if self.by_path.get(&path) == Some(&slot) {
+            self.by_path.remove(&path);
+            if path.socket.is_connection() {
                 self.released.push(path.socket);
             }
-            !gone
-        });
+        }
     }
 
     pub(super) fn forget_connection(&mut self, now: Instant, path: Path) {
