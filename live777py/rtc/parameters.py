@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
@@ -102,7 +102,7 @@ class RemotePeer:
     """
 
     ice_ufrag: str
-    ice_pwd: str
+    ice_pwd: str = field(repr=False)
     fingerprints: tuple[tuple[str, str], ...]
     dtls_role: DtlsRole
     candidates: tuple[Candidate, ...] = ()
@@ -114,7 +114,7 @@ class LocalPeer:
     """Our side of the transport. `candidates` are written in this order; `session_id` is that of the `o=` line."""
 
     ice_ufrag: str
-    ice_pwd: str
+    ice_pwd: str = field(repr=False)
     fingerprint: tuple[str, str]
     candidates: tuple[Candidate, ...]
     ice_lite: bool

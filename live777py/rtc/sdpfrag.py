@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from live777py import errors
@@ -25,7 +25,7 @@ class Fragment:
     """
 
     ice_ufrag: str | None
-    ice_pwd: str | None
+    ice_pwd: str | None = field(repr=False)
     candidates: tuple[tuple[str | None, Candidate], ...]
     end_of_candidates: bool
 

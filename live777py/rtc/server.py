@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from live777py.errors import BadRequest, NotFound, Unavailable, Unprocessable
@@ -32,7 +32,7 @@ _MAX_FORMER: Final = 8
 class Restarted:
     """The answer to an ICE restart: `application/trickle-ice-sdpfrag`, and the tag of the new ICE session."""
 
-    fragment: str
+    fragment: str = field(repr=False)
     etag: str
 
 

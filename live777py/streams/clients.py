@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import uuid
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -61,7 +61,7 @@ class Answer:
     """`etag` is that of the ICE session, quoted."""
 
     session: str
-    sdp: str
+    sdp: str = field(repr=False)
     etag: str
 
 

@@ -6,7 +6,7 @@ Until then there is no session: nobody is counted, listed or told of.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from live777py.errors import Conflict, NotFound
@@ -33,7 +33,7 @@ class Offered:
     media: tuple[OfferedMedia, ...]
     data_channel: bool
     reserved: Reserved
-    description: str
+    description: str = field(repr=False)
     answering: bool = False
     declined: bool = False
 

@@ -17,6 +17,7 @@ from live777py.errors import (
     UnsupportedMediaType,
 )
 from live777py.rtc.negotiation import CodecPolicy, plan_play
+from live777py.rtc.sdpfrag import parse_fragment
 from live777py.streams import counter_offers
 from live777py.streams.clients import Client, CounterOffer
 from live777py.streams.settings import StreamSettings
@@ -103,6 +104,22 @@ async def test_ice_of_such_a_session_restarts(house: House) -> None:
     head, first = made.sdp.split("\r\nm=")[:2]
     assert {line for line in head.split("\r\n") if line.startswith(("a=ice-lite", "a=ice-options", "a=group"))} < told
     assert {line for line in first.split("\r\n") if line.startswith(("a=candidate", "a=mid"))} < told
+
+
+async def test_no_password_is_in_what_may_be_logged(house: House) -> None:
+    await house.publish("s", offer("opus"))
+    made = await offered(house, wants=True)
+    waiting = house.manager._registry.counter_offers.begin_answering("s", made.session)
+    waiting.answering = False
+    await answered(house, made, "opus")
+    text = f"a=ice-ufrag:again\r\na=ice-pwd:{'p' * 24}\r\n"
+    restarted = await house.patch("s", made.session, text, "*")
+    peer = house.live(made).peer
+    assert restarted is not None
+    own = re.findall(r"a=ice-pwd:(\S+)", made.sdp + restarted.fragment)
+    assert len(set(own)) == 2
+    for each in (made, waiting, restarted, parse_fragment(text), peer.local(())):
+        assert not [pwd for pwd in (*own, "p" * 24) if pwd in repr(each)], type(each)
 
 
 @pytest.mark.parametrize("setup", ["active", "passive"])
