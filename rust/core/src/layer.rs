@@ -21,6 +21,11 @@ impl Layer {
     pub const fn whole(encoding: u8) -> Layer {
         Layer { encoding, spatial: Layer::ALL, temporal: Layer::ALL }
     }
+
+    /// Whether the other one has all of it.
+    pub const fn is_within(self, other: Layer) -> bool {
+        self.encoding == other.encoding && self.spatial <= other.spatial && self.temporal <= other.temporal
+    }
 }
 
 /// A layer and what it takes to send it.
@@ -32,7 +37,9 @@ pub struct LayerRate {
     pub size: (u16, u16),
     /// RTP header and payload of this layer and all that it needs, in bits per second.
     pub bitrate: u64,
-    /// Pictures in ten seconds, over the last second or so.
+    /// The most that this was in the last ten seconds.
+    pub highest: u64,
+    /// Pictures in ten seconds, over the last few seconds; 0 while unknown.
     pub pictures: u32,
     /// It is being sent: what is not cannot be switched to now.
     pub active: bool,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use common::net::{Narrow, Net, Wire};
 use common::publisher::{Media, Publisher, Stream};
+use common::scalable::{Form, frame_of};
 use common::scene::{self, AUDIO, VIDEO, ViewerOptions};
 use common::viewer::{Feedback, Viewer};
 use live777_media::command::Command;
@@ -157,6 +158,42 @@ fn a_far_and_restless_link_too() {
     let mut viewer = viewer(&mut net, 2);
     let steps = [(3_000_000, BEST), (750_000, MIDDLE), (270_000, LOWEST), (50_000_000, BEST)];
     follow(&mut net, &mut publisher, &mut viewer, &steps, QUEUE);
+}
+
+/// AV1 in three by three layers, of which all takes 1.5 Mbit/s, half the pictures of all sizes 760 kbit/s, and all of two
+/// sizes 550: and the encoder is too slow for a second, time and again.
+#[test]
+fn an_encoder_that_stutters_makes_no_layer_cheap() {
+    for seed in 0..4 {
+        let mut net = Net::with_cache(140 + seed, 1, GOP);
+        let media = Media::Scalable(Form::Av1);
+        let stream = Stream { key_every: 100_000, payload_size: 1300, ..Stream::video(media, 5000, net.now) };
+        let mut publisher = scene::publish(&mut net, 0, 1, Profile::AeadAes128Gcm, vec![(VIDEO, vec![stream])]);
+        let options = ViewerOptions { media, audio: None, descriptor: true, ..ViewerOptions::default() };
+        let mut viewer = scene::view(&mut net, 0, 2, options);
+        viewer.receivers[0].keep_packets = true;
+        viewer.feedback = Feedback::transport_cc();
+        watch(&mut net, &mut publisher, &mut viewer, 8.0);
+        shape(&mut net, &viewer, 700_000, QUEUE);
+        watch(&mut net, &mut publisher, &mut viewer, 4.0);
+        let before = viewer.receiver(0).packets.len();
+        for round in 0..10 {
+            publisher.streams[0].interval = Duration::from_millis(100);
+            watch(&mut net, &mut publisher, &mut viewer, 1.0 + f64::from(round % 3) * 0.4);
+            publisher.streams[0].interval = Duration::from_micros(33_333);
+            watch(&mut net, &mut publisher, &mut viewer, 4.0);
+        }
+        let sizes: Vec<u8> =
+            viewer.receiver(0).packets[before..].iter().filter_map(frame_of).map(|frame| frame.spatial).collect();
+        let large = sizes.iter().filter(|&&spatial| spatial == 2).count();
+        assert!(large == 0 && sizes.contains(&1), "seed {seed}: {large} of {}", sizes.len());
+        net.shapers.clear();
+        watch(&mut net, &mut publisher, &mut viewer, UP_WITHIN);
+        let packets = &viewer.receiver(0).packets;
+        let last: Vec<u8> =
+            packets[packets.len() - 60..].iter().filter_map(frame_of).map(|frame| frame.spatial).collect();
+        assert!(last.contains(&2), "seed {seed}");
+    }
 }
 
 #[test]

@@ -14,8 +14,10 @@ pub struct Rung {
     pub layer: Layer,
     /// Pixels of its picture.
     pub area: u32,
-    /// Bit/s on the wire.
+    /// Bit/s on the wire, ...
     pub bitrate: u64,
+    /// ... and the most that was of late: what is not had yet is chosen by that.
+    pub highest: u64,
 }
 
 /// The layers that one subscription may get, from the cheapest to the best, and what it has.
@@ -26,16 +28,18 @@ pub struct Ladder {
 }
 
 impl Ladder {
-    /// `rungs` are in order of their worth. Of these, whatever costs more than something better is left out.
+    /// `rungs` are in order of their worth. Of these, whatever costs more than something better is left out, but what
+    /// flows. Where that is no choice any more, the best within it stands for it, so that no other layer is a beginning.
     pub fn fill(&mut self, rungs: impl Iterator<Item = Rung>, current: Option<Layer>) {
         self.rungs.clear();
         for rung in rungs {
-            while self.rungs.last().is_some_and(|last| last.bitrate >= rung.bitrate) {
+            while self.rungs.last().is_some_and(|last| last.bitrate >= rung.bitrate && Some(last.layer) != current) {
                 self.rungs.pop();
             }
             self.rungs.push(rung);
         }
-        self.current = current.and_then(|current| self.rungs.iter().position(|rung| rung.layer == current));
+        let position = |current: Layer| self.rungs.iter().rposition(|rung| rung.layer.is_within(current));
+        self.current = current.and_then(position);
     }
 
     /// What it has.
@@ -50,8 +54,17 @@ impl Ladder {
 
     /// What a rung counts for: what flows, or is cheaper, for less.
     fn cost(&self, index: usize) -> u64 {
-        let factor = if self.current.is_some_and(|current| index <= current) { 1.0 / KEEP } else { RAISE };
-        (self.bitrate(index) as f64 * factor) as u64
+        if self.current.is_some_and(|current| index <= current) {
+            return (self.bitrate(index) as f64 / KEEP) as u64;
+        }
+        self.wanted(index)
+    }
+
+    /// What the link has to carry for a rung.
+    fn wanted(&self, index: usize) -> u64 {
+        let better = self.current.is_some_and(|current| index > current);
+        let highest = self.rungs.get(index).filter(|_| better).map_or(0, |rung| rung.highest);
+        highest.max((self.bitrate(index) as f64 * RAISE) as u64)
     }
 
     fn bitrate(&self, index: usize) -> u64 {
@@ -88,21 +101,20 @@ impl Plan {
         while let Some(index) = smallest(&self.rungs, ladders, &blocked) {
             self.rungs[index] += 1;
             if cost(&self.rungs) + fixed > budget {
-                let wanted = fixed + total(&self.rungs, ladders, RAISE);
+                let wanted = fixed + total(&self.rungs, ladders, Ladder::wanted);
                 self.next = Some(self.next.map_or(wanted, |next| next.min(wanted)));
                 self.rungs[index] -= 1;
                 blocked[index] = true;
             }
         }
-        self.bitrate = fixed + total(&self.rungs, ladders, 1.0);
+        self.bitrate = fixed + total(&self.rungs, ladders, Ladder::bitrate);
         let best: Vec<usize> = ladders.iter().map(|ladder| ladder.rungs.len().saturating_sub(1)).collect();
-        self.top = fixed + total(&best, ladders, RAISE);
+        self.top = fixed + total(&best, ladders, Ladder::wanted);
     }
 }
 
-fn total(rungs: &[usize], ladders: &[Ladder], factor: f64) -> u64 {
-    let bitrate: u64 = rungs.iter().zip(ladders).map(|(&rung, ladder)| ladder.bitrate(rung)).sum();
-    (bitrate as f64 * factor) as u64
+fn total(rungs: &[usize], ladders: &[Ladder], bitrate: impl Fn(&Ladder, usize) -> u64) -> u64 {
+    rungs.iter().zip(ladders).map(|(&rung, ladder)| bitrate(ladder, rung)).sum()
 }
 
 fn smallest(rungs: &[usize], ladders: &[Ladder], blocked: &[bool]) -> Option<usize> {
@@ -122,6 +134,7 @@ mod tests {
             layer: Layer { encoding: index, spatial: 0, temporal: 0 },
             area,
             bitrate: kilobits * 1000,
+            highest: kilobits * 1000,
         });
         let mut ladder = Ladder::default();
         ladder.fill(rungs, current.map(|encoding| Layer { encoding, spatial: 0, temporal: 0 }));

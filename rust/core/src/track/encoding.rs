@@ -192,6 +192,7 @@ impl Encoding {
             layer: Layer { encoding: index, ..Layer::default() },
             size,
             bitrate: rate.steady(now) * 8,
+            highest: rate.highest(now) * 8,
             pictures: 0,
             active: alive,
         };
@@ -203,6 +204,7 @@ impl Encoding {
             layer: Layer { encoding: index, spatial: rate.spatial, temporal: rate.temporal },
             size: if rate.size == (0, 0) { size } else { rate.size },
             bitrate: rate.bytes_per_second * 8,
+            highest: rate.highest * 8,
             pictures: rate.pictures,
             active: alive && rate.bytes_per_second > 0,
         };

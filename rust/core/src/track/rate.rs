@@ -6,6 +6,8 @@ const WINDOW: Duration = Duration::from_millis(1000);
 
 /// Windows that a steady rate is the mean of: more than a group of pictures, which begins with a large one.
 const STEADY: usize = 3;
+/// Windows that the highest steady rate is of.
+const KEPT: usize = 10;
 
 /// A rate that costs an addition per packet.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,7 +16,7 @@ pub struct RateMeter {
     bytes: u64,
     rate: u64,
     /// Of the windows before the last one, the newest first.
-    before: [Option<u64>; STEADY - 1],
+    before: [Option<u64>; KEPT - 1],
 }
 
 impl RateMeter {
@@ -37,9 +39,22 @@ impl RateMeter {
         if self.rate == 0 {
             return self.bytes;
         }
-        let before = self.before.iter().flatten();
-        let (windows, sum) = before.fold((1, self.rate), |(windows, sum), rate| (windows + 1, sum + rate));
-        sum / windows
+        mean(&self.windows()[..STEADY])
+    }
+
+    /// The highest steady rate of the last ten seconds: what a publisher who stutters needs again in a moment.
+    pub fn highest(&mut self, now: Instant) -> u64 {
+        let steady = self.steady(now);
+        let windows = self.windows();
+        let filled = windows.windows(STEADY).filter(|windows| windows.iter().all(Option::is_some));
+        filled.map(mean).fold(steady, u64::max)
+    }
+
+    /// The newest first.
+    fn windows(&self) -> [Option<u64>; KEPT] {
+        let mut windows = [Some(self.rate); KEPT];
+        windows[1..].copy_from_slice(&self.before);
+        windows
     }
 
     /// Whether the first second is over: what came before says little, it begins with a key frame.
@@ -58,6 +73,11 @@ impl RateMeter {
             self.began = Some(now);
         }
     }
+}
+
+fn mean(windows: &[Option<u64>]) -> u64 {
+    let (windows, sum) = windows.iter().flatten().fold((0, 0), |(windows, sum), rate| (windows + 1, sum + rate));
+    sum / windows.max(1)
 }
 
 #[cfg(test)]
@@ -90,5 +110,19 @@ mod tests {
         let (least, most) =
             rates[200..].iter().fold((u64::MAX, 0), |(least, most), &rate| (least.min(rate), most.max(rate)));
         assert!(least > 53_000 && most < 66_000, "{least} to {most}");
+    }
+
+    #[test]
+    fn what_was_needed_is_remembered_for_some_seconds() {
+        let start = Instant::now();
+        let mut meter = RateMeter::default();
+        let at = |step: u64| start + Duration::from_millis(step * 20);
+        for step in 0..900 {
+            meter.add(at(step), if step < 300 { 1000 } else { 200 });
+            if step == 500 {
+                assert!(meter.steady(at(step)) < 15_000 && meter.highest(at(step)) > 45_000);
+            }
+        }
+        assert!(meter.highest(at(900)) < 15_000);
     }
 }

@@ -102,8 +102,10 @@ pub struct TargetRate {
     pub temporal: u8,
     /// Picture size, 0 while unknown.
     pub size: (u16, u16),
-    /// Bytes per second of all that it needs.
+    /// Bytes per second of all that it needs, over the last few seconds, ...
     pub bytes_per_second: u64,
+    /// ... and the most that was in the last ten.
+    pub highest: u64,
     /// Pictures in ten seconds.
     pub pictures: u32,
 }
@@ -430,8 +432,9 @@ impl Scalability {
                 spatial: target.spatial,
                 temporal: target.temporal,
                 size: self.sizes.get(usize::from(target.spatial)).copied().unwrap_or_default(),
-                bytes_per_second: rate.bytes_per_second(now),
-                pictures: (frames.bytes_per_second(now) * 10 / PICTURE as u64) as u32,
+                bytes_per_second: rate.steady(now),
+                highest: rate.highest(now),
+                pictures: (frames.steady(now) * 10 / PICTURE as u64) as u32,
             })
         };
         self.targets().filter_map(row).collect()

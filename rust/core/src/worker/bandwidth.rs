@@ -27,6 +27,8 @@ const LONGER: f64 = 1.05;
 const SOUND_LONGER: u64 = 20_000;
 /// A queue of the link that is waited for: it may be full, and then every other packet is lost.
 const LONG_QUEUE: Duration = Duration::from_millis(150);
+/// Of the pictures of the layer that has most, so many are enough for a larger one.
+const MOVES: f64 = 0.4;
 /// Packets that a probe chooses from.
 const PROBE_PACKETS: u64 = 64;
 
@@ -357,18 +359,23 @@ fn rungs(now: Instant, subscription: &Subscription, track: &Track, known: bool) 
         layer: rate.layer,
         area: u32::from(rate.size.0) * u32::from(rate.size.1),
         bitrate: (rate.bitrate as f64 * LONGER) as u64,
+        highest: (rate.highest as f64 * LONGER) as u64,
     })
 }
 
 /// A smaller picture that moves is better than a larger one of which but a quarter of the pictures is shown: lower temporal
-/// layers than the second best are for the smallest size. `layers` are in order of size.
+/// layers than the second best are for the smallest size only, and the second best only where its pictures come, since an
+/// encoder that is too slow leaves out large ones. `layers` are in order of size.
 fn leave_out_jerky(layers: &mut Vec<LayerRate>) {
     let Some(smallest) = layers.first().map(|rate| rate.size) else { return };
     let picture = |rate: &LayerRate| (rate.layer.encoding, rate.layer.spatial);
+    let most = layers.iter().map(|rate| rate.pictures).max().unwrap_or(0);
     let best: Vec<_> = layers.iter().map(|rate| (picture(rate), rate.layer.temporal)).collect();
     layers.retain(|rate| {
         let tops = best.iter().filter(|(other, _)| *other == picture(rate)).map(|&(_, temporal)| temporal);
-        rate.size == smallest || rate.layer.temporal + 1 >= tops.max().unwrap_or(0)
+        let top = tops.max().unwrap_or(0);
+        let moves = f64::from(rate.pictures) >= f64::from(most) * MOVES;
+        rate.size == smallest || rate.layer.temporal >= top || rate.layer.temporal + 1 == top && moves
     });
 }
 
@@ -382,7 +389,8 @@ mod tests {
             layer: Layer { encoding: 0, spatial, temporal },
             size: (width, width / 2),
             bitrate: u64::from(width) * u64::from(temporal + 1),
-            pictures: 0,
+            highest: 0,
+            pictures: 150 >> (2 - temporal),
             active: true,
         };
         let mut layers: Vec<_> = [(240, 0), (480, 1), (960, 2)]
@@ -392,6 +400,13 @@ mod tests {
         leave_out_jerky(&mut layers);
         let left: Vec<_> = layers.iter().map(|rate| (rate.layer.spatial, rate.layer.temporal)).collect();
         assert_eq!(left, [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]);
+        let mut slow: Vec<_> = (1..3)
+            .flat_map(|spatial| (0..3).map(move |temporal| rate(480 * u16::from(spatial), spatial, temporal)))
+            .collect();
+        slow[3..].iter_mut().for_each(|rate| rate.pictures /= 3);
+        leave_out_jerky(&mut slow);
+        let left: Vec<_> = slow.iter().map(|rate| (rate.layer.spatial, rate.layer.temporal)).collect();
+        assert_eq!(left, [(1, 0), (1, 1), (1, 2), (2, 2)]);
         let mut plain = vec![rate(240, 0, 0), rate(480, 1, 0)];
         leave_out_jerky(&mut plain);
         assert_eq!(plain.len(), 2);
