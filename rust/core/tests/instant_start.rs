@@ -319,8 +319,8 @@ fn many_at_once_take_turns() {
     assert!(viewers.iter().filter(began).count() >= 8, "turns came before the next key frame");
 }
 
-#[test]
-fn a_change_of_layer_is_shown_at_once() {
+/// A publisher of two layers with one viewer, who gets the larger one.
+fn two_layers(deaf: bool) -> (Net, Publisher, [Viewer; 1]) {
     let mut net = Net::with_cache(10, 1, LIMITS);
     let layer = |rid, ssrc, width, payload_size| Stream {
         rid: Some(rid),
@@ -330,10 +330,29 @@ fn a_change_of_layer_is_shown_at_once() {
     };
     let layers = vec![layer("a", 5000, 320, 300), layer("b", 15_000, 640, 1100)];
     let mut publisher = scene::publish(&mut net, 0, 1, Profile::AeadAes128Gcm, vec![(VIDEO, layers)]);
-    publisher.deaf = true;
+    publisher.deaf = deaf;
     scene::run(&mut net, &mut publisher, &mut [], 5.0);
     let mut viewers = [join(&mut net, 2, VP8)];
     scene::run(&mut net, &mut publisher, &mut viewers, 2.0);
+    (net, publisher, viewers)
+}
+
+#[test]
+fn a_change_of_layer_waits_for_a_publisher_that_answers() {
+    let (mut net, mut publisher, mut viewers) = two_layers(false);
+    let shown = viewers[0].receiver(0).shown.len();
+    let command =
+        Command::SelectLayer { subscription: scene::video_subscription(2), choice: Choice::of(Some("a".to_owned())) };
+    net.workers[0].command(net.now, command).expect("select");
+    scene::run(&mut net, &mut publisher, &mut viewers, 0.4);
+    let since = &viewers[0].receiver(0).shown[shown - 1..];
+    assert_eq!(since.last().expect("a picture").size, 300);
+    assert!(since.windows(2).all(|pair| pair[0].number < pair[1].number), "pictures from the past");
+}
+
+#[test]
+fn a_change_of_layer_is_shown_soon() {
+    let (mut net, mut publisher, mut viewers) = two_layers(true);
     let rid = Some("a".to_owned());
     let command = Command::SelectLayer { subscription: scene::video_subscription(2), choice: Choice::of(rid) };
     net.workers[0].command(net.now, command).expect("select");

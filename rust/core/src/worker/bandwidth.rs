@@ -205,6 +205,13 @@ impl Worker {
     /// Does what is due.
     pub(super) fn run_bandwidth(&mut self, now: Instant, slot: usize) {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        for index in 0..self.objects.transports[slot].subscriptions.len() {
+            let key = self.objects.transports[slot].subscriptions[index];
+            if due(self.objects.subscriptions[key].patient_until) {
+                self.objects.subscriptions[key].patient_until = None;
+                self.want_key_frame_for(now, key);
+            }
+        }
         let transport = &mut self.objects.transports[slot];
         let pace = transport.egress.pacer.as_ref().and_then(|pacer| pacer.deadline());
         if due(pace) {
@@ -221,13 +228,6 @@ impl Worker {
         let Some(state) = &mut self.objects.transports[slot].bandwidth else { return };
         if due(state.automatic.deadline()) {
             self.adapt(now, slot);
-        }
-        for index in 0..self.objects.transports[slot].subscriptions.len() {
-            let key = self.objects.transports[slot].subscriptions[index];
-            if due(self.objects.subscriptions[key].patient_until) {
-                self.objects.subscriptions[key].patient_until = None;
-                self.want_key_frame_for(now, key);
-            }
         }
     }
 

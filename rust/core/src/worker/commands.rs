@@ -1,6 +1,6 @@
 //! Execution of commands. Each checks everything before it changes anything.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::command::{
     Command, CommandError, IceParameters, IceRole, SubscriptionId, SubscriptionParameters, TrackId, TrackParameters,
@@ -24,6 +24,10 @@ const MAX_SSRCS: usize = 1024;
 const MAX_ROUTES: usize = 64;
 /// Encodings of one track. Browsers send three.
 const MAX_ENCODINGS: usize = 16;
+
+/// Who chooses another layer keeps what it has for so long, while the publisher is asked for a key frame: what is cached
+/// would take it back in time.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Worker {
     pub(super) fn execute(&mut self, now: Instant, command: Command) -> Result<Reply, CommandError> {
@@ -309,7 +313,9 @@ impl Worker {
         subscription.choose(choice, subscription.track.and_then(|track| self.objects.tracks.get(track)));
         let transport = subscription.transport;
         self.adapt(now, transport);
+        self.objects.subscriptions[slot].patient_until = Some(now + PATIENCE);
         self.want_key_frame_for(now, slot);
+        self.schedule_transport(transport);
         Ok(())
     }
 
