@@ -72,6 +72,9 @@ async def assert_first_frame_is_soon(browser: Browser, gateway: Gateway) -> None
 async def assert_hops_are_short(*gateways: Gateway) -> None:
     async with contextlib.AsyncExitStack() as stack:
         notes = [await stack.enter_async_context(noting(f"{gateway.url}/whep/cam")) for gateway in gateways]
+        await eventually(lambda: _all_have(notes, 200), within=30)
+        for note in notes:
+            note.clear()  # each was shown what had been before it came
         await eventually(lambda: _all_have(notes, 300), within=30)
     for before, after in pairwise(notes):
         assert percentile(after.later_than(before), 0.95) < HOP_MS
