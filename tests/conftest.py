@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 import sys
-from typing import TYPE_CHECKING, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
 
 import aioice.ice
 import pytest
@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from live777py.media.engine import MediaEngine
 
 
+BESIDE_OTHERS: Final = tuple(Path(__file__).with_name(name) for name in ("cluster", "interop"))
+"""Tests with browsers, encoders and Redis servers, which share the machine with them."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What lives in real time is run once more when it fails, and told of as `rerun`: other tests, servers, browsers
-    and encoders share the machine with it."""
+    """Of these, what fails is run once more, and told of as `rerun`. Nothing else is: a race of ours shows."""
     for item in items:
-        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+        if any(item.path.is_relative_to(directory) for directory in BESIDE_OTHERS):
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
