@@ -6,19 +6,15 @@
 //! refer to them. No two source packets ever get the same number: under AES-GCM that would be fatal.
 
 use std::collections::VecDeque;
-use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::stamps::Stamps;
 use crate::egress::burst::{Packet, PictureNumbers, Source};
 use crate::track::scalability::Filter;
 
 /// Ended segments that are remembered: two seconds of a viewer who gets a part of each picture. Chromium probes with dozens
 /// of padding packets, which merge into one segment.
 const MAX_PAST: usize = 128;
-/// After a replay its timestamps are remembered as long as its packets, and then some.
-const MAX_STAMPS_AGE: Duration = Duration::from_secs(10);
-/// Replays whose timestamps are remembered.
-const MAX_REPLAYS: usize = 4;
 
 /// A stretch of one source with constant offsets, all of them wrapping in the width of their field.
 #[derive(Clone, Copy, Debug)]
@@ -43,16 +39,6 @@ pub struct Segment {
     pub filter: Filter,
     /// The first packet that did since they have changed; `u64::MAX` while there is none, 0 since the source began.
     pub filter_from: u64,
-}
-
-/// The timestamps that the frames of a replay left with.
-#[derive(Debug)]
-struct Stamps {
-    /// The viewer's numbers that it covers.
-    out: Range<u64>,
-    newest: Instant,
-    /// Source timestamp, and what was added to it.
-    frames: Vec<(u32, u32)>,
 }
 
 impl Segment {
@@ -81,9 +67,7 @@ pub struct Continuity {
     filter: Filter,
     /// Newest picture that was left out, and whose number the next one gets.
     closed: Option<u16>,
-    replays: VecDeque<Stamps>,
-    /// Before this number of the viewer's there were replays that are forgotten.
-    forgotten: u64,
+    stamps: Stamps,
 }
 
 /// The newest packet sent, in the viewer's numbers.
@@ -107,8 +91,7 @@ impl Continuity {
             newest: None,
             filter: Filter::ALL,
             closed: None,
-            replays: VecDeque::new(),
-            forgotten: 0,
+            stamps: Stamps::default(),
         }
     }
 
@@ -192,26 +175,18 @@ impl Continuity {
             segment.timestamp_offset = live.wrapping_sub(edge);
             self.last = Some((segment.source, segment.timestamp_offset));
         }
-        if self.replays.len() == MAX_REPLAYS {
-            self.forget_replay();
-        }
-        let out = self.next_out..self.next_out;
-        self.replays.push_back(Stamps { out, newest: first.arrival, frames: Vec::new() });
+        self.stamps.begin(self.next_out, first.arrival);
     }
 
     /// Passes a packet of the past in its order. `stamp` is the timestamp to send, before the viewer's offset.
     pub fn replay(&mut self, now: Instant, packet: &Packet, stamp: u32) -> Option<Segment> {
         let segment = self.current.filter(|segment| segment.source == packet.source)?;
+        let out = segment.out(packet.sequence);
         let timestamp_offset = stamp.wrapping_add(segment.timestamp_offset).wrapping_sub(packet.timestamp);
-        if let Some(stamps) = self.replays.back_mut() {
-            (stamps.newest, stamps.out.end) = (now, segment.out(packet.sequence) + 1);
-            if stamps.frames.last().is_none_or(|&(timestamp, _)| timestamp != packet.timestamp) {
-                stamps.frames.push((packet.timestamp, timestamp_offset));
-            }
-        }
+        self.stamps.note(now, out, packet.timestamp, timestamp_offset);
         let segment = Segment { timestamp_offset, ..segment };
         self.highest = packet.sequence;
-        self.next_out = segment.out(packet.sequence) + 1;
+        self.next_out = out + 1;
         self.newest = Some(Newest {
             timestamp: packet.timestamp.wrapping_add(timestamp_offset),
             arrival: now,
@@ -223,20 +198,16 @@ impl Continuity {
 
     /// The viewer is at the live edge: what is missing before the packet `edge` belongs to the replay.
     pub fn end_replay(&mut self, edge: u64) {
-        if let (Some(segment), Some(stamps)) = (&self.current, self.replays.back_mut()) {
-            stamps.out.end = stamps.out.end.max(segment.out(edge));
+        if let Some(segment) = &self.current {
+            self.stamps.end(segment.out(edge));
         }
     }
 
     /// The segment with the timestamp offset that a packet has or had, which is another for a frame that was replayed.
     /// None if that frame was not sent, or is forgotten: a number must never leave with another timestamp.
     pub fn stamped(&self, segment: Segment, packet: &Packet) -> Option<Segment> {
-        let out = segment.out(packet.sequence);
-        if out < self.forgotten {
-            return None;
-        }
-        let Some(stamps) = self.replays.iter().find(|stamps| stamps.out.contains(&out)) else { return Some(segment) };
-        let &(_, timestamp_offset) = stamps.frames.iter().find(|(timestamp, _)| *timestamp == packet.timestamp)?;
+        let timestamp_offset =
+            self.stamps.offset(segment.out(packet.sequence), packet.timestamp, segment.timestamp_offset)?;
         Some(Segment { timestamp_offset, ..segment })
     }
 
@@ -247,16 +218,7 @@ impl Continuity {
 
     /// Frees what nobody asks for any more.
     pub fn forget_replays(&mut self, now: Instant) {
-        let old = |stamps: &Stamps| now.saturating_duration_since(stamps.newest) > MAX_STAMPS_AGE;
-        while self.replays.front().is_some_and(old) {
-            self.forget_replay();
-        }
-    }
-
-    fn forget_replay(&mut self) {
-        if let Some(stamps) = self.replays.pop_front() {
-            self.forgotten = stamps.out.end;
-        }
+        self.stamps.forget_old(now);
     }
 
     /// Ends the current segment: what flows next begins with `start`.
@@ -318,21 +280,8 @@ impl Continuity {
     /// As `stamped`, for a packet that has not been sent. If it is of a frame that a replay has passed over because none of
     /// it was there, that comes right after the frame before it.
     fn late(&mut self, segment: Segment, packet: &Packet) -> Option<Segment> {
-        let stamped = self.stamped(segment, packet);
-        if stamped.is_some() {
-            return stamped;
-        }
         let out = segment.out(packet.sequence);
-        let stamps = self.replays.iter_mut().find(|stamps| stamps.out.contains(&out) && out >= self.forgotten)?;
-        let index =
-            stamps.frames.partition_point(|(timestamp, _)| (timestamp.wrapping_sub(packet.timestamp) as i32) < 0);
-        let (before, offset) = *stamps.frames.get(index.checked_sub(1)?)?;
-        let stamp = before.wrapping_add(offset).wrapping_add(1);
-        if stamps.frames.get(index).is_some_and(|&(after, offset)| after.wrapping_add(offset) == stamp) {
-            return None;
-        }
-        let timestamp_offset = stamp.wrapping_sub(packet.timestamp);
-        stamps.frames.insert(index, (packet.timestamp, timestamp_offset));
+        let timestamp_offset = self.stamps.offset_late(out, packet.timestamp, segment.timestamp_offset)?;
         Some(Segment { timestamp_offset, ..segment })
     }
 
@@ -431,6 +380,7 @@ pub fn rewritten(pictures: &PictureNumbers, segment: &Segment) -> (u16, u8) {
 mod tests {
     use proptest::prelude::*;
     use std::collections::HashMap;
+    use std::time::Duration;
 
     use super::*;
     use crate::egress::burst::{COPIED, Element, LayerTag};

@@ -5,6 +5,7 @@ pub mod drops;
 pub mod replay;
 pub mod retransmit;
 pub mod selection;
+mod stamps;
 
 use std::time::{Duration, Instant};
 
