@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.gateway import Gateway
 
 WITHIN_MS = 20_000
+DESCRIPTOR = "dependency-descriptor-rtp-header-extension"
 NAME = '<img src=x onerror="document.title=1"> & söns'
 
 
@@ -96,6 +97,18 @@ async def test_a_viewer_outlives_its_publisher(gateway: Gateway, chromium: Brows
         await assert_decodes(player)
         await page.get_by_role("button", name="Stop publishing").click()
         await expect(player).to_have_attribute("data-state", "waiting", timeout=WITHIN_MS)
+
+
+async def test_the_player_offers_to_get_fewer_layers_of_av1(gateway: Gateway, chromium: Browser) -> None:
+    """Chromium leaves the dependency descriptor out of an offer unless it is asked for."""
+    viewer = await chromium.new_page()
+    async with viewer.expect_request("**/whep/layers") as request:
+        await viewer.goto(f"{gateway.url}/tools/player.html?id=layers&autoplay&muted")
+    offer = (await request.value).post_data
+    assert offer is not None
+    _, audio, video = offer.split("m=")
+    assert DESCRIPTOR not in audio
+    assert DESCRIPTOR in video
 
 
 async def test_the_keys_of_the_player_page_need_no_click(gateway: Gateway, chromium: Browser) -> None:

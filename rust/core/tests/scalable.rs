@@ -192,13 +192,15 @@ fn more_pictures_come_without_a_key_frame_and_larger_ones_with_one() {
 }
 
 #[test]
-fn without_the_descriptor_a_viewer_of_av1_gets_everything() {
+fn without_the_descriptor_a_viewer_of_av1_gets_the_smallest_picture() {
     let mut net = Net::new(40, 1);
     let mut camera = camera(&mut net, Form::Av1);
     let mut viewers = [viewer(&mut net, 2, Form::Av1, false), viewer(&mut net, 3, Form::Av1, true)];
-    pin(&mut net, 2, 0, 0);
-    scene::run(&mut net, &mut camera, &mut viewers, 3.0);
-    assert_eq!(layers(&viewers[0].receiver(0).packets), up_to(2, 2));
+    scene::run(&mut net, &mut camera, &mut viewers, 1.0);
+    pin(&mut net, 2, 2, 0);
+    scene::run(&mut net, &mut camera, &mut viewers, 2.0);
+    assert_eq!(layers(&viewers[0].receiver(0).packets), up_to(0, 2));
+    assert_eq!(layers(&viewers[1].receiver(0).packets), up_to(2, 2));
     assert!(viewers[0].receiver(0).packets.iter().all(|packet| packet.extension(extension::DEPENDENCY).is_none()));
     viewers.iter().for_each(assert_whole);
 }

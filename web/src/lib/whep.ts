@@ -3,6 +3,14 @@
 import { Client, GONE, type ClientOptions } from "./client";
 import type { GatewayError } from "./errors";
 
+const DESCRIPTOR = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
+
+/** Header Extensions Control of "WebRTC Extensions": Chromium has it, Firefox does not. */
+interface ExtensionControl {
+  getHeaderExtensionsToNegotiate(): { uri: string; direction: RTCRtpTransceiverDirection }[];
+  setHeaderExtensionsToNegotiate(extensions: { uri: string; direction: RTCRtpTransceiverDirection }[]): void;
+}
+
 export interface WhepOptions extends ClientOptions {
   /** Keeps the jitter buffer as small as the network allows. */
   lowLatency?: boolean;
@@ -18,7 +26,9 @@ export class WhepClient extends Client {
   protected override prepare(peer: RTCPeerConnection): void {
     const stream = new MediaStream();
     for (const kind of ["audio", "video"]) {
-      const { receiver } = peer.addTransceiver(kind, { direction: "recvonly" });
+      const transceiver = peer.addTransceiver(kind, { direction: "recvonly" });
+      askForDescriptor(transceiver);
+      const { receiver } = transceiver;
       if (this.options.lowLatency) receiver.jitterBufferTarget = 0;
       stream.addTrack(receiver.track);
       receiver.track.addEventListener("unmute", () => this.peer === peer && this.options.onStream?.(stream));
@@ -29,4 +39,13 @@ export class WhepClient extends Client {
   protected override retryable(error: GatewayError): boolean {
     return error.status === 404 || error.status === GONE || super.retryable(error);
   }
+}
+
+/** Without the dependency descriptor a viewer of AV1 gets all layers, whatever its network carries; Chromium does not offer it unasked. */
+function askForDescriptor(transceiver: RTCRtpTransceiver & Partial<ExtensionControl>): void {
+  const extensions = transceiver.getHeaderExtensionsToNegotiate?.() ?? [];
+  const descriptor = extensions.find(({ uri }) => uri === DESCRIPTOR);
+  if (!descriptor) return;
+  descriptor.direction = "sendrecv";
+  transceiver.setHeaderExtensionsToNegotiate?.(extensions);
 }

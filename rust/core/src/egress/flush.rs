@@ -169,6 +169,11 @@ impl Egress {
                 let mut admission = subscription.admit(packet, target, track);
                 if let (Admission::Start, Some(target)) = (&admission, target) {
                     let timestamp = track.handover(subscription, packet);
+                    let another = subscription.continuity.last().is_some_and(|(source, _)| source != packet.source);
+                    // What this key frame makes useless would only be before it on the link.
+                    if let Some(pacer) = pacer.as_mut().filter(|_| another) {
+                        pacer.forget(key);
+                    }
                     subscription.start(packet, timestamp, target, track);
                     announce(track, subscription, flush.notices);
                     admission = subscription.admit(packet, Some(target), track);

@@ -13,7 +13,7 @@ use crate::codec::Codec;
 use crate::command::{CodecParameters, Kind, SubscriptionId, SubscriptionParameters};
 use crate::egress::burst::{Packet, Source};
 use crate::egress::header::{HeaderTemplate, MAX_NAME_LEN, Names};
-use crate::layer::{Choice, Layer};
+use crate::layer::{Choice, Layer, LayerRate};
 use crate::rtp::{ExtensionKind, ExtensionMap};
 use crate::track::Track;
 use continuity::{Continuity, Segment};
@@ -389,6 +389,16 @@ impl Subscription {
         let Some(encoding) = track.encodings.get(usize::from(target.encoding)) else { return };
         let filter = self.selection.begin(target, &encoding.scalability, self.ability);
         self.continuity.set_filter(filter);
+    }
+
+    /// Whether it can get a layer among `layers` of its encoding: a viewer of AV1 without the dependency descriptor gets all
+    /// pictures of the smallest size.
+    pub fn can_get(&self, layer: Layer, layers: &[LayerRate]) -> bool {
+        let beyond = |other: &LayerRate| {
+            let other = other.layer;
+            other.encoding == layer.encoding && other.spatial == 0 && other.temporal > layer.temporal
+        };
+        self.ability.drops || layer.spatial == 0 && !layers.iter().any(beyond)
     }
 
     /// Whether the viewer waits for a key frame of what flows, to get other layers of it.

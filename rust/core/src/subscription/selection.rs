@@ -21,7 +21,7 @@ pub struct Selection {
 /// What a viewer can do with an encoding that lacks some of its layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ability {
-    /// It can decode it.
+    /// It can decode it. Else it takes each frame to refer to the one before it, which holds for one spatial layer.
     pub drops: bool,
     /// It gets the dependency descriptor.
     pub descriptor: bool,
@@ -131,7 +131,7 @@ impl Selection {
 }
 
 fn wanted(target: Layer, scalability: &Scalability, ability: Ability) -> Filter {
-    let filter = if ability.drops { scalability.filter(target) } else { scalability.everything() };
+    let filter = if ability.drops { scalability.filter(target) } else { scalability.smallest() };
     Filter { decode_targets: if ability.descriptor { filter.decode_targets } else { 0 }, ..filter }
 }
 

@@ -337,10 +337,9 @@ impl Scalability {
         fits.or_else(|| known().min_by_key(|(_, size)| size.0)).map(|(spatial, _)| spatial)
     }
 
-    /// What lets everything through.
-    pub fn everything(&self) -> Filter {
-        let highest = self.filter(Layer::whole(0));
-        Filter { mask: ALL_TARGETS, contained: ALL_TARGETS, ..highest }
+    /// What lets the smallest picture through, with all its temporal layers.
+    pub fn smallest(&self) -> Filter {
+        self.filter(Layer { spatial: 0, ..Layer::whole(0) })
     }
 
     fn filter_of(&self, target: Target) -> Filter {

@@ -352,6 +352,8 @@ fn rungs(now: Instant, subscription: &Subscription, track: &Track, known: bool) 
     if known && layers.iter().any(measured) {
         layers.retain(measured);
     }
+    let all = layers.clone();
+    layers.retain(|rate| subscription.can_get(rate.layer, &all));
     let smallest = layers.first().map(|rate| rate.layer);
     layers.retain(|rate| subscription.choice.allows(track, rate) || Some(rate.layer) == smallest);
     leave_out_jerky(&mut layers);
