@@ -179,6 +179,30 @@ fn repairs_of_a_layer_that_is_left_do_not_hold_up_the_next_one() {
     }
 }
 
+/// What is lost of layers in one encoding before the estimate knows is needed for all that follows, and fewer layers fill the
+/// link as well: repairs have their share of it before the viewer gives up.
+#[test]
+fn repairs_are_not_starved_by_fewer_layers() {
+    for (form, phase) in
+        [Form::Vp9 { flexible: false }, Form::Av1].into_iter().flat_map(|form| (0..6).map(move |n| (form, n)))
+    {
+        let mut net = Net::with_cache(240 + phase, 1, GOP);
+        let media = Media::Scalable(form);
+        let interval = Duration::from_millis(66);
+        let stream = Stream { key_every: 100_000, payload_size: 1300, interval, ..Stream::video(media, 5000, net.now) };
+        let mut publisher = scene::publish(&mut net, 0, 1, Profile::AeadAes128Gcm, vec![(VIDEO, vec![stream])]);
+        let options = ViewerOptions { media, audio: None, descriptor: true, ..ViewerOptions::default() };
+        let mut viewer = scene::view(&mut net, 0, 2, options);
+        viewer.feedback = Feedback::transport_cc();
+        watch(&mut net, &mut publisher, &mut viewer, 8.0 + phase as f64 * 0.051);
+        shape(&mut net, &viewer, 350_000, Duration::from_millis(200));
+        watch(&mut net, &mut publisher, &mut viewer, 4.0);
+        let video = viewer.receiver(0);
+        assert!(video.repaired > 0, "{form:?}, {phase}: nothing was lost");
+        assert_eq!((video.skipped, video.plis), (0, 0), "{form:?}, {phase}");
+    }
+}
+
 /// AV1 in three by three layers, of which all takes 1.5 Mbit/s, half the pictures of all sizes 760 kbit/s, and all of two
 /// sizes 550: and the encoder is too slow for a second, time and again.
 #[test]

@@ -16,6 +16,9 @@ const BURST: i64 = 12_000;
 const BURST_TIME: f64 = 0.04;
 /// What waits at most. Beyond that it leaves, and the link may drop it: nothing is dropped here.
 const MAX_WAIT: f64 = 0.3;
+/// The same while repairs wait, and until what has waited meanwhile has left: nothing of it could be shown before them, and
+/// all at once it would be lost like what they repair.
+const MAX_WAIT_BEHIND_REPAIRS: f64 = 0.8;
 const MAX_PACKETS: usize = 1024;
 /// Repairs that wait at most; the viewer asks again for more.
 const MAX_REPAIRS: usize = 64;
@@ -57,6 +60,8 @@ pub struct Pacer {
     media: VecDeque<(Waiting, usize)>,
     /// Of the media.
     bytes: usize,
+    /// More media waits than is to wait, because repairs go first.
+    behind: bool,
     /// The worker knows that something waits.
     pub noted: bool,
     /// The link carries less than the least that there is: what does not fit is not sent until the next key frame.
@@ -75,6 +80,7 @@ impl Pacer {
             repairs,
             media,
             bytes: 0,
+            behind: false,
             noted: false,
             thins: false,
         };
@@ -152,7 +158,9 @@ impl Pacer {
         {
             return Some(repair);
         }
-        if !self.is_open() && (self.thins || !self.is_full()) {
+        self.behind = self.is_longer_than(MAX_WAIT) && (self.behind || !self.repairs.is_empty());
+        let most = if self.behind { MAX_WAIT_BEHIND_REPAIRS } else { MAX_WAIT };
+        if !self.is_open() && (self.thins || !self.is_longer_than(most)) {
             return None;
         }
         let (packet, bytes) = self.media.pop_front()?;
@@ -160,14 +168,14 @@ impl Pacer {
         Some(packet)
     }
 
-    /// Whether more waits than is to wait.
-    fn is_full(&self) -> bool {
-        self.bytes as f64 > self.rate * MAX_WAIT || self.media.len() > MAX_PACKETS
+    /// Whether more waits than leaves in so many seconds.
+    fn is_longer_than(&self, seconds: f64) -> bool {
+        self.bytes as f64 > self.rate * seconds || self.media.len() > MAX_PACKETS
     }
 
     /// Whether no other frame is to be begun before what waits has left.
     pub fn refuses(&self) -> bool {
-        self.thins && self.is_full()
+        self.thins && self.is_longer_than(MAX_WAIT)
     }
 
     /// When the next packet may leave.
@@ -300,6 +308,24 @@ mod tests {
         assert_eq!(released(&mut pacer, start + Duration::from_millis(20)), [4, 9]);
         (0..200).for_each(|sequence| pacer.hold_repair(packet(1, sequence)));
         assert_eq!(pacer.len().0, MAX_REPAIRS);
+    }
+
+    #[test]
+    fn repairs_are_not_behind_what_does_not_fit() {
+        let start = Instant::now();
+        let mut pacer = Pacer::new(800_000);
+        pacer.earn(start);
+        pacer.owe(start, 1);
+        (0..60).for_each(|sequence| pacer.hold(packet(1, sequence), 1000));
+        (100..103).for_each(|sequence| pacer.hold_repair(packet(1, sequence)));
+        assert!(released(&mut pacer, start).is_empty(), "all of it waits for the repairs");
+        let mut sequences = Vec::new();
+        for step in 1..=50 {
+            sequences.extend(released(&mut pacer, start + Duration::from_millis(step)));
+        }
+        assert_eq!(sequences, [100, 101, 102, 0, 1, 2], "at the link's pace");
+        (60..200).for_each(|sequence| pacer.hold(packet(1, sequence), 1000));
+        assert!(released(&mut pacer, start + Duration::from_millis(50)).len() > 100, "but not for ever");
     }
 
     #[test]

@@ -31,6 +31,15 @@ impl Retransmissions {
         self.spent >= BUDGET
     }
 
+    /// The numbers that were sent again within `span`, the oldest number first.
+    pub fn within(&self, now: Instant, span: Duration) -> Vec<u64> {
+        let slots = self.slots.iter().flat_map(|slots| slots.iter().flatten());
+        let recent = slots.filter(|(_, at)| now.saturating_duration_since(*at) <= span);
+        let mut sequences: Vec<u64> = recent.map(|&(sequence, _)| sequence).collect();
+        sequences.sort_unstable();
+        sequences
+    }
+
     /// Whether the packet may be sent again now; if so, this is remembered.
     pub fn admit(&mut self, now: Instant, sequence: u64, interval: Duration) -> bool {
         let slots = self.slots.get_or_insert_with(|| Box::new([None; SLOTS]));
@@ -60,6 +69,8 @@ mod tests {
         assert!(!log.admit(now + Duration::from_millis(49), 7, interval));
         assert!(log.admit(now + Duration::from_millis(49), 8, interval));
         assert!(log.admit(now + Duration::from_millis(50), 7, interval));
+        assert_eq!(log.within(now + Duration::from_millis(60), Duration::from_millis(10)), [7]);
+        assert_eq!(log.within(now + Duration::from_millis(60), interval), [7, 8]);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use slab::Slab;
+
 use crate::bandwidth::allocate::Rung;
 use crate::bandwidth::automatic::Facts;
 use crate::command::Kind;
@@ -27,6 +29,8 @@ const LONGER: f64 = 1.05;
 const SOUND_LONGER: u64 = 20_000;
 /// A queue of the link that is waited for: it may be full, and then every other packet is lost.
 const LONG_QUEUE: Duration = Duration::from_millis(150);
+/// Repairs that left so long before a link was known to be full may have been lost in its queue.
+const RECENT: Duration = Duration::from_millis(400);
 /// Of the pictures of the layer that has most, so many are enough for a larger one.
 const MOVES: f64 = 0.4;
 /// Packets that a probe chooses from.
@@ -153,7 +157,12 @@ impl Worker {
         let pace = state.estimator.drain().map(|drain| drain.max(if thins { fixed } else { least }));
         match (pace, &mut transport.egress.pacer) {
             (Some(limit), Some(pacer)) => pacer.set_bitrate(limit),
-            (Some(limit), none) => *none = Some(Box::new(Pacer::new(limit))),
+            (Some(limit), none) => {
+                let pacer = none.insert(Box::new(Pacer::new(limit)));
+                for &key in &transport.subscriptions {
+                    hold_recent_repairs(now, pacer, key, &self.objects.subscriptions[key], &self.objects.tracks);
+                }
+            }
             (None, Some(pacer)) if pacer.is_empty() => transport.egress.pacer = None,
             (None, _) => {}
         }
@@ -165,7 +174,11 @@ impl Worker {
                 pacer.settle();
             }
         }
+        let waits = transport.egress.pacer.as_ref().is_some_and(|pacer| !pacer.is_empty());
         transport.bandwidth = Some(state);
+        if waits {
+            self.note_pacing(slot);
+        }
         if changed {
             for index in 0..self.objects.transports[slot].subscriptions.len() {
                 let key = self.objects.transports[slot].subscriptions[index];
@@ -319,6 +332,18 @@ impl Worker {
                 let packet = self.burst.push(*packet, plaintext);
                 transport.egress.extras.push(Extra { subscription: key, packet, outgoing, sending: Sending::Probe });
             }
+        }
+    }
+}
+
+/// What was sent again while nobody knew yet that the link is full has met a full queue, most likely.
+fn hold_recent_repairs(now: Instant, pacer: &mut Pacer, key: usize, subscription: &Subscription, tracks: &Slab<Track>) {
+    let Some((slot, track)) = subscription.track.and_then(|slot| Some((slot, tracks.get(slot)?))) else { return };
+    for sequence in subscription.retransmissions.within(now, RECENT) {
+        let Some((outgoing, packet, _)) = subscription.sent(now, track, sequence as u16) else { continue };
+        if outgoing.sequence == sequence && subscription.source() == Some(outgoing.segment.source) {
+            let (encoding, sequence, repair) = (packet.source.encoding, packet.sequence, true);
+            pacer.hold_repair(Waiting { subscription: key, track: slot, encoding, sequence, outgoing, repair });
         }
     }
 }
