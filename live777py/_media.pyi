@@ -546,7 +546,8 @@ class Engine:
     # With `rid`, `spatial` or `temporal` the viewer is pinned: it gets that, and the best of what is not named,
     # whatever its network. Else what it gets follows its network. Either keeps within the limits; a picture that is
     # the smallest is always allowed. A spatial or temporal layer comes with those below it, and a number too high is
-    # the highest. Who plays AV1 without the dependency descriptor gets all layers.
+    # the highest. Who plays AV1 without the dependency
+    # descriptor gets the smallest picture, with all its temporal layers.
     def select_layer(
         self,
         request: int,

@@ -41,7 +41,7 @@ export class WhepClient extends Client {
   }
 }
 
-/** Without the dependency descriptor a viewer of AV1 gets all layers, whatever its network carries; Chromium does not offer it unasked. */
+/** Without the dependency descriptor a viewer of AV1 gets the smallest picture, whatever its network carries; Chromium does not offer it unasked. */
 function askForDescriptor(transceiver: RTCRtpTransceiver & Partial<ExtensionControl>): void {
   const extensions = transceiver.getHeaderExtensionsToNegotiate?.() ?? [];
   const descriptor = extensions.find(({ uri }) => uri === DESCRIPTOR);

@@ -21,7 +21,7 @@ const MAX_WAIT: f64 = 0.3;
 const MAX_WAIT_BEHIND_REPAIRS: f64 = 0.8;
 const MAX_PACKETS: usize = 1024;
 /// Repairs that wait at most; the viewer asks again for more.
-const MAX_REPAIRS: usize = 64;
+pub const MAX_REPAIRS: usize = 64;
 /// Seconds that are paid for later at most.
 const MAX_DEBT: f64 = 0.2;
 /// A queue of the link that is told of after so long has not been waited for.
@@ -141,12 +141,17 @@ impl Pacer {
         self.media.push_back((packet, bytes));
     }
 
+    /// Whether another repair can wait.
+    pub fn has_room_for_repair(&self) -> bool {
+        self.repairs.len() < MAX_REPAIRS
+    }
+
     /// Keeps a packet that was asked for again, unless it is kept already.
     pub fn hold_repair(&mut self, packet: Waiting) {
         let same = |other: &Waiting| {
             other.subscription == packet.subscription && other.outgoing.sequence == packet.outgoing.sequence
         };
-        if self.repairs.len() < MAX_REPAIRS && !self.repairs.iter().any(same) {
+        if self.has_room_for_repair() && !self.repairs.iter().any(same) {
             self.repairs.push_back(packet);
         }
     }

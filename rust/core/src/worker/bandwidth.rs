@@ -8,7 +8,7 @@ use crate::bandwidth::allocate::Rung;
 use crate::bandwidth::automatic::Facts;
 use crate::command::Kind;
 use crate::egress::flush::Extra;
-use crate::egress::pacer::{Pacer, Waiting};
+use crate::egress::pacer::{MAX_REPAIRS, Pacer, Waiting};
 use crate::egress::write::Sending;
 use crate::layer::{Layer, LayerRate};
 use crate::rtcp::{ReportBlock, TransportFeedback};
@@ -111,7 +111,7 @@ impl Worker {
         state.members.clear();
         for &key in &transport.subscriptions {
             let subscription = &self.objects.subscriptions[key];
-            let Some(track) = subscription.track.and_then(|track| self.objects.tracks.get_mut(track)) else { continue };
+            let Some(track) = subscription.track.and_then(|track| self.objects.tracks.get(track)) else { continue };
             if subscription.paused {
                 continue;
             }
@@ -159,6 +159,7 @@ impl Worker {
             (Some(limit), Some(pacer)) => pacer.set_bitrate(limit),
             (Some(limit), none) => {
                 let pacer = none.insert(Box::new(Pacer::new(limit)));
+                pacer.earn(now);
                 for &key in &transport.subscriptions {
                     hold_recent_repairs(now, pacer, key, &self.objects.subscriptions[key], &self.objects.tracks);
                 }
@@ -339,9 +340,15 @@ impl Worker {
 /// What was sent again while nobody knew yet that the link is full has met a full queue, most likely.
 fn hold_recent_repairs(now: Instant, pacer: &mut Pacer, key: usize, subscription: &Subscription, tracks: &Slab<Track>) {
     let Some((slot, track)) = subscription.track.and_then(|slot| Some((slot, tracks.get(slot)?))) else { return };
-    for sequence in subscription.retransmissions.within(now, RECENT) {
+    let source = subscription.source();
+    if subscription.target.is_some_and(|target| source.is_none_or(|source| source.encoding != target.encoding)) {
+        return;
+    }
+    let recent = subscription.retransmissions.within(now, RECENT);
+    // The newest have met the fullest queue; half of the room is for what will be asked for.
+    for &sequence in &recent[recent.len().saturating_sub(MAX_REPAIRS / 2)..] {
         let Some((outgoing, packet, _)) = subscription.sent(now, track, sequence as u16) else { continue };
-        if outgoing.sequence == sequence && subscription.source() == Some(outgoing.segment.source) {
+        if outgoing.sequence == sequence && source == Some(outgoing.segment.source) {
             let (encoding, sequence, repair) = (packet.source.encoding, packet.sequence, true);
             pacer.hold_repair(Waiting { subscription: key, track: slot, encoding, sequence, outgoing, repair });
         }
@@ -358,10 +365,16 @@ fn is_alive(track: &Track, layer: Layer) -> bool {
 }
 
 /// What is sent of a track that leaves no choice, in bit/s.
-fn bitrate(now: Instant, subscription: &Subscription, track: &mut Track) -> u64 {
+fn bitrate(now: Instant, subscription: &Subscription, track: &Track) -> u64 {
     let Some(target) = track.target(subscription) else { return 0 };
-    let Some(encoding) = track.encodings.get_mut(usize::from(target.encoding)) else { return 0 };
-    let bitrate = encoding.rate.steady(now) * 8;
+    let Some(encoding) = track.encodings.get(usize::from(target.encoding)) else { return 0 };
+    let (mut whole, mut bitrate) = (encoding.rate, None);
+    if encoding.scalability.is_layered() {
+        let layers = encoding.layers(now, target.encoding);
+        let gets = |rate: &&LayerRate| rate.layer.is_within(target) && subscription.can_get(rate.layer, &layers);
+        bitrate = layers.iter().filter(gets).max_by_key(|rate| rate.layer).map(|rate| rate.bitrate);
+    }
+    let bitrate = bitrate.unwrap_or_else(|| whole.steady(now) * 8);
     match subscription.kind {
         Kind::Audio => bitrate + SOUND_LONGER,
         Kind::Video => (bitrate as f64 * LONGER) as u64,

@@ -166,7 +166,8 @@ impl Worker {
         let track = subscription.track.and_then(|track| self.objects.tracks.get(track));
         for out in lost_sequences(pairs) {
             subscription.counters.nacks_received += 1;
-            let full = transport.egress.extras.len() >= MAX_RETRANSMISSIONS;
+            let full = transport.egress.extras.len() >= MAX_RETRANSMISSIONS
+                || transport.egress.pacer.as_ref().is_some_and(|pacer| !pacer.has_room_for_repair());
             if full || subscription.retransmissions.is_spent(now) {
                 subscription.counters.nacks_repeated += 1;
                 continue;

@@ -108,7 +108,12 @@ impl Worker {
             return false;
         }
         let source = Source { encoding, generation: track.encodings[usize::from(encoding)].generation };
+        let left = subscription.continuity.last().is_some_and(|(last, _)| last != source);
         let begun = begin(&mut self.objects, now, key, source);
+        if begun && left {
+            let transport = self.objects.subscriptions[key].transport;
+            self.objects.transports[transport].egress.forget(key);
+        }
         if begun {
             let track = &self.objects.tracks[slot];
             let subscription = &mut self.objects.subscriptions[key];
