@@ -57,6 +57,8 @@ export class WhepPlayer extends MediaElement<PlayerState> {
   #media = new AbortController();
   /** Ends what is heard of the session. */
   #events = new AbortController();
+  /** The server tells of the layers by itself. */
+  #told = false;
 
   static override styles = [tokens, nerdStyles, picture];
 
@@ -131,16 +133,21 @@ export class WhepPlayer extends MediaElement<PlayerState> {
     super.onSession(session);
     this.layers = [];
     this.layer = this.live = null;
+    this.#told = false;
     this.#events.abort();
     this.#events = new AbortController();
     const client = this.client;
     void followViewer(
       session,
       {
+        onOpen: () => (this.#told = true),
         onLive: (live) => this.#hear(live),
         onLayers: (layers) => (this.layers = layers),
         onReconnect: (url) => client?.move(url),
-        onLost: () => (this.live = null),
+        onLost: () => {
+          this.live = null;
+          this.#told = false;
+        },
       },
       this.#events.signal,
     );
@@ -176,8 +183,7 @@ export class WhepPlayer extends MediaElement<PlayerState> {
     this.picture = video.videoWidth > 0;
     this.#moved = Date.now();
     if (this.client?.state === "connected") this.#enter("playing");
-    const untold = this.live === null && this.layers.length === 0;
-    if (untold && this.session?.layerUrl)
+    if (!this.#told && this.layers.length === 0 && this.session?.layerUrl)
       void this.loadLayers().catch((error: GatewayError) => error.status !== 409 && this.fail(error));
     this.#media.abort();
     this.#media = new AbortController();

@@ -6,6 +6,8 @@
 import type { Layer, Session } from "./session";
 
 export interface ViewerEvents {
+  /** The layers are told from here on, those of now first. */
+  onOpen(): void;
   /** There is a publisher, or not any more. */
   onLive(live: boolean): void;
   /** The layers to choose from, the best first; none where there is no choice. */
@@ -28,8 +30,10 @@ export async function followViewer(session: Session, events: ViewerEvents, signa
   if (types.length === 0 || open >= MOST) return;
   open++;
   signal.addEventListener("abort", () => open--, { once: true });
+  if (types.includes("layers")) events.onOpen();
   const url = await session.openEvents(types).catch(() => null);
-  if (url === null || signal.aborted) return;
+  if (signal.aborted) return;
+  if (url === null) return events.onLost();
   const source = new EventSource(url);
   signal.addEventListener("abort", () => source.close(), { once: true });
   const on = (type: string, hear: (data: unknown) => void) =>
