@@ -94,7 +94,7 @@ async def test_a_viewer_without_the_codec_gets_an_offer(gateway_beyond_loopback:
     await publisher.evaluate("(o) => t.publish(o)", {"url": f"{gateway.url}/whip/show", "video": "H264"})
     async with firefox_page() as viewer:
         await with_client(viewer, gateway)
-        with pytest.raises(RuntimeError, match="^Error: 406 v=0"):
+        with pytest.raises(RuntimeError, match=r"^Error: 406 v=0"):
             await viewer.evaluate("(o) => t.play(o)", {"url": f"{gateway.url}/whep/show"})
         stream = await gateway.stream("show")
         assert stream is not None

@@ -204,7 +204,7 @@ async def test_what_survives_a_hop(tmp_path: Path, chromium: Browser) -> None:
     """A push carries every layer, a pull the best one; both carry data channels, both ways."""
     async with running_gateway(tmp_path) as a, running_gateway(tmp_path) as b, running_gateway(tmp_path) as c:
         camera = await with_client(await chromium.new_page(), a)
-        size = {"width": 960, "height": 540, "video": "VP8", "channels": [{"label": "chat"}]}
+        size = {"width": 960, "height": 540, "fps": 10, "video": "VP8", "channels": [{"label": "chat"}]}
         await camera.evaluate("(o) => t.publish(o)", {"url": f"{a.url}/whip/cam", "encodings": LAYERS, **size})
         viewer = await with_client(await chromium.new_page(), a)
         location = await viewer.evaluate("(o) => t.play(o)", {"url": f"{a.url}/whep/cam"})

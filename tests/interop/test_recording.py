@@ -28,15 +28,16 @@ def config(directory: Path, more: str = "") -> str:
 
 
 async def segments(gateway: Gateway, directory: Path, count: int) -> str:
-    """The directory of the stream's recording, once it has so many segments of video."""
+    """The directory of the stream's recording, once it has so many segments of video, and a manifest: the first ones may
+    come all at once, when the publisher's clocks are known."""
 
     async def found() -> str | None:
         sessions: list[dict[str, Any]] = (await gateway.get("/api/recordings?limit=1"))["sessions"]
         if not sessions:
             return None
         place = sessions[0]["mpd_path"].removesuffix("/manifest.mpd")
-        there = list((directory / "storage" / place).glob("v_seg_*"))
-        return place if len(there) >= count else None
+        there = directory / "storage" / place
+        return place if len(list(there.glob("v_seg_*"))) >= count and (there / "manifest.mpd").exists() else None
 
     return await eventually(found, within=40)
 

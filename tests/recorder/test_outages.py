@@ -68,7 +68,8 @@ async def test_an_object_store_that_is_away(tmp_path: Path, seconds: int) -> Non
             directory = await _recorded(gateway, client)
 
             async def up() -> bool:
-                return len(_segments(await asyncio.to_thread(_listed, server, "tapes"))) >= 4
+                names = await asyncio.to_thread(_listed, server, "tapes")
+                return len(_segments(names)) >= 4 and f"{directory}/manifest.mpd" in names
 
             await eventually(up)
             line.cut()
