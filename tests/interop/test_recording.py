@@ -28,8 +28,8 @@ def config(directory: Path, more: str = "") -> str:
 
 
 async def segments(gateway: Gateway, directory: Path, count: int) -> str:
-    """The directory of the stream's recording, once it has so many segments of video, and a manifest: the first ones may
-    come all at once, when the publisher's clocks are known."""
+    """The directory of the stream's recording, once it has so many segments of video, and a manifest: the first ones
+    may come all at once, when the publisher's clocks are known."""
 
     async def found() -> str | None:
         sessions: list[dict[str, Any]] = (await gateway.get("/api/recordings?limit=1"))["sessions"]
